@@ -1,0 +1,1 @@
+//! Structured merge: server-side apply, managedFields, strategic merge patch; pure.

@@ -1,0 +1,1 @@
+//! What is known of a kind: built-in resources, structural schemas, OpenAPI, tables, protobuf; pure.

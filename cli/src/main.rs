@@ -1,0 +1,3 @@
+//! The one binary: caravel serve and everything else.
+
+fn main() {}

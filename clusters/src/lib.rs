@@ -1,0 +1,1 @@
+//! Many clusters: connect, dispatch, observe, prune, inventory, lease.

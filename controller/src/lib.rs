@@ -1,0 +1,1 @@
+//! The reconcilers, the asynchronous workflow engine, admission.

@@ -1,0 +1,525 @@
+//! The vocabulary between Caravel and its template engines.
+//!
+//! An engine is a program that speaks frames on a pipe (see `docs/protocol.md`, whose JSON schema is
+//! made from these types). Each operation is one crossing: bytes in, bytes out. An engine never calls
+//! back: where a template wants something done (`#do`), the reply says what it *needs*
+//! ([`Outcome::Need`]); the caller does it and sends the same request again with the result in
+//! [`Replay`]. So every request is a pure function of its bytes.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Which of CUE's two evaluators reads a template. `V2` is the default of the hub, because KubeVela's
+/// chart selects it (reference `cue-engine` section 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Evaluator {
+    /// The evaluator of CUE up to 0.12, with `keepvalidators` off.
+    #[default]
+    V2,
+    /// The evaluator of CUE 0.13 and later.
+    V3,
+}
+
+/// One request frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Chosen by the caller, repeated in the reply.
+    pub id: u64,
+    /// Which evaluator to use.
+    #[serde(default)]
+    pub evaluator: Evaluator,
+    /// What to do.
+    #[serde(flatten)]
+    pub operation: Operation,
+}
+
+/// One reply frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reply {
+    /// The id of the request.
+    pub id: u64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// The operations of an engine. `body` is the operation's own request type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "op", content = "body", rename_all = "camelCase")]
+pub enum Operation {
+    /// Answers `ok` with [`EngineInfo`]; the first frame of a session.
+    Ping,
+    /// Renders a component and its traits of one stage.
+    Render(RenderRequest),
+    /// Evaluates a workflow step's template up to the next call that it needs.
+    Step(StepRequest),
+    /// Evaluates an expression, for instance the `if` of a step.
+    Expression(ExpressionRequest),
+    /// Evaluates health policy, custom status and details against a live object.
+    Status(StatusRequest),
+    /// Merges a patch into a base with CUE's patch strategies.
+    Merge(MergeRequest),
+    /// Makes the OpenAPI v3 schema of a template's `parameter`.
+    Schema(SchemaRequest),
+    /// Checks a template without parameters, or parameters against a template.
+    Validate(ValidateRequest),
+    /// Reads a definition file in CUE form (row REN-001).
+    ParseDefinition(ParseDefinitionRequest),
+    /// Writes a definition object in CUE form.
+    PrintDefinition(PrintDefinitionRequest),
+    /// Formats CUE text.
+    Format(FormatRequest),
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", content = "body", rename_all = "camelCase")]
+pub enum Outcome {
+    /// Done; the body is the result type that belongs to the operation.
+    Ok(Value),
+    /// The template wants these calls carried out. Send the request again with their results.
+    Need(Vec<Call>),
+    /// The template or its input is wrong: somebody can mend it.
+    Error(EvalError),
+    /// The request itself is malformed: a fault of the caller.
+    BadRequest(Fault),
+    /// A limit was hit (size, depth, time, memory).
+    Limit(Fault),
+    /// The engine failed; the request may be repeated elsewhere.
+    Panic(Fault),
+}
+
+/// Why a request could not be served, where the template is not to blame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// In words.
+    pub message: String,
+}
+
+/// The result of [`Operation::Ping`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineInfo {
+    /// Name of the engine, for instance `cue`.
+    pub engine: String,
+    /// Version of what it wraps, for instance `v0.14.1`.
+    pub version: String,
+    /// Major version of this protocol.
+    pub protocol: u32,
+}
+
+/// A call (`#do`) that a template wants carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// Identity of the call in its template: what the result is filed under in [`Replay`].
+    pub key: String,
+    /// CUE path of the value that holds `#do`, for messages.
+    pub path: String,
+    /// `#provider`, for instance `kube`; `op` for the legacy packages.
+    pub provider: String,
+    /// `#do`, for instance `apply`.
+    #[serde(rename = "do")]
+    pub action: String,
+    /// The concrete part of `$params` (legacy packages: of the whole value).
+    pub params: Value,
+}
+
+/// Results of calls by [`Call::key`]; a result is what is filled into `$returns` (legacy packages: into
+/// the value itself).
+pub type Replay = BTreeMap<String, Value>;
+
+/// Renders one component with its traits in one chain, because the base stays CUE between traits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderRequest {
+    /// The component; `None` where `base` stands for it (PostDispatch traits).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Template>,
+    /// Objects that earlier stages made (live, with status): the base of the traits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<RenderBase>,
+    /// Traits in the order in which they apply.
+    #[serde(default)]
+    pub traits: Vec<Template>,
+    /// `context` as the templates see it (row REN-101); the engine adds `output`, `outputs` and
+    /// `parameter`.
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    /// Patch of the workload in CUE text, after component and traits (rows REN-019, APP-040).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_patch: Option<String>,
+    /// Patches of trait outputs in CUE text, by trait type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trait_patches: BTreeMap<String, String>,
+    /// Results of earlier calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replay: Replay,
+}
+
+/// A template with its parameters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Template {
+    /// Name of the definition, for instance `webservice`; names the source in positions.
+    pub name: String,
+    /// CUE text of `spec.schematic.cue.template`.
+    pub source: String,
+    /// The user's parameters; `null` where there are none.
+    #[serde(default)]
+    pub parameters: Value,
+}
+
+/// The objects that traits of a later stage build on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderBase {
+    /// The workload.
+    pub output: Value,
+    /// Further objects by output name.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// The result of [`Operation::Render`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderResult {
+    /// The workload as the template made it: names, labels and namespaces are the caller's business.
+    pub output: Value,
+    /// Outputs of the component, then of each trait, in CUE order.
+    #[serde(default)]
+    pub outputs: Vec<RenderedOutput>,
+    /// What the author should know, for instance of a compatibility rewrite.
+    #[serde(default)]
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One auxiliary object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedOutput {
+    /// Its key under `outputs`.
+    pub name: String,
+    /// Index of the trait that made it in the request; `None` for the component's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trait_index: Option<usize>,
+    /// The object.
+    pub object: Value,
+}
+
+/// Evaluates a step's template. Inputs are already filled into `parameters` by the caller.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepRequest {
+    /// The step's definition and parameters.
+    pub template: Template,
+    /// `context` (row REN-107).
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    /// Outputs to read once all calls are answered: name and CUE expression (row WF-014).
+    #[serde(default)]
+    pub outputs: Vec<StepOutput>,
+    /// Results of earlier calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replay: Replay,
+}
+
+/// An output that a step declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepOutput {
+    /// Name that other steps refer to.
+    pub name: String,
+    /// CUE expression in the scope of the completed step.
+    pub value_from: String,
+}
+
+/// The result of [`Operation::Step`]: no further call is needed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResult {
+    /// Values of the declared outputs; an output that does not exist is absent and has an entry in
+    /// `missing`.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Value>,
+    /// Outputs that could not be read, with the reason as KubeVela words it (TRAPS 36).
+    #[serde(default)]
+    pub missing: BTreeMap<String, String>,
+    /// The concrete value of the completed template, for `debug` and for replay tools.
+    #[serde(default)]
+    pub value: Value,
+}
+
+/// Evaluates one expression over named values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpressionRequest {
+    /// CUE expression.
+    pub expression: String,
+    /// Top-level names that it may use, for instance `context`, `inputs`, `status`, `parameter`.
+    #[serde(default)]
+    pub scope: Map<String, Value>,
+}
+
+/// Evaluates the three status texts of a definition (rows REN-026 to REN-028).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusRequest {
+    /// `status.healthPolicy`.
+    #[serde(default)]
+    pub health_policy: String,
+    /// `status.customStatus`.
+    #[serde(default)]
+    pub custom_status: String,
+    /// `status.details`.
+    #[serde(default)]
+    pub details: String,
+    /// `context` with the live `output` and `outputs` (row REN-106).
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    /// The component's or trait's parameters.
+    #[serde(default)]
+    pub parameters: Value,
+}
+
+/// The result of [`Operation::Status`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusResult {
+    /// `isHealth`; true where there is no policy.
+    pub healthy: bool,
+    /// `message`.
+    #[serde(default)]
+    pub message: String,
+    /// Details, as CUE text where they are not strings.
+    #[serde(default)]
+    pub details: BTreeMap<String, String>,
+    /// What went wrong in one of the texts; the others still count.
+    #[serde(default)]
+    pub errors: Vec<Diagnostic>,
+}
+
+/// Merges with KubeVela's patch strategies (rows REN-011 to REN-017).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MergeRequest {
+    /// Base in CUE text (JSON is CUE).
+    pub base: String,
+    /// Patch in CUE text; its comments carry the strategies.
+    pub patch: String,
+}
+
+/// Makes an OpenAPI schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchemaRequest {
+    /// Name of the definition.
+    pub name: String,
+    /// CUE text of the template.
+    pub source: String,
+}
+
+/// Checks a template, and parameters where given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidateRequest {
+    /// What kind of definition it is.
+    pub kind: DefinitionKind,
+    /// The template; with `parameters` other than `null` these are checked against `parameter`.
+    pub template: Template,
+    /// Paths of parameters that a step's or component's `inputs` will fill: not missing yet.
+    #[serde(default)]
+    pub provided_later: Vec<String>,
+    /// Status texts to check for syntax and references.
+    #[serde(default)]
+    pub status: DefinitionStatusText,
+}
+
+/// The three status texts of a definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DefinitionStatusText {
+    /// `healthPolicy`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub health_policy: String,
+    /// `customStatus`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub custom_status: String,
+    /// `details`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub details: String,
+}
+
+/// The result of [`Operation::Validate`]: everything that was found, in source order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidateResult {
+    /// What makes the template or the parameters unusable.
+    #[serde(default)]
+    pub errors: Vec<Diagnostic>,
+    /// What works but is probably not meant, for instance an undeclared parameter.
+    #[serde(default)]
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The kinds of definition.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefinitionKind {
+    /// `ComponentDefinition`.
+    #[default]
+    Component,
+    /// `TraitDefinition`.
+    Trait,
+    /// `PolicyDefinition`.
+    Policy,
+    /// `WorkflowStepDefinition`.
+    WorkflowStep,
+    /// `WorkloadDefinition` (legacy).
+    Workload,
+}
+
+/// Reads a definition file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParseDefinitionRequest {
+    /// Name of the file, for positions.
+    pub file: String,
+    /// Its text.
+    pub source: String,
+}
+
+/// The result of [`Operation::ParseDefinition`]: the object as it would be applied, without namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParsedDefinition {
+    /// What kind it is.
+    pub kind: DefinitionKind,
+    /// Its name.
+    pub name: String,
+    /// The Kubernetes object.
+    pub object: Value,
+}
+
+/// Writes a definition object as a CUE file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrintDefinitionRequest {
+    /// The Kubernetes object.
+    pub object: Value,
+}
+
+/// Formats CUE text; the result is a string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FormatRequest {
+    /// Name of the file, for positions.
+    #[serde(default)]
+    pub file: String,
+    /// Its text.
+    pub source: String,
+}
+
+/// An error that somebody can mend in a template or in its input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvalError {
+    /// In which part of the chain it happened.
+    pub stage: EvalStage,
+    /// The definition (`webservice`) whose template was being evaluated.
+    #[serde(default)]
+    pub definition: String,
+    /// Index of the trait in the request; `None` for the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trait_index: Option<usize>,
+    /// All errors, the most useful first.
+    pub errors: Vec<Diagnostic>,
+    /// The text that KubeVela prints for it (row REN-007), for clients that parse it.
+    #[serde(default)]
+    pub kubevela_text: String,
+}
+
+/// Parts of a chain in which an evaluation can fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvalStage {
+    /// The text is not CUE.
+    #[default]
+    Parse,
+    /// Template, parameters and context do not fit together.
+    Validate,
+    /// A value that must be concrete is not.
+    Export,
+    /// A patch does not fit its base.
+    Patch,
+}
+
+/// One thing to say about a source text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnostic {
+    /// What kind of mistake it is.
+    pub kind: DiagnosticKind,
+    /// Field path, for instance `parameter.ports[0].port`.
+    #[serde(default)]
+    pub path: String,
+    /// In words, as CUE says it.
+    pub message: String,
+    /// What was expected, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub expected: String,
+    /// What was found, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub found: String,
+    /// What to do, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// Where, the most telling place first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
+}
+
+/// Kinds of mistakes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiagnosticKind {
+    /// Not CUE.
+    Syntax,
+    /// An unresolved reference or an unknown import.
+    Reference,
+    /// Two values that exclude each other, a wrong type included.
+    #[default]
+    Conflict,
+    /// A required value is missing.
+    Missing,
+    /// A field that the schema does not have.
+    Unknown,
+    /// A message of the definition's author (`errs`).
+    User,
+    /// Everything else.
+    Other,
+}
+
+/// A place in a source text; lines and columns count from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// Name of the text, for instance `component/webservice.cue` or `parameter`.
+    pub file: String,
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}

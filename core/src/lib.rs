@@ -1,0 +1,4 @@
+//! The pure domain of Caravel: values in, values out. No clock, no environment, no client, no async
+//! runtime. See `docs/architecture.md` for the way of the data.
+
+pub mod engine;

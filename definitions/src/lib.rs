@@ -1,0 +1,1 @@
+//! Built-in definitions: embedded CUE files keyed by kind and name.

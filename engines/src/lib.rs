@@ -1,0 +1,1 @@
+//! Template engines: frame protocol, pool of worker processes, caches.

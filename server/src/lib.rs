@@ -1,0 +1,1 @@
+//! REST API, event stream, metrics.

@@ -1,0 +1,1 @@
+//! Journal, delivery history and metrics in SQLite.

@@ -1,0 +1,1 @@
+//! Scenarios, conformance, end-to-end tests, benchmarks.

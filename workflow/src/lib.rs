@@ -1,0 +1,1 @@
+//! Pure workflow engine: the DAG, the state machine, the entries of the journal.
