@@ -1,0 +1,81 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := .tools/bin
+KUBECTL := $(TOOLS)/kubectl
+INFORMERS := $(TOOLS)/informers
+KUBECTL_VERSION := 1.36.3
+CARGO_DENY_VERSION := 0.19.6
+
+export KUBECTL_BIN := $(abspath $(KUBECTL))
+export INFORMERS_BIN := $(abspath $(INFORMERS))
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build ## Build, start the daemon, apply the example, follow it to running, serve (ONCE=1: then end)
+	@deploy/run.sh "$(TARGET_DIR)/release/caravel" examples/website.yaml
+
+.PHONY: test
+test: toolchains tools ## Install what the tests need and run them all
+	cargo test --workspace --locked --no-fail-fast
+
+.PHONY: check
+check: toolchains ## Format, lints, layers, licences, freshness of generated files
+	cargo fmt --all --check
+	@unformatted=$$(gofmt -l engines/cue/go tests/tools); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo run --quiet --locked -p xtask -- check
+	@$(MAKE) --no-print-directory deny
+	@# Committed files that are generated are proved fresh by tests of the crates that generate them
+	@# (deploy/crds, docs/protocol.md, docs/openapi.json); `make generate` writes them anew.
+
+.PHONY: deny
+deny: ## Licences, banned crates, sources
+	@if ! cargo deny --version 2>/dev/null | grep -qF "$(CARGO_DENY_VERSION)"; then cargo install --quiet --locked cargo-deny@$(CARGO_DENY_VERSION); fi
+	cargo deny --log-level error check bans licenses sources
+
+.PHONY: generate
+generate: ## Write all committed generated files anew
+	UPDATE_GENERATED=1 UPDATE_DOCS=1 cargo test --locked -p caravel-core -p caravel-engines -p caravel-server generated
+
+.PHONY: build
+build: toolchains ## Build target/release/caravel (tuned for iteration)
+	cargo build --release --locked -p caravel
+
+.PHONY: dist
+dist: toolchains ## Build the optimized program: target/dist/caravel
+	cargo build --profile dist --locked -p caravel
+
+.PHONY: bench
+bench: build ## Run the benchmarks; see docs/benchmarks.md
+	cargo run --release --locked -p caravel-tests --bin bench
+
+.PHONY: tools
+tools: $(KUBECTL) $(INFORMERS) ## Build the real clients that tests use: kubectl and a client-go informer
+
+$(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/go.sum tests/tools/kubectl/main.go
+	@echo "building kubectl $(KUBECTL_VERSION) from its module (once)"
+	@mkdir -p $(TOOLS)
+	cd tests/tools/kubectl && GOFLAGS=-mod=readonly go build -o $(abspath $@) -ldflags "-s -w \
+	  -X k8s.io/component-base/version.gitVersion=v$(KUBECTL_VERSION) \
+	  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
+	  -X k8s.io/client-go/pkg/version.gitVersion=v$(KUBECTL_VERSION)" .
+
+$(INFORMERS): tests/tools/informers/go.mod tests/tools/informers/go.sum tests/tools/informers/main.go
+	@mkdir -p $(TOOLS)
+	cd tests/tools/informers && GOFLAGS=-mod=readonly go build -o $(abspath $@) -ldflags "-s -w" .
+
+.PHONY: toolchains
+toolchains:
+	@deploy/check-toolchains.sh
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf .tools

@@ -1,0 +1,66 @@
+//! Checks of the house that cargo and clippy do not make. `cargo run -p xtask -- check` runs all of
+//! them and prints every violation with the place and what to do.
+
+mod layers;
+mod sources;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments != ["check"] {
+        say("usage: cargo run -p xtask -- check");
+        return ExitCode::from(2);
+    }
+    match check() {
+        Ok(violations) if violations.is_empty() => {
+            say("layers, orphaned files, file sizes: in order");
+            ExitCode::SUCCESS
+        }
+        Ok(violations) => {
+            for violation in &violations {
+                say(violation);
+            }
+            say(&format!("{} violation(s)", violations.len()));
+            ExitCode::FAILURE
+        }
+        Err(message) => {
+            say(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<Vec<String>, String> {
+    let metadata = cargo_metadata()?;
+    let root = metadata["workspace_root"]
+        .as_str()
+        .ok_or("cargo metadata has no workspace_root")?;
+    let mut violations = layers::check(&metadata)?;
+    violations.extend(sources::check(Path::new(root), &metadata)?);
+    Ok(violations)
+}
+
+/// The dependency graph of the workspace, with features resolved.
+fn cargo_metadata() -> Result<Value, String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .output()
+        .map_err(|error| format!("cargo metadata could not be started: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the one place where this program speaks"
+)]
+fn say(line: &str) {
+    println!("{line}");
+}
