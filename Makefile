@@ -8,7 +8,7 @@ TOOLS := .tools/bin
 KUBECTL := $(TOOLS)/kubectl
 INFORMERS := $(TOOLS)/informers
 KUBECTL_VERSION := 1.36.3
-CARGO_DENY_VERSION := 0.19.6
+CARGO_DENY_VERSION := 0.20.2
 
 export KUBECTL_BIN := $(abspath $(KUBECTL))
 export INFORMERS_BIN := $(abspath $(INFORMERS))

@@ -1,1 +1,6 @@
-//! Scenarios, conformance, end-to-end tests, benchmarks.
+//! What scenarios, conformance and end-to-end tests share: the real daemon, the real kubectl, the folder
+//! of conformance inputs.
+
+pub mod conformance;
+pub mod daemon;
+pub mod kubectl;

@@ -1,0 +1,107 @@
+//! The real kubectl, built by `make tools`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::conformance::workspace_root;
+use crate::daemon::Daemon;
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Exit code.
+    pub exit: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The standard output of a command that must succeed.
+    pub fn ok(self) -> String {
+        assert_eq!(self.exit, 0, "exit code {}: {}{}", self.exit, self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// The standard error of a command that must fail.
+    pub fn fails(self) -> String {
+        assert_ne!(self.exit, 0, "it should have failed: {}", self.stdout);
+        self.stderr
+    }
+}
+
+/// kubectl with a daemon's administrator kubeconfig and a working folder of its own.
+pub struct Kubectl {
+    kubeconfig: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Kubectl {
+    /// For a running daemon.
+    pub fn new(daemon: &Daemon) -> Self {
+        Self { kubeconfig: daemon.kubeconfig(), folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// The working folder: files that commands name lie here.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the working folder.
+    pub fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).expect("the file can be written");
+    }
+
+    /// Runs a command line split at white space.
+    pub fn run(&self, line: &str) -> Output {
+        self.run_args(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs with arguments as given.
+    pub fn run_args(&self, arguments: &[&str]) -> Output {
+        let output = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("kubectl can be run: make tools");
+        Output {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Applies a manifest.
+    pub fn apply(&self, manifest: &str) -> Output {
+        self.file("manifest.yaml", manifest);
+        self.run("apply -f manifest.yaml")
+    }
+
+    /// Reads an object, for instance `("app", "demo", "web")`.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let output =
+            self.run_args(&["get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found"]);
+        let text = output.ok();
+        (!text.trim().is_empty()).then(|| serde_json::from_str(&text).expect("kubectl prints JSON"))
+    }
+
+    /// A command that is not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path());
+        command
+    }
+}
+
+/// kubectl as built by `make tools`, or as `KUBECTL_BIN` names it.
+pub fn program() -> PathBuf {
+    std::env::var_os("KUBECTL_BIN")
+        .map_or_else(|| workspace_root().join(".tools/bin/kubectl"), PathBuf::from)
+}
