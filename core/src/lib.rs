@@ -1,4 +1,5 @@
 //! The pure domain of Caravel: values in, values out. No clock, no environment, no client, no async
 //! runtime. See `docs/architecture.md` for the way of the data.
 
+pub mod api;
 pub mod engine;
