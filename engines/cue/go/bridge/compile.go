@@ -1,0 +1,165 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"sort"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/parser"
+	cuejson "cuelang.org/go/encoding/json"
+)
+
+// source is a template with the data that is appended to it as text, exactly as KubeVela does, so that
+// duplicate fields, aliases and the order of declarations mean the same (row REN-004). The template comes
+// first: its line numbers are those of the author.
+type source struct {
+	file     string
+	text     strings.Builder
+	lines    int
+	sections []section
+}
+
+// section is an appended part that begins on a line of its own.
+type section struct {
+	name      string
+	firstLine int
+	// indent is what stands before the data on the first line.
+	indent int
+}
+
+// newSource begins a source with the author's text; name is what positions call it.
+func newSource(name, text string) *source {
+	s := &source{file: name}
+	s.write(text)
+	return s
+}
+
+func (s *source) write(text string) {
+	s.text.WriteString(text)
+	s.lines += strings.Count(text, "\n")
+}
+
+// appendText adds text that belongs to nobody, for instance `context: _`.
+func (s *source) appendText(text string) {
+	s.write("\n")
+	s.sections = append(s.sections, section{firstLine: s.lines + 1})
+	s.write(text)
+}
+
+// appendData adds `name: data` on lines of its own.
+func (s *source) appendData(name string, data []byte) {
+	s.write("\n")
+	label := name + ": "
+	s.sections = append(s.sections, section{name: name, firstLine: s.lines + 1, indent: len(label)})
+	s.write(label)
+	s.write(string(data))
+}
+
+// locate translates a place in the whole text into one of a part; ok is false in text that nobody wrote.
+func (s *source) locate(line, column int) (position, bool) {
+	for i := len(s.sections) - 1; i >= 0; i-- {
+		part := s.sections[i]
+		if line < part.firstLine {
+			continue
+		}
+		if part.name == "" {
+			return position{}, false
+		}
+		if line == part.firstLine {
+			column = max(1, column-part.indent)
+		}
+		return position{File: part.name, Line: line - part.firstLine + 1, Column: column}, true
+	}
+	return position{File: s.file, Line: line, Column: column}, true
+}
+
+// parse reads the whole text.
+func (s *source) parse() (*ast.File, error) {
+	text := s.text.String()
+	if err := checkNesting(text); err != nil {
+		return nil, err
+	}
+	return parser.ParseFile(s.file, text, parser.ParseComments)
+}
+
+// build compiles the text with the packages of the given set. Errors in the text are returned; errors of
+// evaluation are in the value.
+func (s *source) build(packages *packageSet) (cue.Value, error) {
+	file, err := s.parse()
+	if err != nil {
+		return cue.Value{}, err
+	}
+	return buildFile(file, packages)
+}
+
+func buildFile(file *ast.File, packages *packageSet) (cue.Value, error) {
+	instance := build.NewContext().NewInstance("", nil)
+	imports, err := packages.importedBy(file)
+	if err != nil {
+		return cue.Value{}, err
+	}
+	instance.Imports = imports
+	if err := instance.AddSyntax(file); err != nil {
+		return cue.Value{}, err
+	}
+	return newContext().BuildInstance(instance), nil
+}
+
+// isNull says whether JSON is absent or null.
+func isNull(raw json.RawMessage) bool {
+	raw = bytes.TrimSpace(raw)
+	return len(raw) == 0 || string(raw) == "null"
+}
+
+// orEmpty gives the JSON, or an empty object where there is none.
+func orEmpty(raw json.RawMessage) json.RawMessage {
+	if isNull(raw) {
+		return json.RawMessage("{}")
+	}
+	return raw
+}
+
+// text writes the object as JSON with sorted keys.
+func (o jsonObject) text() []byte {
+	keys := make([]string, 0, len(o))
+	for key := range o {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	var buffer bytes.Buffer
+	buffer.WriteByte('{')
+	for i, key := range keys {
+		if i > 0 {
+			buffer.WriteByte(',')
+		}
+		buffer.WriteString(strconv.Quote(key))
+		buffer.WriteByte(':')
+		buffer.Write(o[key])
+	}
+	buffer.WriteByte('}')
+	return buffer.Bytes()
+}
+
+// with gives a copy that has one more entry.
+func (o jsonObject) with(key string, value json.RawMessage) jsonObject {
+	copied := make(jsonObject, len(o)+1)
+	for k, v := range o {
+		copied[k] = v
+	}
+	copied[key] = value
+	return copied
+}
+
+// valueOf makes a CUE value of JSON: numbers stay int or float as they are written.
+func valueOf(ctx *cue.Context, name string, raw json.RawMessage) (cue.Value, error) {
+	expr, err := cuejson.Extract(name, raw)
+	if err != nil {
+		return cue.Value{}, &badRequestError{name + ": " + err.Error()}
+	}
+	return ctx.BuildExpr(expr), nil
+}

@@ -1,0 +1,4 @@
+package bridge
+
+// advise adds what to do, where that is known.
+func (s stage) advise(found *diagnostic) {}

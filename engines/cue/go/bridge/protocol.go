@@ -1,0 +1,210 @@
+package bridge
+
+import "encoding/json"
+
+// The types of this file mirror `caravel_core::engine`, which is the source of truth and documents
+// each field; docs/protocol.md is generated from there.
+
+type request struct {
+	ID        uint64          `json:"id"`
+	Evaluator string          `json:"evaluator"`
+	Op        string          `json:"op"`
+	Body      json.RawMessage `json:"body"`
+}
+
+type reply struct {
+	ID     uint64 `json:"id"`
+	Status string `json:"status"`
+	Body   any    `json:"body"`
+}
+
+const (
+	statusOk         = "ok"
+	statusNeed       = "need"
+	statusError      = "error"
+	statusBadRequest = "badRequest"
+	statusLimit      = "limit"
+	statusPanic      = "panic"
+)
+
+type fault struct {
+	Message string `json:"message"`
+}
+
+type engineInfo struct {
+	Engine   string `json:"engine"`
+	Version  string `json:"version"`
+	Protocol uint32 `json:"protocol"`
+}
+
+type template struct {
+	Name       string          `json:"name"`
+	Source     string          `json:"source"`
+	Parameters json.RawMessage `json:"parameters"`
+}
+
+type jsonObject map[string]json.RawMessage
+
+type replay map[string]json.RawMessage
+
+type call struct {
+	Key      string          `json:"key"`
+	Path     string          `json:"path"`
+	Provider string          `json:"provider"`
+	Do       string          `json:"do"`
+	Params   json.RawMessage `json:"params"`
+}
+
+type renderRequest struct {
+	Component     *template         `json:"component"`
+	Base          *renderBase       `json:"base"`
+	Traits        []template        `json:"traits"`
+	Context       jsonObject        `json:"context"`
+	WorkloadPatch *string           `json:"workloadPatch"`
+	TraitPatches  map[string]string `json:"traitPatches"`
+	Replay        replay            `json:"replay"`
+}
+
+type renderBase struct {
+	Output  json.RawMessage            `json:"output"`
+	Outputs map[string]json.RawMessage `json:"outputs"`
+}
+
+type renderResult struct {
+	Output   json.RawMessage  `json:"output"`
+	Outputs  []renderedOutput `json:"outputs"`
+	Warnings []diagnostic     `json:"warnings,omitempty"`
+}
+
+type renderedOutput struct {
+	Name       string          `json:"name"`
+	TraitIndex *int            `json:"traitIndex,omitempty"`
+	Object     json.RawMessage `json:"object"`
+}
+
+type stepRequest struct {
+	Template template     `json:"template"`
+	Context  jsonObject   `json:"context"`
+	Outputs  []stepOutput `json:"outputs"`
+	Replay   replay       `json:"replay"`
+}
+
+type stepOutput struct {
+	Name      string `json:"name"`
+	ValueFrom string `json:"valueFrom"`
+}
+
+type stepResult struct {
+	Outputs map[string]json.RawMessage `json:"outputs"`
+	Missing map[string]string          `json:"missing"`
+	Value   json.RawMessage            `json:"value"`
+}
+
+type expressionRequest struct {
+	Expression string     `json:"expression"`
+	Scope      jsonObject `json:"scope"`
+}
+
+type statusRequest struct {
+	HealthPolicy string          `json:"healthPolicy"`
+	CustomStatus string          `json:"customStatus"`
+	Details      string          `json:"details"`
+	Context      jsonObject      `json:"context"`
+	Parameters   json.RawMessage `json:"parameters"`
+}
+
+type statusResult struct {
+	Healthy bool              `json:"healthy"`
+	Message string            `json:"message"`
+	Details map[string]string `json:"details"`
+	Errors  []diagnostic      `json:"errors"`
+}
+
+type mergeRequest struct {
+	Base  string `json:"base"`
+	Patch string `json:"patch"`
+}
+
+type schemaRequest struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
+}
+
+type validateRequest struct {
+	Kind          string               `json:"kind"`
+	Template      template             `json:"template"`
+	ProvidedLater []string             `json:"providedLater"`
+	Status        definitionStatusText `json:"status"`
+}
+
+type definitionStatusText struct {
+	HealthPolicy string `json:"healthPolicy,omitempty"`
+	CustomStatus string `json:"customStatus,omitempty"`
+	Details      string `json:"details,omitempty"`
+}
+
+type validateResult struct {
+	Errors   []diagnostic `json:"errors"`
+	Warnings []diagnostic `json:"warnings"`
+}
+
+type parseDefinitionRequest struct {
+	File   string `json:"file"`
+	Source string `json:"source"`
+}
+
+type parsedDefinition struct {
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Object any    `json:"object"`
+}
+
+type printDefinitionRequest struct {
+	Object json.RawMessage `json:"object"`
+}
+
+type formatRequest struct {
+	File   string `json:"file"`
+	Source string `json:"source"`
+}
+
+type evalError struct {
+	Stage        string       `json:"stage"`
+	Definition   string       `json:"definition"`
+	TraitIndex   *int         `json:"traitIndex,omitempty"`
+	Errors       []diagnostic `json:"errors"`
+	KubevelaText string       `json:"kubevelaText"`
+}
+
+const (
+	stageParse    = "parse"
+	stageValidate = "validate"
+	stageExport   = "export"
+	stagePatch    = "patch"
+)
+
+type diagnostic struct {
+	Kind      string     `json:"kind"`
+	Path      string     `json:"path"`
+	Message   string     `json:"message"`
+	Expected  string     `json:"expected,omitempty"`
+	Found     string     `json:"found,omitempty"`
+	Hint      string     `json:"hint,omitempty"`
+	Positions []position `json:"positions,omitempty"`
+}
+
+const (
+	kindSyntax    = "syntax"
+	kindReference = "reference"
+	kindConflict  = "conflict"
+	kindMissing   = "missing"
+	kindUnknown   = "unknown"
+	kindUser      = "user"
+	kindOther     = "other"
+)
+
+type position struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}

@@ -1,0 +1,405 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+
+	"cuelang.org/go/cue"
+	"github.com/kubevela/workflow/pkg/cue/model/sets"
+)
+
+var (
+	outputPath       = cue.ParsePath("output")
+	outputsPath      = cue.ParsePath("outputs")
+	patchOutputsPath = cue.ParsePath("patchOutputs")
+	processingPath   = cue.ParsePath("processing")
+	errsPath         = cue.ParsePath("errs")
+)
+
+// renderer carries a component through its template and its traits. The base stays CUE on the way, so
+// that later patches see defaults and comments (rows REN-003 to REN-006, REN-018).
+type renderer struct {
+	request *renderRequest
+	base    cue.Value
+	outputs []auxiliary
+	// template is the evaluated component template: what an export error is explained with.
+	template  cue.Value
+	component *source
+}
+
+// auxiliary is one further object.
+type auxiliary struct {
+	name  string
+	value cue.Value
+	trait *int
+	// origin is where the value was made; positions in its errors are in there.
+	origin *source
+}
+
+func render(request *renderRequest) (*renderResult, error) {
+	r := &renderer{request: request}
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	for index := range request.Traits {
+		if err := r.applyTrait(index); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.applyPatches(); err != nil {
+		return nil, err
+	}
+	return r.export()
+}
+
+// begin sets the base: from the component's template, or from live objects.
+func (r *renderer) begin() error {
+	if r.request.Component != nil {
+		return r.applyComponent(r.request.Component)
+	}
+	if r.request.Base == nil {
+		return &badRequestError{"a render needs a component or a base"}
+	}
+	ctx := newContext()
+	var err error
+	if r.base, err = valueOf(ctx, "base", orEmpty(r.request.Base.Output)); err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(r.request.Base.Outputs) {
+		value, err := valueOf(ctx, "base", r.request.Base.Outputs[name])
+		if err != nil {
+			return err
+		}
+		r.outputs = append(r.outputs, auxiliary{name: name, value: value})
+	}
+	return nil
+}
+
+func (r *renderer) applyComponent(component *template) error {
+	src := newSource("component/"+component.Name+".cue", component.Source)
+	src.appendText("context: _\nparameter: _\n")
+	src.appendData("parameter", orEmpty(component.Parameters))
+	src.appendData("context", r.request.Context.text())
+	where := stage{source: src, definition: component.Name, entity: "workload", label: r.contextName(component), parameters: component.Parameters}
+	value, err := r.evaluate(where, "component|")
+	if err != nil {
+		return err
+	}
+	r.component, r.template = src, value
+	r.base = value.LookupPath(outputPath)
+	return r.collectOutputs(where, value)
+}
+
+// contextName is what KubeVela's messages call a workload.
+func (r *renderer) contextName(component *template) string {
+	var name string
+	if json.Unmarshal(r.request.Context["name"], &name) == nil && name != "" {
+		return name
+	}
+	return component.Name
+}
+
+// evaluate compiles a template, carries out its calls and validates it.
+func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
+	value, err := where.source.build(componentPackages)
+	if err == nil {
+		value, err = resolve(value, scope, r.request.Replay)
+	}
+	if err != nil {
+		return value, where.compileFailure(err)
+	}
+	problem := value.Validate()
+	if users := userErrors(value); problem != nil || len(users) > 0 {
+		return value, where.validationFailure(problem, users, value)
+	}
+	return value, nil
+}
+
+// collectOutputs takes the objects under `outputs`; definitions, hidden and optional fields are none.
+func (r *renderer) collectOutputs(where stage, value cue.Value) error {
+	outputs := value.LookupPath(outputsPath)
+	if !outputs.Exists() {
+		return nil
+	}
+	fields, err := outputs.Fields(cue.Definitions(true), cue.Hidden(true), cue.All())
+	if err != nil {
+		return where.failure(stageValidate, err, fmt.Sprintf("invalid outputs of %s %s: %s", where.entity, where.label, err))
+	}
+	for fields.Next() {
+		selector := fields.Selector()
+		if selector.IsDefinition() || selector.PkgPath() != "" || fields.IsOptional() {
+			continue
+		}
+		r.outputs = append(r.outputs, auxiliary{
+			name:   labelOf(selector),
+			value:  fields.Value(),
+			trait:  where.trait,
+			origin: where.source,
+		})
+	}
+	return nil
+}
+
+func labelOf(selector cue.Selector) string {
+	if selector.LabelType() == cue.StringLabel {
+		return selector.Unquoted()
+	}
+	return selector.String()
+}
+
+func (r *renderer) applyTrait(index int) error {
+	trait := &r.request.Traits[index]
+	src := newSource("trait/"+trait.Name+".cue", trait.Source)
+	if !isNull(trait.Parameters) {
+		src.appendData("parameter", trait.Parameters)
+	}
+	where := stage{source: src, definition: trait.Name, entity: "trait", label: trait.Name, trait: &index, parameters: trait.Parameters}
+	context, err := r.traitContext()
+	if err != nil {
+		return where.failure(stageExport, err, err.Error())
+	}
+	src.appendData("context", context.text())
+	value, err := r.evaluate(where, "trait."+strconv.Itoa(index)+"|")
+	if err != nil {
+		return err
+	}
+	if value, err = r.processHTTP(where, value); err != nil {
+		return err
+	}
+	if err := r.collectOutputs(where, value); err != nil {
+		return err
+	}
+	if err := r.patchBase(where, value.LookupPath(patchPath)); err != nil {
+		return err
+	}
+	return r.patchOutputs(where, value.LookupPath(patchOutputsPath))
+}
+
+// traitContext adds what earlier stages made; it must be concrete by now.
+func (r *renderer) traitContext() (jsonObject, error) {
+	base, err := r.base.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	context := r.request.Context.with("output", base)
+	if len(r.outputs) == 0 {
+		return context, nil
+	}
+	outputs := jsonObject{}
+	for _, other := range r.outputs {
+		if outputs[other.name], err = other.value.MarshalJSON(); err != nil {
+			return nil, err
+		}
+	}
+	return context.with("outputs", outputs.text()), nil
+}
+
+// processHTTP asks for the request that a trait declares under `processing.http` and fills its answer
+// into `processing.output` (row REN-006).
+func (r *renderer) processHTTP(where stage, value cue.Value) (cue.Value, error) {
+	processing := value.LookupPath(processingPath)
+	if !processing.Exists() {
+		return value, nil
+	}
+	http := processing.LookupPath(cue.ParsePath("http"))
+	if !http.Exists() {
+		return value, nil
+	}
+	key := fmt.Sprintf("trait.%d|processing.http", *where.trait)
+	answer, ok := r.request.Replay[key]
+	if !ok {
+		params, err := http.MarshalJSON()
+		if err != nil {
+			return value, where.failure(stageExport, err, fmt.Sprintf("invalid process of trait %s: %s", where.label, err))
+		}
+		return value, &needError{[]call{{Key: key, Path: "processing.http", Provider: "processing", Do: "http", Params: params}}}
+	}
+	result, err := valueOf(value.Context(), "processing.output", orEmpty(answer))
+	if err != nil {
+		return value, err
+	}
+	return value.FillPath(cue.ParsePath("processing.output"), result), nil
+}
+
+func (r *renderer) patchBase(where stage, patch cue.Value) error {
+	if !patch.Exists() {
+		return nil
+	}
+	if r.base.Err() != nil || !r.base.Exists() {
+		return where.failure(stagePatch, nil, fmt.Sprintf("patch trait %s into an invalid workload", where.label))
+	}
+	merged, err := sets.StrategyUnify(r.base, patch, sets.CreateUnifyOptionsForPatcher(patch)...)
+	if err != nil {
+		return where.failure(stagePatch, err, fmt.Sprintf("invalid patch trait %s into workload: %s", where.label, err))
+	}
+	r.base = merged
+	return nil
+}
+
+// patchOutputs patches objects of the component and of earlier traits, by their name.
+func (r *renderer) patchOutputs(where stage, patches cue.Value) error {
+	if !patches.Exists() {
+		return nil
+	}
+	for i := range r.outputs {
+		other := &r.outputs[i]
+		patch := patches.LookupPath(cue.MakePath(cue.Str(other.name)))
+		if !patch.Exists() {
+			continue
+		}
+		merged, err := sets.StrategyUnify(other.value, patch)
+		if err != nil {
+			return where.failure(stagePatch, err, fmt.Sprintf(
+				"trait=%s, to=%s, invalid patch trait into auxiliary workload: %s", where.label, other.name, err))
+		}
+		other.value = merged
+	}
+	return nil
+}
+
+// applyPatches applies what a policy or a workflow step adds after the traits (row REN-019).
+func (r *renderer) applyPatches() error {
+	if text := r.request.WorkloadPatch; text != nil {
+		where := patchStage(r, "patch/workload.cue", *text)
+		patch, err := where.patchValue()
+		if err != nil {
+			return err
+		}
+		merged, err := sets.StrategyUnify(r.base, patch, sets.CreateUnifyOptionsForPatcher(patch)...)
+		if err != nil {
+			return where.failure(stagePatch, err, fmt.Sprintf("patch workload: %s", err))
+		}
+		r.base = merged
+	}
+	for i := range r.outputs {
+		other := &r.outputs[i]
+		if other.trait == nil {
+			continue
+		}
+		definition := r.request.Traits[*other.trait].Name
+		text, ok := r.request.TraitPatches[definition]
+		if !ok {
+			continue
+		}
+		where := patchStage(r, "patch/"+definition+".cue", text)
+		patch, err := where.patchValue()
+		if err != nil {
+			return err
+		}
+		merged, err := sets.StrategyUnify(other.value, patch)
+		if err != nil {
+			return where.failure(stagePatch, err, fmt.Sprintf("patch outputs(%s) of trait %s: %s", other.name, definition, err))
+		}
+		other.value = merged
+	}
+	return nil
+}
+
+func patchStage(r *renderer, file, text string) stage {
+	where := stage{source: newSource(file, text), entity: "workload"}
+	if r.request.Component != nil {
+		where.definition, where.label = r.request.Component.Name, r.contextName(r.request.Component)
+	}
+	return where
+}
+
+func (s stage) patchValue() (cue.Value, error) {
+	value, err := s.source.build(noPackages)
+	if err == nil {
+		err = value.Err()
+	}
+	if err != nil {
+		return value, s.failure(stagePatch, err, "invalid patch: "+err.Error())
+	}
+	return value, nil
+}
+
+// export writes the objects as JSON, which they must be concrete for.
+func (r *renderer) export() (*renderResult, error) {
+	result := &renderResult{Outputs: []renderedOutput{}}
+	output, err := exportObject(r.base)
+	if err != nil {
+		return nil, r.workloadFailure(err)
+	}
+	result.Output = output
+	for _, other := range r.outputs {
+		object, err := exportObject(other.value)
+		if err != nil {
+			return nil, r.outputFailure(other, err)
+		}
+		result.Outputs = append(result.Outputs, renderedOutput{Name: other.name, TraitIndex: other.trait, Object: object})
+	}
+	return result, nil
+}
+
+func (r *renderer) workloadFailure(err error) error {
+	where := stage{source: r.component, entity: "workload"}
+	if r.request.Component == nil {
+		return where.failure(stageExport, err, err.Error())
+	}
+	where.definition = r.request.Component.Name
+	where.label = r.contextName(r.request.Component)
+	where.parameters = r.request.Component.Parameters
+	return where.exportFailure(err, r.template)
+}
+
+func (r *renderer) outputFailure(other auxiliary, err error) error {
+	where := stage{source: other.origin, trait: other.trait}
+	switch {
+	case other.trait != nil:
+		where.definition = r.request.Traits[*other.trait].Name
+		where.parameters = r.request.Traits[*other.trait].Parameters
+	case r.request.Component != nil:
+		where.definition = r.request.Component.Name
+		where.parameters = r.request.Component.Parameters
+	}
+	text := err.Error()
+	var shape *shapeError
+	if !errors.As(err, &shape) {
+		text = "failed to have the workload/trait unstructured: " + text
+	}
+	return where.failure(stageExport, err, text)
+}
+
+// shapeError says that a value is JSON, but no Kubernetes object; in the words of client-go.
+type shapeError struct{ text string }
+
+func (e *shapeError) Error() string { return e.text }
+
+func exportObject(value cue.Value) (json.RawMessage, error) {
+	if err := value.Err(); err != nil {
+		return nil, err
+	}
+	if err := value.Validate(cue.Concrete(true), cue.Final()); err != nil {
+		return nil, err
+	}
+	raw, err := value.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &object); err != nil {
+		var mismatch *json.UnmarshalTypeError
+		if errors.As(err, &mismatch) {
+			return nil, &shapeError{fmt.Sprintf("json: cannot unmarshal %s into Go value of type map[string]interface {}", mismatch.Value)}
+		}
+		return nil, err
+	}
+	var kind string
+	if json.Unmarshal(object["kind"], &kind) != nil || kind == "" {
+		return nil, &shapeError{fmt.Sprintf("Object 'Kind' is missing in '%s'", raw)}
+	}
+	return raw, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}
