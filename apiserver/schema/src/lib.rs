@@ -1,1 +1,12 @@
-//! What is known of a kind: built-in resources, structural schemas, OpenAPI, tables, protobuf; pure.
+//! What is known of a kind, with no I/O: the table of built-in resources and their discovery documents, protobuf
+//! bodies, OpenAPI documents, structural schemas of custom resources, strict decoding, defaults and validation of
+//! built-in kinds, tables for `kubectl get`, and selectors.
+//!
+//! Everything takes and gives [`serde_json::Value`]; time is an argument. Errors are lists of [`field::Error`], which
+//! render exactly as a kube-apiserver renders them, because clients read those texts.
+
+pub mod field;
+pub mod openapi;
+pub mod protobuf;
+
+pub mod resources;
