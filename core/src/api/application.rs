@@ -1,5 +1,10 @@
 //! Application and Policy (CRD-001, CRD-010, CRD-018, CRD-019, CRD-030).
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each column of a kind has its own `type_`; the lint takes them for one"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -210,7 +210,7 @@ pub struct Cue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TerraformLanguage {
-    /// HashiCorp's configuration language.
+    /// `HashiCorp`'s configuration language.
     #[default]
     Hcl,
     /// Terraform's JSON syntax.

@@ -81,8 +81,9 @@ pub fn unpack<T: DeserializeOwned>(
     };
     let packed = STANDARD.decode(compression.data.as_deref().unwrap_or_default())?;
     let unpacked = match algorithm {
-        Algorithm::Zstd => zstd::stream::read::Decoder::new(packed.as_slice())
-            .and_then(|decoder| read_bounded(decoder)),
+        Algorithm::Zstd => {
+            zstd::stream::read::Decoder::new(packed.as_slice()).and_then(read_bounded)
+        }
         Algorithm::Gzip => read_bounded(flate2::read::GzDecoder::new(packed.as_slice())),
     };
     let json = unpacked.map_err(|source| CompressionError::Codec { algorithm, source })?;

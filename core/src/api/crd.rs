@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions of all kinds, made from the types.
+//! The `CustomResourceDefinitions` of all kinds, made from the types.
 //!
 //! Names, columns and scope come from the derive; the schemas are made here, because a field is
 //! *required* when Go always writes it, which is what schemars calls the serialize contract.
@@ -17,7 +17,7 @@ use super::{
     application, definition, package, revision, tracker, v1alpha2, workflow as workflow_types,
 };
 
-/// The CustomResourceDefinitions of all kinds, as `kubectl apply` takes them.
+/// The `CustomResourceDefinitions` of all kinds, as `kubectl apply` takes them.
 pub fn crds() -> Vec<Value> {
     use definition as def;
     vec![
@@ -39,6 +39,20 @@ pub fn crds() -> Vec<Value> {
         kind::<WorkflowRun, workflow_types::WorkflowRunSpec, workflow_types::WorkflowRunStatus>(),
         kind::<Package, package::PackageSpec, NoStatus>(),
     ]
+}
+
+/// The name of the file under `deploy/crds` that holds a definition.
+pub fn crd_file_name(crd: &Value) -> String {
+    let part = |pointer| {
+        crd.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    format!(
+        "{}_{}.yaml",
+        part("/spec/group"),
+        part("/spec/names/plural")
+    )
 }
 
 /// Stands for the status of a kind that has none.
@@ -90,7 +104,7 @@ fn workload_definition() -> Value {
     stored
 }
 
-/// Writes a CustomResourceDefinition as JSON.
+/// Writes a `CustomResourceDefinition` as JSON.
 trait CrdJson: CustomResourceExt {
     fn crd_json() -> Value {
         serde_json::to_value(Self::crd()).unwrap_or_default()
@@ -147,7 +161,7 @@ fn schema_of<T: JsonSchema>() -> Value {
 }
 
 /// Leaves only what Kubernetes allows and what is meant: no titles; nulls only for times, which Go
-/// writes as null; only defaults that are marked with `x-default`.
+/// writes as null; sorted lists of what is required; only defaults that are marked with `x-default`.
 fn tidy(schema: &mut Schema) {
     schemars::transform::transform_subschemas(&mut tidy, schema);
     let is_time = schema.get("format") == Some(&json!("date-time"));
@@ -158,6 +172,9 @@ fn tidy(schema: &mut Schema) {
     }
     if let Some(default) = schema.remove("x-default") {
         schema.insert("default".to_owned(), default);
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
     }
     let lines = schema
         .get("description")

@@ -29,10 +29,6 @@ pub(super) fn is_false(value: &bool) -> bool {
 }
 
 /// For `skip_serializing_if`: Go's `omitempty` of a number.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
 pub(super) fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

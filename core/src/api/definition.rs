@@ -1,6 +1,11 @@
 //! Definitions: what the types of components, traits, policies and steps stand for, and their
 //! revisions (CRD-003 … CRD-008, CRD-022 … CRD-028).
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each column of a kind has its own `type_`; the lint takes them for one"
+)]
+
 use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +44,7 @@ pub struct DefinitionStatus {
 /// What kind of objects a component is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadTypeDescriptor {
-    /// Name of a WorkloadDefinition, or `autodetects.core.oam.dev` when the template decides.
+    /// Name of a `WorkloadDefinition`, or `autodetects.core.oam.dev` when the template decides.
     #[serde(
         rename = "type",
         default,
@@ -123,6 +128,10 @@ pub struct ComponentDefinitionSpec {
     pub version: Option<String>,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the fields of the API"
+)]
 /// What a trait type means: the template that adds to a component, or patches it.
 #[derive(Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -394,7 +403,7 @@ pub mod v1alpha2 {
         WorkloadDefinitionStatus,
     };
 
-    /// A WorkloadDefinition of version `v1alpha2`.
+    /// A `WorkloadDefinition` of version `v1alpha2`.
     #[derive(
         Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema,
     )]
@@ -417,7 +426,7 @@ pub mod v1alpha2 {
     pub struct WorkloadDefinitionV1Alpha2Spec(pub WorkloadDefinitionSpec);
 }
 
-/// How a WorkloadDefinition stands.
+/// How a `WorkloadDefinition` stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadDefinitionStatus {
     /// Aspects of the state.

@@ -35,13 +35,13 @@ pub const TRAIT_RESOURCE: &str = "trait.oam.dev/resource";
 pub const MANAGE_WORKLOAD: &str = "trait.oam.dev/manage-workload";
 /// Hash of the object as it was rendered.
 pub const RENDER_HASH: &str = "oam.dev/render-hash";
-/// On DefinitionRevisions: the ComponentDefinition.
+/// On `DefinitionRevisions`: the ComponentDefinition.
 pub const COMPONENT_DEFINITION_NAME: &str = "componentdefinition.oam.dev/name";
-/// On DefinitionRevisions: the TraitDefinition.
+/// On `DefinitionRevisions`: the TraitDefinition.
 pub const TRAIT_DEFINITION_NAME: &str = "trait.oam.dev/name";
-/// On DefinitionRevisions: the PolicyDefinition.
+/// On `DefinitionRevisions`: the PolicyDefinition.
 pub const POLICY_DEFINITION_NAME: &str = "policydefinition.oam.dev/name";
-/// On DefinitionRevisions: the WorkflowStepDefinition.
+/// On `DefinitionRevisions`: the WorkflowStepDefinition.
 pub const WORKFLOW_STEP_DEFINITION_NAME: &str = "workflowstepdefinition.oam.dev/name";
 /// On schema ConfigMaps: `schema`.
 pub const DEFINITION: &str = "definition.oam.dev";
@@ -53,7 +53,7 @@ pub const PAUSE: &str = "controller.core.oam.dev/pause";
 pub const SHARD_ID: &str = "controller.core.oam.dev/shard-id";
 /// The shard that an Application was given to.
 pub const SCHEDULED_SHARD_ID: &str = "controller.core.oam.dev/scheduled-shard-id";
-/// On ControllerRevisions: the component.
+/// On `ControllerRevisions`: the component.
 pub const CONTROLLER_COMPONENT: &str = "controller.oam.dev/component";
 /// The addon that an application or object belongs to.
 pub const ADDON_NAME: &str = "addons.oam.dev/name";
@@ -61,7 +61,7 @@ pub const ADDON_NAME: &str = "addons.oam.dev/name";
 pub const ADDON_VERSION: &str = "addons.oam.dev/version";
 /// The registry of that addon.
 pub const ADDON_REGISTRY: &str = "addons.oam.dev/registry";
-/// The WorkflowRun that an object belongs to.
+/// The `WorkflowRun` that an object belongs to.
 pub const WORKFLOW_RUN_NAME: &str = "workflowrun.oam.dev/name";
 /// The namespace of that run.
 pub const WORKFLOW_RUN_NAMESPACE: &str = "workflowrun.oam.dev/namespace";

@@ -33,7 +33,7 @@ pub use common::{
     StepOutput, Terraform, TerraformLanguage, TraitStatus, WorkloadGvk,
 };
 pub use compress::{Algorithm, CompressionError};
-pub use crd::crds;
+pub use crd::{crd_file_name, crds};
 pub use definition::{
     ComponentDefinition, ComponentDefinitionSpec, DefinitionRevision, DefinitionRevisionSpec,
     DefinitionStatus, DefinitionType, Helm, Kube, KubeParameter, PolicyDefinition,

@@ -1,5 +1,10 @@
 //! ApplicationRevision (CRD-002, CRD-021).
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each column of a kind has its own `type_`; the lint takes them for one"
+)]
+
 use std::collections::BTreeMap;
 
 use kube_derive::CustomResource;
@@ -68,7 +73,7 @@ pub struct RevisionContent {
     #[serde(default, deserialize_with = "or_default")]
     #[schemars(schema_with = "schema::open_object")]
     pub application: Application,
-    /// The ComponentDefinitions that were used, by name.
+    /// The `ComponentDefinitions` that were used, by name.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -76,7 +81,7 @@ pub struct RevisionContent {
     )]
     #[schemars(schema_with = "schema::open_object_map")]
     pub component_definitions: BTreeMap<String, ComponentDefinition>,
-    /// The TraitDefinitions that were used, by name.
+    /// The `TraitDefinitions` that were used, by name.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -84,7 +89,7 @@ pub struct RevisionContent {
     )]
     #[schemars(schema_with = "schema::open_object_map")]
     pub trait_definitions: BTreeMap<String, TraitDefinition>,
-    /// The PolicyDefinitions that were used, by name.
+    /// The `PolicyDefinitions` that were used, by name.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -92,7 +97,7 @@ pub struct RevisionContent {
     )]
     #[schemars(schema_with = "schema::open_object_map")]
     pub policy_definitions: BTreeMap<String, PolicyDefinition>,
-    /// The WorkflowStepDefinitions that were used, by name.
+    /// The `WorkflowStepDefinitions` that were used, by name.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -100,7 +105,7 @@ pub struct RevisionContent {
     )]
     #[schemars(schema_with = "schema::open_object_map")]
     pub workflow_step_definitions: BTreeMap<String, WorkflowStepDefinition>,
-    /// The WorkloadDefinitions that were used, by name.
+    /// The `WorkloadDefinitions` that were used, by name.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -108,7 +113,7 @@ pub struct RevisionContent {
     )]
     #[schemars(schema_with = "schema::open_object_map")]
     pub workload_definitions: BTreeMap<String, WorkloadDefinition>,
-    /// The revisions of the PolicyDefinitions that were used, by policy.
+    /// The revisions of the `PolicyDefinitions` that were used, by policy.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",

@@ -1,5 +1,10 @@
 //! ResourceTracker: the inventory of an application (CRD-009, CRD-029, APP-041 … APP-045).
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each column of a kind has its own `type_`; the lint takes them for one"
+)]
+
 use std::borrow::Cow;
 
 use kube_derive::CustomResource;

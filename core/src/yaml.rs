@@ -1,0 +1,15 @@
+//! YAML, as Kubernetes reads and writes it.
+//!
+//! One module, so that a manifest means the same everywhere: in the CLI, the API server and the tests.
+//! Reading follows `sigs.k8s.io/yaml`: YAML 1.1 booleans and octal numbers, and numbers as JSON has
+//! them (`1.0` is `1`, what does not fit into 64 bits is a float). Writing follows `kubectl -o yaml`:
+//! sorted keys, block style, every string that YAML 1.1 or 1.2 could misread in quotes.
+
+mod read;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use read::{Limits, YamlError, parse, parse_one, parse_with};
+pub use write::{stream, to_string};

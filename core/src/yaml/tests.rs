@@ -1,0 +1,200 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What `sigs.k8s.io/yaml` makes of plain scalars (conformance TRAPS 1 and 3).
+#[test]
+fn scalars_mean_what_they_mean_to_kubernetes() {
+    for (text, expected) in [
+        ("y", json!(true)),
+        ("Yes", json!(true)),
+        ("on", json!(true)),
+        ("n", json!(false)),
+        ("OFF", json!(false)),
+        ("true", json!(true)),
+        ("~", json!(null)),
+        ("null", json!(null)),
+        ("", json!(null)),
+        ("010", json!(8)),
+        ("0o17", json!(15)),
+        ("0x10", json!(16)),
+        ("0b101", json!(5)),
+        ("-0x10", json!(-16)),
+        ("1_000", json!(1000)),
+        ("+7", json!(7)),
+        ("-0", json!(0)),
+        ("1.0", json!(1)),
+        ("1e3", json!(1000)),
+        ("1.5", json!(1.5)),
+        (".5", json!(0.5)),
+        ("9223372036854775807", json!(9_223_372_036_854_775_807_i64)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("18446744073709551615", json!(18_446_744_073_709_551_615.0)),
+        (
+            "123456789012345678901234567890",
+            json!(1.234_567_890_123_456_8e29),
+        ),
+        ("1.2.3", json!("1.2.3")),
+        ("v1", json!("v1")),
+        ("1Gi", json!("1Gi")),
+        ("1:30", json!("1:30")),
+        ("2026-11-21", json!("2026-11-21")),
+        ("2026-11-21T10:00:00Z", json!("2026-11-21T10:00:00Z")),
+        ("'010'", json!("010")),
+        ("\"yes\"", json!("yes")),
+        ("!!str 010", json!("010")),
+        ("100m", json!("100m")),
+        ("0.1.0", json!("0.1.0")),
+        ("a: b", json!({"a": "b"})),
+        ("yes: 1", json!({"true": 1})),
+        ("1: x", json!({"1": "x"})),
+        ("0x10: x", json!({"16": "x"})),
+        ("null", json!(null)),
+    ] {
+        let read = parse_one(&format!("v: [{text}]"))
+            .or_else(|_| parse_one(&format!("v: {text}")))
+            .map(|value| value["v"].clone());
+        let read = match read {
+            Ok(Value::Array(mut items)) if items.len() == 1 => items.remove(0),
+            Ok(Value::Array(items)) if items.is_empty() => Value::Null,
+            Ok(other) => other,
+            Err(error) => panic!("{text}: {error}"),
+        };
+        assert_eq!(read, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_stream_has_documents_and_empty_ones_do_not_count() {
+    let documents = parse("---\n# only a comment\n---\na: 1\n---\n\n---\nb: 2\n...\n").unwrap();
+    assert_eq!(documents, [json!({"a": 1}), json!({"b": 2})]);
+    assert_eq!(parse("").unwrap(), Vec::<Value>::new());
+    assert_eq!(parse_one("").unwrap(), Value::Null);
+    assert_eq!(
+        parse_one("a: 1\n---\nb: 2\n").unwrap_err().to_string(),
+        "expected one YAML document, found 2"
+    );
+}
+
+#[test]
+fn anchors_and_merge_keys() {
+    let text = "base: &b {x: 1, z: 2}\nderived:\n  <<: *b\n  z: 3\n";
+    assert_eq!(
+        parse_one(text).unwrap(),
+        json!({"base": {"x": 1, "z": 2}, "derived": {"x": 1, "z": 3}})
+    );
+}
+
+#[test]
+fn errors_say_where() {
+    let error = parse("a: 1\nb:\n  - x\n c: 2\n").unwrap_err();
+    assert_eq!(error.position.map(|at| at.0), Some(4), "{error}");
+    let error = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
+    assert_eq!(error.position, Some((3, 1)), "{error}");
+    assert!(error.message.contains("duplicate"), "{error}");
+    let error = parse("a:\n  b: .inf\n").unwrap_err();
+    assert_eq!(error.position.map(|at| at.0), Some(2), "{error}");
+    for error in [
+        "a: [1",
+        "a: *x",
+        "{a: {b: 1}: c}",
+        "? [1]\n: 2",
+        "~: 1",
+        "a: !!binary x",
+    ] {
+        let error = parse(error).unwrap_err();
+        assert!(!error.message.is_empty());
+    }
+}
+
+#[test]
+fn a_billion_laughs_are_refused() {
+    let mut lines = vec!["a0: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned()];
+    for level in 1..12 {
+        let refs = vec![format!("*a{}", level - 1); 10].join(", ");
+        lines.push(format!("a{level}: &a{level} [{refs}]"));
+    }
+    assert!(parse(&lines.join("\n")).is_err());
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    assert!(parse(&"[".repeat(100_000)).is_err());
+    assert!(parse(&format!("{}{}", "- ".repeat(10_000), "a")).is_err());
+    assert!(parse(&format!("{}1{}", "[".repeat(60), "]".repeat(60))).is_ok());
+}
+
+#[test]
+fn a_large_text_is_refused() {
+    let limits = Limits {
+        bytes: 10,
+        ..Limits::default()
+    };
+    assert_eq!(
+        parse_with("a: 1234567890", limits).unwrap_err().to_string(),
+        "the text has 13 bytes, at most 10 are read"
+    );
+}
+
+#[test]
+fn writes_as_kubectl_does() {
+    let value = json!({
+        "kind": "ConfigMap",
+        "apiVersion": "v1",
+        "metadata": {"name": "a", "labels": {}, "finalizers": []},
+        "list": [{"name": "x", "ports": [80, 443]}, "y", [1, [2]], {}],
+        "data": {
+            "yes": "on", "n": "010", "empty": "", "float": "1e3", "null": "null", "time": "1:30",
+            "date": "2026-11-21", "version": "1.2.3", "quantity": "500m", "star": "*", "colon": "a: b",
+            "url": "http://x:80/", "comment": "a #b", "dash": "- a", "minus": "-", "neg": "-x",
+            "lines": "a\nb\n", "more": "a\n\nb", "kept": "a\n\n\n", "indented": "  a\nb\n", "tab": "a\tb",
+            "quote": "it's", "quoted": "\"a\"", "space": " a", "unicode": "Grüße", "hash": "#a", "tilde": "~",
+            "under": "1_000", "hex": "0x1F", "percent": "100%", "at": "@a", "json": "{\"a\":1}\n",
+        },
+        "number": 1.5, "none": null, "big": 1.234_567_890_123_456_8e29,
+    });
+    let text = to_string(&value);
+    insta::assert_snapshot!(text);
+    assert_eq!(parse_one(&text).unwrap(), value);
+}
+
+#[test]
+fn a_stream_is_written_with_separators() {
+    assert_eq!(stream(&[json!({"a": 1}), json!([])]), "a: 1\n---\n[]\n");
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "[ -~\n\t]{0,12}",
+        "\\PC{0,8}",
+        "[-+.0-9_:eExob]{1,8}",
+        "(?i)(yes|no|on|off|true|false|null|~|y|n|<<|=)",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        text.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(text.clone(), inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(value in any_value()) {
+        let text = to_string(&value);
+        prop_assert_eq!(parse_one(&text).unwrap(), value, "{}", text);
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,40}") {
+        let _ = parse(&text);
+    }
+}
