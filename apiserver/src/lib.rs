@@ -1,1 +1,24 @@
 //! Embedded Kubernetes-style API server.
+//!
+//! Layers, each knowing only those below it: [`store`] (one ordered, durable sequence of writes, its state and its
+//! recent past) → catalog (what is served) → registry (what a write does) → [`admission`] → authorization → HTTP.
+
+pub mod admission;
+mod auth;
+mod catalog;
+mod core;
+mod custom;
+mod fields;
+mod http;
+mod identity;
+mod kinds;
+mod registry;
+mod request;
+mod selector;
+mod server;
+pub mod status;
+pub mod store;
+
+pub use self::core::Clock;
+pub use identity::{AUTHENTICATED, Identity, MASTERS};
+pub use server::{ApiServer, Config, Error, Storage};

@@ -1,0 +1,171 @@
+//! Discovery, version, health and OpenAPI.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use bytes::Bytes;
+use caravel_schema::resources::{Discovery, DiscoveryVersion};
+use http::{HeaderValue, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::answer::{Accept, json as json_answer, typed};
+use super::{Frontend, Incoming};
+use crate::status::{Result, Status};
+
+/// The version of Kubernetes whose API is spoken.
+const MINOR: &str = "36";
+
+/// Answers a path that names no resource.
+pub(super) fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Response> {
+    let path = incoming.target.path.trim_end_matches('/');
+    if incoming.parts.method != Method::GET && incoming.parts.method != Method::HEAD {
+        return Err(if path.is_empty() {
+            Status::method_not_allowed()
+        } else {
+            Status::no_such_path()
+        });
+    }
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match parts.as_slice() {
+        ["version"] => Ok(json_answer(StatusCode::OK, &version())),
+        ["healthz" | "livez" | "readyz"] => Ok(health(frontend, incoming)),
+        ["api" | "apis", ..] => discovery(frontend, incoming, &parts),
+        [] => Ok(json_answer(
+            StatusCode::OK,
+            &json!({"paths": paths(frontend)}),
+        )),
+        _ => Err(Status::no_such_path()),
+    }
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": MINOR, "emulationMajor": "1", "emulationMinor": MINOR,
+        "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
+        "gitVersion": format!("v1.{MINOR}.3+caravel"), "gitCommit": "", "gitTreeState": "", "buildDate": "",
+        "goVersion": "none", "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, match std::env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other }),
+    })
+}
+
+fn paths(frontend: &Frontend) -> Vec<String> {
+    let catalog = frontend.core.catalog.load();
+    let mut paths: Vec<String> = catalog
+        .resources()
+        .map(|resource| {
+            if resource.group.is_empty() {
+                format!("/api/{}", resource.version)
+            } else {
+                format!("/apis/{}/{}", resource.group, resource.version)
+            }
+        })
+        .chain(
+            [
+                "/api",
+                "/apis",
+                "/healthz",
+                "/livez",
+                "/metrics",
+                "/openapi/v3",
+                "/readyz",
+                "/version",
+            ]
+            .map(str::to_owned),
+        )
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn health(frontend: &Frontend, incoming: &Incoming) -> Response {
+    let path = incoming.target.path.trim_matches('/');
+    let stopping = frontend.core.stopping.is_cancelled() && path == "readyz";
+    let checks = [("ping", true), ("store", true), ("shutdown", !stopping)];
+    let good = checks.iter().all(|(_, good)| *good);
+    let mut text = String::new();
+    if incoming.query.get("verbose").is_some() || !good {
+        for (name, good) in checks {
+            let line = if good {
+                format!("[+]{name} ok\n")
+            } else {
+                format!("[-]{name} failed: reason withheld\n")
+            };
+            text.push_str(&line);
+        }
+        text.push_str(&format!(
+            "{path} check {}\n",
+            if good { "passed" } else { "failed" }
+        ));
+    } else {
+        text.push_str("ok");
+    }
+    let code = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    typed(
+        code,
+        Bytes::from(text),
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    )
+}
+
+fn discovery(frontend: &Arc<Frontend>, incoming: &Incoming, parts: &[&str]) -> Result<Response> {
+    let catalog = frontend.core.catalog.load();
+    let discovery = Discovery::new(catalog.resources());
+    let aggregated = aggregated(&incoming.accept);
+    let document = match (parts, aggregated) {
+        (["api"], Some(form)) => return Ok(aggregate(&discovery.aggregated_core(form), form)),
+        (["apis"], Some(form)) => return Ok(aggregate(&discovery.aggregated_groups(form), form)),
+        (["api"], None) => Some(discovery.api_versions(&address(incoming))),
+        (["apis"], None) => Some(discovery.group_list()),
+        (["apis", group], _) => discovery.group(group),
+        (["api", version], _) => discovery.resource_list("", version),
+        (["apis", group, version], _) => discovery.resource_list(group, version),
+        _ => None,
+    };
+    document
+        .map(|document| json_answer(StatusCode::OK, &document))
+        .ok_or_else(Status::no_such_path)
+}
+
+/// The address under which the client reached us.
+fn address(incoming: &Incoming) -> String {
+    let header = incoming
+        .parts
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let authority = incoming
+        .parts
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str);
+    header.or(authority).unwrap_or_default().to_owned()
+}
+
+/// The form of aggregated discovery that the client prefers to the plain one.
+fn aggregated(accept: &Accept) -> Option<DiscoveryVersion> {
+    for clause in accept.clauses() {
+        if clause.contains("as=APIGroupDiscoveryList") && clause.contains("g=apidiscovery.k8s.io") {
+            if clause.split(';').any(|part| part.trim() == "v=v2") {
+                return Some(DiscoveryVersion::V2);
+            }
+            if clause.split(';').any(|part| part.trim() == "v=v2beta1") {
+                return Some(DiscoveryVersion::V2Beta1);
+            }
+        } else if clause == "application/json" {
+            return None;
+        }
+    }
+    None
+}
+
+fn aggregate(document: &Value, form: DiscoveryVersion) -> Response {
+    let body = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
+    let media_type = HeaderValue::from_str(&form.content_type())
+        .unwrap_or(HeaderValue::from_static("application/json"));
+    typed(StatusCode::OK, body, media_type)
+}

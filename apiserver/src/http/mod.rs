@@ -1,0 +1,108 @@
+//! HTTP: from a request to an answer.
+
+mod answer;
+mod body;
+mod discovery;
+mod resources;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderValue, Request, StatusCode};
+use tokio::sync::Semaphore;
+
+use self::answer::{Accept, status_response};
+use crate::core::Core;
+use crate::identity::Identity;
+use crate::request::{Query, Target};
+use crate::status::{Result, Status};
+
+/// Requests that may be under way at once, watches apart; more get 429.
+const IN_FLIGHT: usize = 1024;
+
+/// What handlers share.
+pub(crate) struct Frontend {
+    pub(crate) core: Arc<Core>,
+    in_flight: Semaphore,
+}
+
+/// The router that serves everything.
+pub(crate) fn router(core: Arc<Core>) -> Router {
+    let frontend = Arc::new(Frontend {
+        core,
+        in_flight: Semaphore::new(IN_FLIGHT),
+    });
+    Router::new().fallback(handle).with_state(frontend)
+}
+
+/// One request.
+pub(crate) struct Incoming {
+    pub(crate) target: Target,
+    pub(crate) query: Query,
+    pub(crate) accept: Accept,
+    pub(crate) user: Identity,
+    pub(crate) parts: http::request::Parts,
+}
+
+async fn handle(State(frontend): State<Arc<Frontend>>, request: Request<Body>) -> Response {
+    let accept = Accept::of(request.headers());
+    let audit = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok();
+    let mut response = match Box::pin(serve(&frontend, request)).await {
+        Ok(response) => response,
+        Err(status) => status_response(&status, &accept),
+    };
+    let headers = response.headers_mut();
+    if let Some(audit) = audit {
+        headers.insert("audit-id", audit);
+    }
+    headers
+        .entry(http::header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+async fn serve(frontend: &Arc<Frontend>, request: Request<Body>) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query());
+    let target = Target::parse(&parts.method, parts.uri.path(), query.flag("watch"));
+    let accept = Accept::of(&parts.headers);
+    let user = parts
+        .extensions
+        .get::<Identity>()
+        .cloned()
+        .ok_or_else(Status::unauthorized)?;
+    frontend
+        .core
+        .auth
+        .authorize(&frontend.core, &user, &target)?;
+    let incoming = Incoming {
+        target,
+        query,
+        accept,
+        user,
+        parts,
+    };
+    if incoming.target.verb == "watch" {
+        return watch::serve(frontend, incoming);
+    }
+    let _permit = frontend.in_flight.try_acquire().map_err(|_| {
+        Status::too_many_requests("too many requests are under way, please try again later")
+    })?;
+    let limit = Duration::from_secs(60);
+    let work = async {
+        if incoming.target.is_resource() {
+            resources::serve(frontend, incoming, body).await
+        } else {
+            discovery::serve(frontend, &incoming)
+        }
+    };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let message = "Timeout: request did not complete within the allotted timeout";
+        Err(Status::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message))
+    })
+}

@@ -1,0 +1,344 @@
+//! Watches: a stream of events from a resourceVersion on.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use caravel_schema::field::Error;
+use futures::stream;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use super::answer::Form;
+use super::{Frontend, Incoming, resources};
+use crate::catalog::Kind;
+use crate::core::Core;
+use crate::kinds;
+use crate::registry::{ListOptions, VersionMatch, invalid_list, list};
+use crate::status::{Result, Status};
+use crate::store::{Change, ChangeKind, Object, Watch};
+
+/// How often an idle watch that asked for bookmarks gets one.
+const BOOKMARK: Duration = Duration::from_secs(60);
+/// How long a watch lasts if the client does not say.
+const DEFAULT_TIMEOUT: u64 = 1800;
+
+/// Starts a watch.
+pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Response> {
+    let kind = resources::find(frontend, &incoming)?;
+    let form = incoming.accept.form()?;
+    let query = &incoming.query;
+    let options = ListOptions::parse(query, &kind, &incoming.target.name)?;
+    let streaming = match query.text("sendInitialEvents") {
+        None => None,
+        Some(text) => Some(text == "true" || text == "1"),
+    };
+    validate(&options, streaming)?;
+    let bookmarks = query.flag("allowWatchBookmarks");
+    let seconds = query
+        .text("timeoutSeconds")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let seconds = if seconds == 0 {
+        DEFAULT_TIMEOUT
+    } else {
+        seconds
+    };
+    let spread = if query.text("timeoutSeconds").is_none() {
+        rand::random_range(0..DEFAULT_TIMEOUT)
+    } else {
+        0
+    };
+
+    let core = Arc::clone(&frontend.core);
+    let view = View {
+        kind,
+        namespace: incoming.target.namespace.clone(),
+        options,
+        form,
+    };
+    let (initial, watch) = start(&core, &view, streaming)?;
+    let mut events = Events {
+        ends: Instant::now() + Duration::from_secs(seconds + spread),
+        next_bookmark: Instant::now() + BOOKMARK,
+        queue: VecDeque::new(),
+        bookmarks,
+        watch,
+        columns_sent: false,
+        finished: false,
+        core,
+        view,
+    };
+    events.begin(initial, streaming == Some(true));
+    let frames = stream::unfold(events, |mut events| async move {
+        let frame = events.next().await?;
+        Some((Ok::<_, Infallible>(frame), events))
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    Ok(response)
+}
+
+fn validate(options: &ListOptions, streaming: Option<bool>) -> Result<()> {
+    let matching = options.version_match;
+    if streaming.is_none() {
+        if matching != VersionMatch::Unset {
+            let detail =
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            return Err(invalid_list(Error::forbidden(
+                "resourceVersionMatch",
+                detail,
+            )));
+        }
+        return Ok(());
+    }
+    if matching == VersionMatch::Unset {
+        let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        return Err(invalid_list(Error::forbidden(
+            "resourceVersionMatch",
+            detail,
+        )));
+    }
+    if matching != VersionMatch::NotOlderThan {
+        return Err(invalid_list(Error::not_supported(
+            "resourceVersionMatch",
+            "Exact",
+            &["NotOlderThan"],
+        )));
+    }
+    Ok(())
+}
+
+/// What a watch shows of a kind.
+struct View {
+    kind: Arc<Kind>,
+    namespace: String,
+    options: ListOptions,
+    form: Form,
+}
+
+impl View {
+    fn selects(&self, object: &Object) -> bool {
+        let inside = self.namespace.is_empty()
+            || !self.kind.resource.namespaced
+            || object.key.namespace == self.namespace;
+        inside && self.options.selectors.select(object)
+    }
+
+    /// The event that this watch sees of a change; `None` if it sees nothing.
+    fn event(&self, change: &Change) -> Option<&'static str> {
+        let now = self.selects(&change.object);
+        let before = match &change.previous {
+            Some(previous) => self.selects(previous),
+            // Not known any more what it was: a client forgives an event about an object that it has not seen.
+            None => change.kind != ChangeKind::Added,
+        };
+        match (change.kind, before, now) {
+            (ChangeKind::Deleted, true, _) => Some("DELETED"),
+            (ChangeKind::Deleted, false, _) | (_, false, false) => None,
+            (_, false, true) => Some("ADDED"),
+            (_, true, true) => Some("MODIFIED"),
+            (_, true, false) => Some("DELETED"),
+        }
+    }
+}
+
+/// The objects that the watch begins with, and the source of what follows.
+fn start(core: &Core, view: &View, streaming: Option<bool>) -> Result<(Vec<Arc<Object>>, Watch)> {
+    let current = core.store.version();
+    let wanted = view.options.version.unwrap_or(0);
+    if wanted > current {
+        return Err(Status::version_too_large(wanted, current));
+    }
+    let initial = match streaming {
+        Some(send) => send,
+        None => wanted == 0,
+    };
+    let expired = |error: crate::store::Compacted| Status::expired(error.to_string());
+    if !initial {
+        let from = if wanted == 0 { current } else { wanted };
+        return match core.store.watch(&view.kind.stored_as, from) {
+            Ok(watch) => Ok((Vec::new(), watch)),
+            // The answer is a stream already when the real server notices: it is an event there.
+            Err(error) => Err(expired(error)),
+        };
+    }
+    let select = ListOptions {
+        selectors: view.options.selectors.clone(),
+        ..ListOptions::default()
+    };
+    let page = list(core, &view.kind, &view.namespace, &select)?;
+    let watch = core
+        .store
+        .watch(&view.kind.stored_as, page.version)
+        .map_err(expired)?;
+    Ok((page.objects, watch))
+}
+
+/// The events of one watch.
+struct Events {
+    core: Arc<Core>,
+    view: View,
+    watch: Watch,
+    queue: VecDeque<Bytes>,
+    bookmarks: bool,
+    columns_sent: bool,
+    finished: bool,
+    ends: Instant,
+    next_bookmark: Instant,
+}
+
+impl Events {
+    fn begin(&mut self, initial: Vec<Arc<Object>>, streaming: bool) {
+        let mut frames = Vec::new();
+        for object in initial {
+            self.write(&mut frames, "ADDED", &object);
+        }
+        if streaming && let Some(version) = self.watch.caught_up() {
+            let end = json!({"k8s.io/initial-events-end": "true"});
+            self.bookmark(&mut frames, version, Some(end));
+        } else if streaming {
+            // Writes came in between: they are sent first, then the bookmark.
+            self.flush_pending(&mut frames);
+            let version = self
+                .watch
+                .caught_up()
+                .unwrap_or_else(|| self.core.store.version());
+            let end = json!({"k8s.io/initial-events-end": "true"});
+            self.bookmark(&mut frames, version, Some(end));
+        }
+        if !frames.is_empty() {
+            self.queue.push_back(Bytes::from(frames));
+        }
+    }
+
+    fn flush_pending(&mut self, frames: &mut Vec<u8>) {
+        for change in self.watch.pending().unwrap_or_default() {
+            if let Some(kind) = self.view.event(&change) {
+                self.write(frames, kind, &change.object);
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.queue.pop_front() {
+                return Some(frame);
+            }
+            if self.finished {
+                return None;
+            }
+            let stopping = self.core.stopping.clone();
+            let bookmark = if self.bookmarks {
+                self.next_bookmark
+            } else {
+                self.ends
+            };
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return None,
+                changes = self.watch.next() => self.take(changes),
+                () = sleep_until(self.ends) => return None,
+                () = sleep_until(bookmark) => self.remind(),
+            }
+        }
+    }
+
+    fn take(&mut self, changes: std::result::Result<Vec<Change>, crate::store::Compacted>) {
+        let mut frames = Vec::new();
+        match changes {
+            Ok(changes) => {
+                for change in changes {
+                    if let Some(kind) = self.view.event(&change) {
+                        self.write(&mut frames, kind, &change.object);
+                    }
+                }
+            }
+            Err(compacted) => {
+                let status = Status::expired(compacted.to_string());
+                frame(
+                    &mut frames,
+                    "ERROR",
+                    status.to_value().to_string().as_bytes(),
+                );
+                self.finished = true;
+            }
+        }
+        if !frames.is_empty() {
+            self.queue.push_back(Bytes::from(frames));
+        }
+    }
+
+    /// Tells an idle client how far it is.
+    fn remind(&mut self) {
+        self.next_bookmark = Instant::now() + BOOKMARK;
+        if let Some(version) = self.watch.caught_up() {
+            let mut frames = Vec::new();
+            self.bookmark(&mut frames, version, None);
+            self.queue.push_back(Bytes::from(frames));
+        }
+    }
+
+    fn bookmark(&mut self, frames: &mut Vec<u8>, version: u64, annotations: Option<Value>) {
+        let resource = &self.view.kind.resource;
+        let mut object = json!({
+            "kind": resource.kind, "apiVersion": resource.api_version(),
+            "metadata": {"resourceVersion": version.to_string()},
+        });
+        if let Some(annotations) = annotations {
+            object["metadata"]["annotations"] = annotations;
+        }
+        let shown = match self.view.form {
+            Form::Object => object,
+            Form::Metadata => kinds::partial(object),
+            Form::Table => {
+                let metadata = json!({"resourceVersion": version.to_string()});
+                let row = json!({"cells": [], "object": kinds::partial(object)});
+                json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null, "rows": [row]})
+            }
+        };
+        frame(frames, "BOOKMARK", shown.to_string().as_bytes());
+    }
+
+    fn write(&mut self, frames: &mut Vec<u8>, event: &str, object: &Arc<Object>) {
+        if self.view.form == Form::Object && kinds::is_stored_form(&self.view.kind) {
+            return frame(frames, event, &object.body);
+        }
+        let value = kinds::answer(&self.view.kind, Arc::clone(object)).into_value();
+        let shown = match self.view.form {
+            Form::Object => value,
+            Form::Metadata => kinds::partial(value),
+            Form::Table => {
+                let metadata = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
+                let columns = !std::mem::replace(&mut self.columns_sent, true);
+                kinds::table(
+                    &self.view.kind,
+                    &[value],
+                    metadata,
+                    columns,
+                    (self.core.clock)(),
+                )
+                .unwrap_or_else(|status| status.to_value())
+            }
+        };
+        frame(frames, event, shown.to_string().as_bytes());
+    }
+}
+
+fn frame(out: &mut Vec<u8>, event: &str, object: &[u8]) {
+    out.extend_from_slice(br#"{"type":""#);
+    out.extend_from_slice(event.as_bytes());
+    out.extend_from_slice(br#"","object":"#);
+    out.extend_from_slice(object);
+    out.extend_from_slice(b"}\n");
+}

@@ -1,0 +1,194 @@
+//! The server as its embedder sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::admission::Admission;
+use crate::auth::Auth;
+use crate::catalog::Catalog;
+use crate::core::{Clock, Core, text};
+use crate::http::router;
+use crate::identity::Identity;
+use crate::store::{
+    Action, Backend, BackendError, Draft, Expect, Key, Memory, Retention, Sqlite, Store, Write,
+};
+
+/// Namespaces that always exist.
+const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Where the server keeps its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory: it goes with the process.
+    Memory,
+    /// In `hub.db` of this folder.
+    Sqlite(PathBuf),
+}
+
+/// How a server is made.
+#[derive(Clone)]
+pub struct Config {
+    /// Where state is kept.
+    pub storage: Storage,
+    /// How much of the past is kept for watches.
+    pub retention: Retention,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Decides about writes, in this order.
+    pub admission: Vec<Arc<dyn Admission>>,
+}
+
+impl Config {
+    /// A server that keeps everything in memory.
+    pub fn memory() -> Self {
+        Self {
+            storage: Storage::Memory,
+            retention: Retention::default(),
+            clock: Arc::new(Timestamp::now),
+            admission: Vec::new(),
+        }
+    }
+
+    /// A server that keeps its state in a folder.
+    pub fn folder(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            storage: Storage::Sqlite(folder.into()),
+            ..Self::memory()
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("storage", &self.storage)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a server could not start or serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] BackendError),
+    /// What must always exist could not be written.
+    #[error("the first objects could not be written: {0}")]
+    Bootstrap(String),
+}
+
+/// An embedded Kubernetes-style API server. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiServer {
+    core: Arc<Core>,
+    router: Router,
+}
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiServer")
+            .field("store", &self.core.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ApiServer {
+    /// Opens the state and makes it ready to serve.
+    ///
+    /// # Errors
+    /// The folder is in use, cannot be used, or was written by a newer program.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let backend: Box<dyn Backend> = match &config.storage {
+            Storage::Memory => Box::new(Memory),
+            Storage::Sqlite(folder) => Box::new(Sqlite::open(folder).await?),
+        };
+        let store = Store::open(backend, config.retention).await?;
+        bootstrap(&store, &config.clock).await?;
+        let core = Arc::new(Core {
+            catalog: ArcSwap::from_pointee(Catalog::load(&store)),
+            admission: ArcSwap::from_pointee(config.admission),
+            auth: Auth {},
+            clock: config.clock,
+            stopping: CancellationToken::new(),
+            store,
+        });
+        let router = router(Arc::clone(&core));
+        Ok(Self { core, router })
+    }
+
+    /// A client inside of this process, without sockets. Its requests go the whole way of authorization and
+    /// admission, as `identity`.
+    pub fn client(&self, identity: Identity) -> kube::Client {
+        let router = self.router.clone();
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let identity = identity.clone();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(identity);
+            router.clone().oneshot(request)
+        });
+        kube::Client::new(service, "default")
+    }
+
+    /// Adds a decider about writes, after those that are there.
+    pub fn add_admission(&self, admission: Arc<dyn Admission>) {
+        self.core.admission.rcu(|deciders| {
+            let mut deciders = deciders.as_ref().clone();
+            deciders.push(Arc::clone(&admission));
+            deciders
+        });
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.core.store
+    }
+
+    /// Ends all watches, refuses new work and closes the store. What was answered is durable.
+    pub async fn close(&self) {
+        self.core.stopping.cancel();
+        self.core.store.close().await;
+    }
+}
+
+/// Writes what must always exist, if it does not.
+async fn bootstrap(store: &Store, clock: &Clock) -> Result<(), Error> {
+    for name in NAMESPACES {
+        let key = Key::new("namespaces", "", *name);
+        if store.get(&key).is_some() {
+            continue;
+        }
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {
+                "name": name, "uid": uuid::Uuid::new_v4().to_string(),
+                "creationTimestamp": text(clock()), "labels": {"kubernetes.io/metadata.name": name},
+            },
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+        });
+        put(store, key, &namespace).await?;
+    }
+    Ok(())
+}
+
+async fn put(store: &Store, key: Key, object: &Value) -> Result<(), Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Bootstrap(error.to_string());
+    let draft = Draft::encode(object).map_err(|error| failed(&error))?;
+    let write = Write {
+        key,
+        expect: Expect::Absent,
+        action: Action::Put(draft),
+    };
+    store
+        .write(write)
+        .await
+        .map(drop)
+        .map_err(|error| failed(&error))
+}

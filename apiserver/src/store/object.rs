@@ -1,0 +1,194 @@
+//! What the store keeps of an object: its encoded bytes and what selectors ask for.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The address of an object in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The stored resource, `plural.group` (`plural` for the core group); versions share it.
+    pub resource: String,
+    /// The namespace, empty for a cluster-scoped object.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl Key {
+    /// A key of its three parts.
+    pub fn new(
+        resource: impl Into<String>,
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        Self {
+            resource: resource.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+/// An object at one resourceVersion, encoded once.
+#[derive(Debug, PartialEq)]
+pub struct Object {
+    /// Where it is stored.
+    pub key: Key,
+    /// The resourceVersion of the write that made it.
+    pub version: u64,
+    /// Its JSON, with `metadata.resourceVersion`.
+    pub body: Bytes,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Object {
+    /// The decoded object. Bytes that we wrote ourselves always decode; `Null` stands for damage.
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// Rebuilds an object from bytes that a backend kept.
+    pub fn restore(key: Key, version: u64, body: Bytes) -> Self {
+        #[derive(Deserialize)]
+        struct Head {
+            metadata: Option<Meta>,
+        }
+        #[derive(Deserialize)]
+        struct Meta {
+            labels: Option<BTreeMap<String, String>>,
+        }
+        let labels = serde_json::from_slice::<Head>(&body)
+            .ok()
+            .and_then(|head| head.metadata)
+            .and_then(|meta| meta.labels)
+            .unwrap_or_default();
+        Self {
+            key,
+            version,
+            body,
+            labels,
+        }
+    }
+}
+
+/// An encoded object that waits for its resourceVersion.
+///
+/// The version is known only when the writer orders the writes, so the JSON is cut in two where it goes.
+#[derive(Debug)]
+pub struct Draft {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    labels: BTreeMap<String, String>,
+}
+
+impl Draft {
+    /// Encodes `object` without its `metadata.resourceVersion`.
+    ///
+    /// # Errors
+    /// Says that the value is no object, or has no `metadata` object.
+    pub fn encode(object: &Value) -> Result<Self, serde_json::Error> {
+        use serde::ser::Error;
+        let fields = object
+            .as_object()
+            .ok_or_else(|| serde_json::Error::custom("not an object"))?;
+        let metadata = fields
+            .get("metadata")
+            .and_then(Value::as_object)
+            .ok_or_else(|| serde_json::Error::custom("metadata is missing or not an object"))?;
+
+        let mut before = Vec::with_capacity(1024);
+        before.push(b'{');
+        for (name, value) in fields
+            .iter()
+            .filter(|(name, _)| name.as_str() != "metadata")
+        {
+            entry(&mut before, name, value)?;
+            before.push(b',');
+        }
+        before.extend_from_slice(br#""metadata":{"#);
+        for (name, value) in metadata
+            .iter()
+            .filter(|(name, _)| name.as_str() != "resourceVersion")
+        {
+            entry(&mut before, name, value)?;
+            before.push(b',');
+        }
+        before.extend_from_slice(br#""resourceVersion":""#);
+
+        let labels = metadata
+            .get("labels")
+            .and_then(Value::as_object)
+            .map_or_else(BTreeMap::new, |labels| {
+                labels
+                    .iter()
+                    .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+                    .collect()
+            });
+        Ok(Self {
+            before,
+            after: br#""}}"#.to_vec(),
+            labels,
+        })
+    }
+
+    /// The size of the encoded object, without its version.
+    pub fn len(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+
+    /// Never true: an encoded object has at least its braces.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the version in and completes the object.
+    pub fn finish(self, key: Key, version: u64) -> Object {
+        let mut body = self.before;
+        body.extend_from_slice(version.to_string().as_bytes());
+        body.extend_from_slice(&self.after);
+        Object {
+            key,
+            version,
+            body: Bytes::from(body),
+            labels: self.labels,
+        }
+    }
+}
+
+fn entry(out: &mut Vec<u8>, name: &str, value: &Value) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(&mut *out, name)?;
+    out.push(b':');
+    serde_json::to_writer(&mut *out, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_draft_becomes_the_same_object_with_its_version() {
+        let mut object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "zeta": 1,
+            "metadata": {"name": "a", "resourceVersion": "7", "uid": "u", "labels": {"x": "y"}},
+            "data": {"resourceVersion": "stays"},
+        });
+        let key = Key::new("configmaps", "default", "a");
+        let stored = Draft::encode(&object).unwrap().finish(key.clone(), 42);
+        object["metadata"]["resourceVersion"] = json!("42");
+        assert_eq!(stored.value(), object);
+        assert_eq!(stored.labels.get("x").map(String::as_str), Some("y"));
+        assert_eq!(Object::restore(key, 42, stored.body.clone()), stored);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert!(Draft::encode(&json!([])).is_err());
+        assert!(Draft::encode(&json!({"metadata": 1})).is_err());
+    }
+}

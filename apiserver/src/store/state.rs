@@ -1,0 +1,196 @@
+//! The present state and the recent past of every resource, in memory.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::backend::{Change, ChangeKind, Loaded};
+use super::object::{Key, Object};
+
+/// The events of one resource that are kept for watches and for lists of the past.
+const RING_EVENTS: usize = 8192;
+/// The bytes of events of one resource that are kept.
+const RING_BYTES: usize = 32 << 20;
+
+pub(super) type Place = (String, String);
+
+/// One resource.
+pub(super) struct Resource {
+    pub(super) objects: BTreeMap<Place, Arc<Object>>,
+    pub(super) ring: VecDeque<Change>,
+    ring_bytes: usize,
+    /// Events up to this version are not in the ring any more.
+    pub(super) forgotten: u64,
+    /// States before this version cannot be shown, because what objects were then is not known.
+    pub(super) list_floor: u64,
+    pub(super) latest: watch::Sender<u64>,
+}
+
+impl Resource {
+    fn new(forgotten: u64, list_floor: u64) -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            ring: VecDeque::new(),
+            ring_bytes: 0,
+            forgotten,
+            list_floor,
+            latest: watch::Sender::new(0),
+        }
+    }
+
+    fn remember(&mut self, change: Change) {
+        self.ring_bytes += change.object.body.len();
+        self.ring.push_back(change);
+        while self.ring.len() > RING_EVENTS || (self.ring_bytes > RING_BYTES && self.ring.len() > 1)
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.ring.pop_front() {
+            self.ring_bytes -= oldest.object.body.len();
+            self.forgotten = self.forgotten.max(oldest.version());
+            self.list_floor = self.list_floor.max(oldest.version());
+        }
+    }
+
+    /// The events after `version`.
+    pub(super) fn since(&self, version: u64) -> impl Iterator<Item = &Change> {
+        let start = self
+            .ring
+            .partition_point(|change| change.version() <= version);
+        self.ring.range(start..)
+    }
+
+    /// The objects as they were at `version`, in order, starting after `after`.
+    pub(super) fn at<'a>(
+        &'a self,
+        version: u64,
+        namespace: Option<&'a str>,
+        after: Option<&Place>,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Object>> + 'a> {
+        let mut undone: BTreeMap<Place, Option<&Arc<Object>>> = BTreeMap::new();
+        for change in self.since(version).collect::<Vec<_>>().into_iter().rev() {
+            undone.insert(place(change.key()), change.previous.as_ref());
+        }
+        let start = match (after, namespace) {
+            (Some(place), _) => Bound::Excluded(place.clone()),
+            (None, Some(namespace)) => Bound::Included((namespace.to_owned(), String::new())),
+            (None, None) => Bound::Unbounded,
+        };
+        let range = (start, Bound::Unbounded);
+        let inside = move |place: &Place| namespace.is_none_or(|wanted| place.0 == wanted);
+        if undone.is_empty() {
+            let now = self
+                .objects
+                .range(range)
+                .take_while(move |(place, _)| inside(place));
+            return Box::new(now.map(|(_, object)| object));
+        }
+        let mut merged: BTreeMap<Place, &Arc<Object>> = self
+            .objects
+            .range(range.clone())
+            .map(|(place, object)| (place.clone(), object))
+            .collect();
+        for (place, object) in undone.range(range) {
+            match object {
+                Some(object) => merged.insert(place.clone(), object),
+                None => merged.remove(place),
+            };
+        }
+        Box::new(
+            merged
+                .into_iter()
+                .take_while(move |(place, _)| inside(place))
+                .map(|(_, object)| object),
+        )
+    }
+}
+
+pub(super) fn place(key: &Key) -> Place {
+    (key.namespace.clone(), key.name.clone())
+}
+
+/// Everything, at one resourceVersion.
+pub(super) struct State {
+    pub(super) version: u64,
+    compacted: u64,
+    restored: u64,
+    pub(super) resources: HashMap<String, Resource>,
+}
+
+impl State {
+    pub(super) fn restore(loaded: Loaded) -> Self {
+        let mut state = Self {
+            version: loaded.version,
+            compacted: loaded.compacted,
+            restored: loaded.version,
+            resources: HashMap::new(),
+        };
+        for object in loaded.objects {
+            let place = place(&object.key);
+            state
+                .resource(&object.key.resource.clone())
+                .objects
+                .insert(place, object);
+        }
+        let mut last: HashMap<Key, Arc<Object>> = HashMap::new();
+        for (kind, object) in loaded.events {
+            let previous = last.insert(object.key.clone(), Arc::clone(&object));
+            let resource = object.key.resource.clone();
+            state.resource(&resource).remember(Change {
+                kind,
+                object,
+                previous,
+            });
+        }
+        state
+    }
+
+    pub(super) fn resource(&mut self, name: &str) -> &mut Resource {
+        let (compacted, restored) = (self.compacted, self.restored);
+        self.resources
+            .entry(name.to_owned())
+            .or_insert_with(|| Resource::new(compacted, restored))
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<&Arc<Object>> {
+        self.resources.get(&key.resource)?.objects.get(&place(key))
+    }
+
+    pub(super) fn apply(&mut self, changes: Vec<Change>) {
+        if let Some(last) = changes.last() {
+            self.version = last.version();
+        }
+        for change in changes {
+            let version = change.version();
+            let place = place(change.key());
+            let resource = self.resource(&change.object.key.resource.clone());
+            match change.kind {
+                ChangeKind::Added | ChangeKind::Modified => {
+                    resource.objects.insert(place, Arc::clone(&change.object));
+                }
+                ChangeKind::Deleted => {
+                    resource.objects.remove(&place);
+                }
+            }
+            resource.remember(change);
+            resource.latest.send_replace(version);
+        }
+    }
+
+    pub(super) fn compact(&mut self, version: u64) {
+        for resource in self.resources.values_mut() {
+            while resource
+                .ring
+                .front()
+                .is_some_and(|change| change.version() <= version)
+            {
+                resource.forget_oldest();
+            }
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! The server through `kube::Client`, without sockets.
+
+use caravel_apiserver::{ApiServer, Config, Identity};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+    WatchEvent, WatchParams,
+};
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+
+async fn client() -> kube::Client {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    server.client(Identity::admin("test"))
+}
+
+fn config_map(name: &str, data: &Value) -> ConfigMap {
+    serde_json::from_value(
+        json!({"metadata": {"name": name, "labels": {"app": name}}, "data": data}),
+    )
+    .unwrap()
+}
+
+#[track_caller]
+fn code<T: std::fmt::Debug>(result: kube::Result<T>) -> (u16, String) {
+    match result.unwrap_err() {
+        kube::Error::Api(status) => (status.code, status.message),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn an_object_lives_and_dies() {
+    let api: Api<ConfigMap> = Api::default_namespaced(client().await);
+    let made = api
+        .create(&PostParams::default(), &config_map("a", &json!({"k": "1"})))
+        .await
+        .unwrap();
+    assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
+    assert_eq!(
+        code(
+            api.create(&PostParams::default(), &config_map("a", &json!({})))
+                .await
+        ),
+        (409, r#"configmaps "a" already exists"#.to_owned())
+    );
+
+    let mut next = made.clone();
+    next.data = Some([("k".to_owned(), "2".to_owned())].into());
+    let changed = api
+        .replace("a", &PostParams::default(), &next)
+        .await
+        .unwrap();
+    assert_ne!(
+        changed.metadata.resource_version,
+        made.metadata.resource_version
+    );
+    let (status, message) = code(api.replace("a", &PostParams::default(), &next).await);
+    assert_eq!(status, 409);
+    assert_eq!(
+        message,
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes \
+         to the latest version and try again"
+    );
+
+    let same = api
+        .replace("a", &PostParams::default(), &changed)
+        .await
+        .unwrap();
+    assert_eq!(
+        same.metadata.resource_version, changed.metadata.resource_version,
+        "nothing changed, nothing written"
+    );
+
+    let patch = Patch::Merge(json!({"data": {"more": "x"}}));
+    let patched = api
+        .patch("a", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    assert_eq!(patched.data.unwrap().len(), 2);
+
+    api.delete("a", &DeleteParams::default()).await.unwrap();
+    assert_eq!(
+        code(api.get("a").await),
+        (404, r#"configmaps "a" not found"#.to_owned())
+    );
+}
+
+#[tokio::test]
+async fn names_and_namespaces_are_checked() {
+    let client = client().await;
+    let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let (status, message) = code(
+        api.create(&PostParams::default(), &config_map("Bad_Name", &json!({})))
+            .await,
+    );
+    assert_eq!(status, 422);
+    assert!(message.starts_with(r#"ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain"#), "{message}");
+
+    let nowhere: Api<ConfigMap> = Api::namespaced(client.clone(), "nowhere");
+    assert_eq!(
+        code(
+            nowhere
+                .create(&PostParams::default(), &config_map("x", &json!({})))
+                .await
+        ),
+        (404, r#"namespaces "nowhere" not found"#.to_owned())
+    );
+
+    let generated: ConfigMap =
+        serde_json::from_value(json!({"metadata": {"generateName": "web-"}})).unwrap();
+    let made = api
+        .create(&PostParams::default(), &generated)
+        .await
+        .unwrap();
+    assert!(made.metadata.name.unwrap().starts_with("web-"));
+}
+
+#[tokio::test]
+async fn a_namespace_that_goes_takes_nothing_new() {
+    let client = client().await;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let space: Namespace = serde_json::from_value(json!({"metadata": {"name": "demo"}})).unwrap();
+    namespaces
+        .create(&PostParams::default(), &space)
+        .await
+        .unwrap();
+    let gone = namespaces
+        .delete("demo", &DeleteParams::default())
+        .await
+        .unwrap()
+        .left()
+        .unwrap();
+    assert_eq!(gone.status.unwrap().phase.as_deref(), Some("Terminating"));
+
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), "demo");
+    let (status, message) = code(
+        api.create(&PostParams::default(), &config_map("x", &json!({})))
+            .await,
+    );
+    assert_eq!(status, 403);
+    assert_eq!(
+        message,
+        "configmaps \"x\" is forbidden: unable to create new content in namespace demo because it is being terminated"
+    );
+
+    let empty = json!({"metadata": {"name": "demo"}, "spec": {"finalizers": []}});
+    let request = http::Request::put("/api/v1/namespaces/demo/finalize")
+        .header("content-type", "application/json")
+        .body(empty.to_string().into_bytes())
+        .unwrap();
+    client.request::<Value>(request).await.unwrap();
+    assert_eq!(code(namespaces.get("demo").await).0, 404);
+    assert_eq!(
+        code(namespaces.delete("default", &DeleteParams::default()).await),
+        (
+            403,
+            "namespaces \"default\" is forbidden: this namespace may not be deleted".to_owned()
+        )
+    );
+}
+
+#[tokio::test]
+async fn finalizers_hold_an_object_back() {
+    let api: Api<ConfigMap> = Api::default_namespaced(client().await);
+    let mut object = config_map("held", &json!({}));
+    object.metadata.finalizers = Some(vec!["example.com/hold".into()]);
+    api.create(&PostParams::default(), &object).await.unwrap();
+    let marked = api
+        .delete("held", &DeleteParams::default())
+        .await
+        .unwrap()
+        .left()
+        .unwrap();
+    assert!(marked.metadata.deletion_timestamp.is_some());
+
+    let more =
+        Patch::Merge(json!({"metadata": {"finalizers": ["example.com/hold", "example.com/new"]}}));
+    let (status, message) = code(api.patch("held", &PatchParams::default(), &more).await);
+    assert_eq!(status, 422);
+    assert!(
+        message.contains("no new finalizers can be added if the object is being deleted"),
+        "{message}"
+    );
+
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    api.patch("held", &PatchParams::default(), &none)
+        .await
+        .unwrap();
+    assert_eq!(code(api.get("held").await).0, 404);
+}
+
+#[tokio::test]
+async fn a_deletion_can_have_preconditions_and_be_rehearsed() {
+    let api: Api<ConfigMap> = Api::default_namespaced(client().await);
+    api.create(&PostParams::default(), &config_map("a", &json!({})))
+        .await
+        .unwrap();
+    let wrong = DeleteParams {
+        preconditions: Some(kube::api::Preconditions {
+            uid: Some("other".into()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    let (status, message) = code(api.delete("a", &wrong).await);
+    assert_eq!(status, 409);
+    assert!(
+        message.contains("Precondition failed: UID in precondition: other"),
+        "{message}"
+    );
+    let rehearsal = DeleteParams {
+        dry_run: true,
+        ..DeleteParams::default()
+    };
+    api.delete("a", &rehearsal).await.unwrap();
+    api.get("a").await.unwrap();
+    let held = api
+        .delete("a", &DeleteParams::foreground())
+        .await
+        .unwrap()
+        .left()
+        .unwrap();
+    assert_eq!(held.metadata.finalizers.unwrap(), ["foregroundDeletion"]);
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_of_one_snapshot() {
+    let api: Api<ConfigMap> = Api::default_namespaced(client().await);
+    for index in 0..5 {
+        api.create(
+            &PostParams::default(),
+            &config_map(&format!("c{index}"), &json!({})),
+        )
+        .await
+        .unwrap();
+    }
+    let first = api.list(&ListParams::default().limit(2)).await.unwrap();
+    assert_eq!(first.metadata.remaining_item_count, Some(3));
+    api.delete("c3", &DeleteParams::default()).await.unwrap();
+    api.create(&PostParams::default(), &config_map("c9", &json!({})))
+        .await
+        .unwrap();
+
+    let mut names: Vec<String> = Vec::new();
+    let mut token = first.metadata.continue_.clone();
+    while let Some(next) = token.filter(|token| !token.is_empty()) {
+        let page = api
+            .list(&ListParams::default().limit(2).continue_token(&next))
+            .await
+            .unwrap();
+        assert_eq!(
+            page.metadata.resource_version,
+            first.metadata.resource_version
+        );
+        names.extend(
+            page.items
+                .into_iter()
+                .map(|item| item.metadata.name.unwrap()),
+        );
+        token = page.metadata.continue_;
+    }
+    assert_eq!(
+        names,
+        ["c2", "c3", "c4"],
+        "the snapshot of the first page, without what came later"
+    );
+    assert_eq!(
+        code(
+            api.list(&ListParams::default().continue_token("nonsense"))
+                .await
+        )
+        .0,
+        400
+    );
+
+    let chosen = api
+        .list(&ListParams::default().labels("app in (c0,c9)"))
+        .await
+        .unwrap();
+    assert_eq!(chosen.items.len(), 2);
+    let one = api
+        .list(&ListParams::default().fields("metadata.name=c1"))
+        .await
+        .unwrap();
+    assert_eq!(one.items.len(), 1);
+    assert_eq!(
+        code(api.list(&ListParams::default().fields("metadata.nosuch=c1")).await),
+        (400, r#""metadata.nosuch" is not a known field selector: only "metadata.name", "metadata.namespace""#.to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_old_version_is_gone_and_a_future_one_is_not_there_yet() {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    let api: Api<ConfigMap> = Api::default_namespaced(server.client(Identity::admin("test")));
+    for index in 0..3 {
+        api.create(
+            &PostParams::default(),
+            &config_map(&format!("c{index}"), &json!({})),
+        )
+        .await
+        .unwrap();
+    }
+    let page = api.list(&ListParams::default().limit(1)).await.unwrap();
+    api.delete("c2", &DeleteParams::default()).await.unwrap();
+    server
+        .store()
+        .compact(server.store().version())
+        .await
+        .unwrap();
+    let token = page.metadata.continue_.unwrap();
+    let (status, message) = code(
+        api.list(&ListParams::default().continue_token(&token))
+            .await,
+    );
+    assert_eq!(status, 410);
+    assert!(
+        message.starts_with("The provided continue parameter is too old"),
+        "{message}"
+    );
+
+    let gone = match api.watch(&WatchParams::default(), "1").await {
+        Err(kube::Error::Api(status)) => status.code,
+        Ok(stream) => match stream.boxed().next().await.unwrap() {
+            Ok(WatchEvent::Error(status)) => status.code,
+            other => panic!("{other:?}"),
+        },
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(gone, 410);
+    let future = api.list(&ListParams::default().at("999999")).await;
+    assert_eq!(code(future).0, 504);
+}
+
+#[tokio::test]
+async fn a_watch_with_a_selector_sees_objects_come_and_go() {
+    let api: Api<ConfigMap> = Api::default_namespaced(client().await);
+    let made = api
+        .create(&PostParams::default(), &config_map("a", &json!({})))
+        .await
+        .unwrap();
+    let from = made.metadata.resource_version.unwrap();
+    let mut events = api
+        .watch(&WatchParams::default().labels("stage=live"), &from)
+        .await
+        .unwrap()
+        .boxed();
+    for stage in ["new", "live", "live", "old"] {
+        let data = json!({"metadata": {"labels": {"stage": stage}}, "data": {"stage": stage}});
+        api.patch("a", &PatchParams::default(), &Patch::Merge(data))
+            .await
+            .unwrap();
+        let touch = json!({"data": {"n": format!("{stage}-again")}});
+        api.patch("a", &PatchParams::default(), &Patch::Merge(touch))
+            .await
+            .unwrap();
+    }
+    let mut seen = Vec::new();
+    while !seen.contains(&"DELETED") {
+        seen.push(match events.try_next().await.unwrap().unwrap() {
+            WatchEvent::Added(_) => "ADDED",
+            WatchEvent::Modified(_) => "MODIFIED",
+            WatchEvent::Deleted(_) => "DELETED",
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(
+        seen,
+        ["ADDED", "MODIFIED", "DELETED"],
+        "writes that change nothing make no event"
+    );
+}
+
+#[tokio::test]
+async fn watchers_sync_in_both_ways() {
+    let api: Api<ConfigMap> = Api::default_namespaced(client().await);
+    api.create(&PostParams::default(), &config_map("before", &json!({})))
+        .await
+        .unwrap();
+    for config in [
+        watcher::Config::default(),
+        watcher::Config::default().streaming_lists(),
+    ] {
+        let mut events = watcher(api.clone(), config).boxed();
+        let mut initial = Vec::new();
+        loop {
+            match events.try_next().await.unwrap().unwrap() {
+                watcher::Event::InitApply(object) => initial.push(object.metadata.name.unwrap()),
+                watcher::Event::InitDone => break,
+                _ => {}
+            }
+        }
+        assert_eq!(initial, ["before"]);
+        api.create(&PostParams::default(), &config_map("after", &json!({})))
+            .await
+            .unwrap();
+        let watcher::Event::Apply(object) = events.try_next().await.unwrap().unwrap() else {
+            panic!("no Apply")
+        };
+        assert_eq!(object.metadata.name.as_deref(), Some("after"));
+        api.delete("after", &DeleteParams::default()).await.unwrap();
+        let watcher::Event::Delete(_) = events.try_next().await.unwrap().unwrap() else {
+            panic!("no Delete")
+        };
+    }
+}
+
+fn gadgets() -> CustomResourceDefinition {
+    serde_json::from_value(json!({
+        "metadata": {"name": "gadgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"plural": "gadgets", "kind": "Gadget", "shortNames": ["gd"]},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}},
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_custom_kind_is_served_as_soon_as_it_is_defined() {
+    let client = client().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let made = definitions
+        .create(&PostParams::default(), &gadgets())
+        .await
+        .unwrap();
+    assert_eq!(made.spec.names.singular.as_deref(), Some("gadget"));
+
+    let resource = ApiResource {
+        group: "example.com".into(),
+        version: "v1".into(),
+        api_version: "example.com/v1".into(),
+        kind: "Gadget".into(),
+        plural: "gadgets".into(),
+    };
+    let api: Api<DynamicObject> = Api::default_namespaced_with(client.clone(), &resource);
+    let gadget = DynamicObject::new("g", &resource)
+        .data(json!({"spec": {"replicas": 1}, "status": {"replicas": 9}}));
+    let made = api.create(&PostParams::default(), &gadget).await.unwrap();
+    assert_eq!(
+        made.data.get("status"),
+        None,
+        "status is written through its subresource only"
+    );
+    assert_eq!(made.metadata.generation, Some(1));
+
+    let status = Patch::Merge(json!({"status": {"replicas": 1}, "spec": {"replicas": 7}}));
+    let with_status = api
+        .patch_status("g", &PatchParams::default(), &status)
+        .await
+        .unwrap();
+    assert_eq!(
+        with_status.data,
+        json!({"spec": {"replicas": 1}, "status": {"replicas": 1}})
+    );
+    assert_eq!(with_status.metadata.generation, Some(1));
+
+    let scale = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    let scaled = api
+        .patch_scale("g", &PatchParams::default(), &scale)
+        .await
+        .unwrap();
+    assert_eq!(scaled.spec.unwrap().replicas, Some(3));
+    let live = api.get("g").await.unwrap();
+    assert_eq!(
+        (
+            live.data["spec"]["replicas"].as_i64(),
+            live.metadata.generation
+        ),
+        (Some(3), Some(2))
+    );
+
+    let mut unconditional = live.clone();
+    unconditional.metadata.resource_version = None;
+    let (status, message) = code(
+        api.replace("g", &PostParams::default(), &unconditional)
+            .await,
+    );
+    assert_eq!(status, 422);
+    assert!(
+        message.contains(
+            "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+        ),
+        "{message}"
+    );
+
+    definitions
+        .delete("gadgets.example.com", &DeleteParams::default())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_is_refused() {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    let api: Api<ConfigMap> =
+        Api::default_namespaced(server.client(Identity::new("eve", ["nobodies"])));
+    assert_eq!(
+        code(api.list(&ListParams::default()).await),
+        (403, r#"configmaps is forbidden: User "eve" cannot list resource "configmaps" in API group "" in the namespace "default""#.to_owned())
+    );
+}
