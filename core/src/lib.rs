@@ -2,5 +2,8 @@
 //! runtime. See `docs/architecture.md` for the way of the data.
 
 pub mod api;
+pub mod appfile;
 pub mod engine;
+pub mod plan;
+pub mod render;
 pub mod yaml;

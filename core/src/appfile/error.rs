@@ -1,0 +1,205 @@
+//! What is wrong with an Application, with the place of each mistake.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of mistake it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// A type that no definition defines: it may appear later, so admission only warns.
+    UnknownType,
+    /// A referenced Policy or Workflow object that is not there: it may appear later too.
+    UnknownObject,
+    /// A reference to something that the Application itself does not have.
+    UnknownReference,
+    /// A name that is used twice.
+    Duplicate,
+    /// Things that wait for each other.
+    Cycle,
+    /// A field that is not known where only known ones are accepted.
+    UnknownField,
+    /// A value that is missing.
+    Missing,
+    /// A value of the wrong type or form.
+    Invalid,
+}
+
+impl FindingKind {
+    /// Whether the mistake may mend itself without a change of the Application.
+    pub const fn may_resolve(self) -> bool {
+        matches!(self, Self::UnknownType | Self::UnknownObject)
+    }
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What kind of mistake it is.
+    pub kind: FindingKind,
+    /// Field path in the Application, for example `spec.components[2].traits[0].type`.
+    pub path: String,
+    /// In words.
+    pub message: String,
+    /// What was expected, where that can be said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub expected: String,
+    /// What was found.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub found: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// What KubeVela says of it, for clients that parse it; empty where KubeVela accepts it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kubevela_text: String,
+}
+
+impl Finding {
+    /// A mistake at a place.
+    pub fn new(kind: FindingKind, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            path: path.into(),
+            message: message.into(),
+            expected: String::new(),
+            found: String::new(),
+            hint: String::new(),
+            kubevela_text: String::new(),
+        }
+    }
+
+    /// Adds what was expected and found.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        self.expected = expected.into();
+        self.found = found.into();
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Adds KubeVela's words.
+    #[must_use]
+    pub fn kubevela(mut self, text: impl Into<String>) -> Self {
+        self.kubevela_text = text.into();
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)?;
+        match (self.expected.is_empty(), self.found.is_empty()) {
+            (false, false) => write!(f, " (expected {}, found {})", self.expected, self.found)?,
+            (false, true) => write!(f, " (expected {})", self.expected)?,
+            (true, false) => write!(f, " (found {})", self.found)?,
+            (true, true) => {}
+        }
+        if !self.hint.is_empty() {
+            write!(f, "; {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an Application cannot be delivered: every mistake that was found, in the order in which KubeVela
+/// looks at the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// The mistakes; never empty in an error.
+    pub findings: Vec<Finding>,
+}
+
+impl Rejection {
+    /// The mistakes that only a change of the Application mends.
+    pub fn hard(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|finding| !finding.kind.may_resolve())
+    }
+
+    /// The mistakes that mend themselves when a definition or object appears: warnings at admission.
+    pub fn unresolved(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|finding| finding.kind.may_resolve())
+    }
+
+    /// What KubeVela says of the first mistake that it sees too; our own words where it sees none.
+    pub fn kubevela_text(&self) -> String {
+        let known = self
+            .findings
+            .iter()
+            .find(|finding| !finding.kubevela_text.is_empty());
+        known.map_or_else(|| self.to_string(), |finding| finding.kubevela_text.clone())
+    }
+
+    /// The findings as a result: `Ok` where there are none.
+    ///
+    /// # Errors
+    /// Itself, if there are findings.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.findings.is_empty() {
+            Ok(())
+        } else {
+            Err(self)
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            finding.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl From<Finding> for Rejection {
+    fn from(finding: Finding) -> Self {
+        Self {
+            findings: vec![finding],
+        }
+    }
+}
+
+/// The known word that is closest to a wrong one, if one is close enough to be meant.
+pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let limit = (wrong.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|word| (edit_distance(wrong, word), word))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| format!("did you mean `{word}`?"))
+}
+
+/// Levenshtein distance.
+fn edit_distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, a) in left.chars().enumerate() {
+        let mut diagonal = line;
+        row[0] = line + 1;
+        for (column, b) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}

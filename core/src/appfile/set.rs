@@ -1,0 +1,162 @@
+//! A source of definitions in memory: for files, tests and snapshots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::definition::{Definition, DefinitionSource, kind_of};
+use crate::api::{Policy, SYSTEM_NAMESPACE, Workflow};
+use crate::engine::DefinitionKind;
+
+type Key = (DefinitionKind, String, String);
+
+/// Definitions, their revisions, policies and workflows, by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub struct DefinitionSet {
+    definitions: BTreeMap<Key, Arc<Definition>>,
+    revisions: BTreeMap<Key, Arc<Definition>>,
+    policies: BTreeMap<(String, String), Policy>,
+    workflows: BTreeMap<(String, String), Workflow>,
+}
+
+impl DefinitionSet {
+    /// Adds an object; one of the same kind, namespace and name is replaced. Without a namespace,
+    /// definitions go to [`SYSTEM_NAMESPACE`], policies and workflows to `namespace`.
+    ///
+    /// Says whether the object is of a kind that is kept here.
+    ///
+    /// # Errors
+    /// If the object has the wrong shape; the text names it and the field.
+    pub fn add(&mut self, object: &Value, namespace: &str) -> Result<bool, String> {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let name = object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let place = object["metadata"]["namespace"]
+            .as_str()
+            .filter(|place| !place.is_empty());
+        let describe = |error: String| format!("{kind} {name}: {error}");
+        match kind {
+            "DefinitionRevision" => self.add_revision(object, place, &name).map_err(describe)?,
+            "Policy" => {
+                let policy = typed(object).map_err(describe)?;
+                self.policies
+                    .insert((place.unwrap_or(namespace).to_owned(), name), policy);
+            }
+            "Workflow" => {
+                let workflow = typed(object).map_err(describe)?;
+                self.workflows
+                    .insert((place.unwrap_or(namespace).to_owned(), name), workflow);
+            }
+            _ if kind_of(kind).is_some() => {
+                let mut definition = Definition::from_object(object).map_err(describe)?;
+                place
+                    .unwrap_or(SYSTEM_NAMESPACE)
+                    .clone_into(&mut definition.namespace);
+                self.insert(Arc::new(definition));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Adds a definition under its own namespace; without one under [`SYSTEM_NAMESPACE`].
+    pub fn insert(&mut self, definition: Arc<Definition>) {
+        let place = match definition.namespace.as_str() {
+            "" => SYSTEM_NAMESPACE.to_owned(),
+            named => named.to_owned(),
+        };
+        let key = (definition.kind, place, definition.name.clone());
+        self.definitions.insert(key, definition);
+    }
+
+    fn add_revision(
+        &mut self,
+        object: &Value,
+        place: Option<&str>,
+        name: &str,
+    ) -> Result<(), String> {
+        let spec = &object["spec"];
+        let (field, kind) = match spec["definitionType"].as_str() {
+            Some("Component") => ("componentDefinition", "ComponentDefinition"),
+            Some("Trait") => ("traitDefinition", "TraitDefinition"),
+            Some("Policy") => ("policyDefinition", "PolicyDefinition"),
+            Some("WorkflowStep") => ("workflowStepDefinition", "WorkflowStepDefinition"),
+            other => {
+                return Err(format!(
+                    "spec.definitionType must be Component, Trait, Policy or WorkflowStep, found {}",
+                    other.unwrap_or("nothing")
+                ));
+            }
+        };
+        let mut recorded = spec[field].clone();
+        if let Some(fields) = recorded.as_object_mut() {
+            fields.entry("kind").or_insert_with(|| kind.into());
+        }
+        let definition =
+            Definition::from_object(&recorded).map_err(|error| format!("spec.{field}: {error}"))?;
+        let place = place.unwrap_or(SYSTEM_NAMESPACE).to_owned();
+        self.revisions.insert(
+            (definition.kind, place, name.to_owned()),
+            Arc::new(definition),
+        );
+        Ok(())
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(object: &Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(object)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))
+}
+
+impl DefinitionSource for DefinitionSet {
+    fn definition(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Definition>> {
+        self.definitions
+            .get(&(kind, namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    fn revision(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Definition>> {
+        self.revisions
+            .get(&(kind, namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    fn revision_names(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        definition: &str,
+    ) -> Vec<String> {
+        let of_definition = self.revisions.iter().filter(|((of, place, _), recorded)| {
+            *of == kind && place == namespace && recorded.name == definition
+        });
+        of_definition
+            .map(|((_, _, name), _)| name.clone())
+            .collect()
+    }
+
+    fn policy(&self, namespace: &str, name: &str) -> Option<Policy> {
+        self.policies
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    fn workflow(&self, namespace: &str, name: &str) -> Option<Workflow> {
+        self.workflows
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+}

@@ -1,0 +1,326 @@
+//! The steps of a workflow: as written, by reference, or generated (APP-037 … APP-040, CRD-040).
+
+use serde_json::{Map, Value, json};
+
+use super::definition::DefinitionSource;
+use super::error::{Finding, FindingKind, Rejection};
+use crate::api::{
+    Application, ApplicationComponent, ExecuteMode, StepInput, WorkflowStep, WorkflowSubStep,
+};
+
+/// The type of component whose objects are only referred to (REN-036).
+pub const REF_OBJECTS: &str = "ref-objects";
+
+/// A step as the engine runs it: names filled in, mode decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Steps {
+    /// Order of the steps.
+    pub mode: ExecuteMode,
+    /// Order of the steps inside groups that say nothing themselves.
+    pub sub_mode: ExecuteMode,
+    /// The steps.
+    pub steps: Vec<WorkflowStep>,
+    /// Name of the Workflow object that they come from.
+    pub reference: Option<String>,
+}
+
+/// Whether a type is implemented without a definition (WF-023).
+pub fn is_builtin(type_: &str) -> bool {
+    matches!(
+        type_,
+        "suspend" | "step-group" | "apply-component" | "builtin-apply-component"
+    )
+}
+
+/// The steps of an Application whose policies are named.
+///
+/// # Errors
+/// If steps are given and referred to at once, or the Workflow is not there.
+pub(super) fn steps_of(app: &Application, source: &dyn DefinitionSource) -> Result<Steps, Finding> {
+    let Some(workflow) = &app.spec.workflow else {
+        let steps = generate(app);
+        return Ok(Steps {
+            mode: ExecuteMode::Dag,
+            sub_mode: ExecuteMode::Dag,
+            steps: named(steps),
+            reference: None,
+        });
+    };
+    let mut mode = workflow.mode.unwrap_or_default();
+    let mut steps = workflow.steps.clone();
+    if let Some(name) = &workflow.ref_ {
+        let object = source
+            .workflow(app.metadata.namespace.as_deref().unwrap_or("default"), name)
+            .ok_or_else(|| workflow_not_found(name))?;
+        if !steps.is_empty() {
+            return Err(reference_and_steps());
+        }
+        if workflow.mode.is_none() {
+            mode = object.spec.mode.unwrap_or_default();
+        }
+        steps = object.spec.steps;
+    }
+    if steps.is_empty() {
+        steps = generate(app);
+    }
+    Ok(Steps {
+        mode: mode.steps.unwrap_or(ExecuteMode::StepByStep),
+        sub_mode: mode.sub_steps.unwrap_or(ExecuteMode::Dag),
+        steps: named(steps),
+        reference: workflow.ref_.clone(),
+    })
+}
+
+fn workflow_not_found(name: &str) -> Finding {
+    Finding::new(
+        FindingKind::UnknownObject,
+        "spec.workflow.ref",
+        format!("there is no Workflow `{name}` in the Application's namespace"),
+    )
+    .expected("the name of a Workflow", name)
+    .hint("apply the Workflow, or write the steps under spec.workflow.steps")
+    .kubevela(format!(
+        "failed to parseWorkflowSteps: workflows.core.oam.dev \"{name}\" not found"
+    ))
+}
+
+fn reference_and_steps() -> Finding {
+    Finding::new(
+        FindingKind::Invalid,
+        "spec.workflow",
+        "steps and ref exclude each other: the steps come from one place",
+    )
+    .hint("remove spec.workflow.ref or spec.workflow.steps")
+    .kubevela(
+        "failed to parseWorkflowSteps: generate step failed in WorkflowStepGenerator : cannot set \
+         steps and ref in workflow at the same time",
+    )
+}
+
+/// The steps of an Application that gives none; the first rule that yields steps wins (APP-037).
+fn generate(app: &Application) -> Vec<WorkflowStep> {
+    let rules = [deploy_steps, environment_steps, component_steps];
+    rules
+        .iter()
+        .map(|rule| rule(app))
+        .find(|steps| !steps.is_empty())
+        .unwrap_or_default()
+}
+
+fn deploy_steps(app: &Application) -> Vec<WorkflowStep> {
+    let names = |type_: &str| -> Vec<String> {
+        let of_type = app
+            .spec
+            .policies
+            .iter()
+            .filter(|policy| policy.type_ == type_);
+        of_type.map(|policy| policy.name.clone()).collect()
+    };
+    let (topologies, overrides) = (names("topology"), names("override"));
+    if topologies.is_empty() {
+        let referring = app
+            .spec
+            .components
+            .iter()
+            .any(|part| part.type_ == REF_OBJECTS);
+        if overrides.is_empty() && !referring {
+            return Vec::new();
+        }
+        return vec![step("deploy", "deploy", json!({ "policies": overrides }))];
+    }
+    let deploy = |topology: &String| {
+        let policies: Vec<&String> = overrides.iter().chain([topology]).collect();
+        step(
+            &format!("deploy-{topology}"),
+            "deploy",
+            json!({ "policies": policies }),
+        )
+    };
+    topologies.iter().map(deploy).collect()
+}
+
+fn environment_steps(app: &Application) -> Vec<WorkflowStep> {
+    let bindings = app
+        .spec
+        .policies
+        .iter()
+        .filter(|policy| policy.type_ == "env-binding");
+    bindings
+        .flat_map(|policy| {
+            let environments = policy
+                .properties
+                .as_ref()
+                .and_then(|p| p["envs"].as_array());
+            environments.into_iter().flatten().map(|environment| {
+                let env = environment["name"].as_str().unwrap_or_default();
+                let properties = json!({ "policy": policy.name, "env": env });
+                step(
+                    &format!("deploy-{}-{env}", policy.name),
+                    "deploy2env",
+                    properties,
+                )
+            })
+        })
+        .collect()
+}
+
+fn component_steps(app: &Application) -> Vec<WorkflowStep> {
+    let apply = |component: &ApplicationComponent| {
+        step(
+            &component.name,
+            "apply-component",
+            json!({ "component": component.name }),
+        )
+    };
+    app.spec.components.iter().map(apply).collect()
+}
+
+fn step(name: &str, type_: &str, properties: Value) -> WorkflowStep {
+    WorkflowStep {
+        name: name.to_owned(),
+        type_: type_.to_owned(),
+        properties: Some(properties),
+        ..WorkflowStep::default()
+    }
+}
+
+/// Gives unnamed steps the names that KubeVela's webhook gives them (CRD-040).
+pub fn named(mut steps: Vec<WorkflowStep>) -> Vec<WorkflowStep> {
+    for (index, step) in steps.iter_mut().enumerate() {
+        if step.name.is_empty() {
+            step.name = format!("step-{index}");
+        }
+        for (inner, sub_step) in step.sub_steps.iter_mut().enumerate() {
+            if sub_step.name.is_empty() {
+                sub_step.name = format!("step-{index}-{inner}");
+            }
+        }
+    }
+    steps
+}
+
+/// An `apply-component` step with what its component says about data and order (APP-040): inputs,
+/// outputs and dependsOn move from the component to the step, and the component becomes the step's
+/// `value`.
+///
+/// # Errors
+/// If the component, or one that it depends on, is not there.
+pub fn apply_component_step(
+    step: &WorkflowStep,
+    components: &[ApplicationComponent],
+) -> Result<WorkflowStep, Finding> {
+    let properties = step.properties.as_ref();
+    let text = |key: &str| properties.and_then(|p| p[key].as_str()).unwrap_or_default();
+    let wanted = text("component");
+    let path = |field: &str| format!("steps[{}].properties.{field}", step.name);
+    let Some(component) = components.iter().find(|component| component.name == wanted) else {
+        return Err(Finding::new(
+            FindingKind::UnknownReference,
+            path("component"),
+            format!("the Application has no component `{wanted}`"),
+        )
+        .kubevela(format!("component {wanted} not found")));
+    };
+    let unknown = component
+        .depends_on
+        .iter()
+        .find(|name| !components.iter().any(|other| other.name == **name));
+    if let Some(missing) = unknown {
+        return Err(Finding::new(
+            FindingKind::UnknownReference,
+            path("component"),
+            format!("`{wanted}` depends on `{missing}`, which the Application does not have"),
+        )
+        .kubevela(format!(
+            "component {missing} not found, which is depended by {wanted}"
+        )));
+    }
+    let mut value = component.clone();
+    let mut applied = step.clone();
+    applied.inputs.append(&mut value.inputs);
+    for input in &mut applied.inputs {
+        into_value(input);
+    }
+    applied.outputs.append(&mut value.outputs);
+    applied.depends_on.append(&mut value.depends_on);
+    let mut filled = Map::new();
+    filled.insert(
+        "value".to_owned(),
+        serde_json::to_value(value).unwrap_or_default(),
+    );
+    filled.insert("cluster".to_owned(), text("cluster").into());
+    if !text("namespace").is_empty() {
+        filled.insert("namespace".to_owned(), text("namespace").into());
+    }
+    applied.properties = Some(Value::Object(filled));
+    Ok(applied)
+}
+
+fn into_value(input: &mut StepInput) {
+    let Some(key) = input
+        .parameter_key
+        .as_deref()
+        .map(str::trim)
+        .filter(|key| !key.is_empty())
+    else {
+        return;
+    };
+    let inner = if key.starts_with("properties") || key.starts_with("traits[") {
+        key.to_owned()
+    } else {
+        format!("properties.{key}")
+    };
+    input.parameter_key = Some(format!("value.{inner}"));
+}
+
+/// What one step, or sub-step, waits for, and where it stands.
+pub(super) struct StepRef<'a> {
+    pub name: &'a str,
+    pub type_: &'a str,
+    pub depends_on: &'a [String],
+    pub timeout: Option<&'a str>,
+    pub path: String,
+}
+
+/// All steps and sub-steps with their paths.
+pub(super) fn flattened(steps: &[WorkflowStep]) -> Vec<StepRef<'_>> {
+    let mut all = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        let path = format!("spec.workflow.steps[{index}]");
+        all.push(StepRef {
+            name: &step.name,
+            type_: &step.type_,
+            depends_on: &step.depends_on,
+            timeout: step.timeout.as_deref(),
+            path: path.clone(),
+        });
+        all.extend(step.sub_steps.iter().enumerate().map(|(inner, sub_step)| {
+            let sub_step: &WorkflowSubStep = sub_step;
+            StepRef {
+                name: &sub_step.name,
+                type_: &sub_step.type_,
+                depends_on: &sub_step.depends_on,
+                timeout: sub_step.timeout.as_deref(),
+                path: format!("{path}.subSteps[{inner}]"),
+            }
+        }));
+    }
+    all
+}
+
+/// Checks timeouts: a bad one would be noticed only when the step runs (trap 4: refused).
+pub(super) fn check_timeouts(steps: &[StepRef<'_>], rejection: &mut Rejection) {
+    for step in steps {
+        let Some(Err(error)) = step.timeout.map(crate::api::duration::parse) else {
+            continue;
+        };
+        rejection.findings.push(
+            Finding::new(
+                FindingKind::Invalid,
+                format!("{}.timeout", step.path),
+                error.to_string(),
+            )
+            .expected("a duration such as `10m`", step.timeout.unwrap_or_default()),
+        );
+    }
+}

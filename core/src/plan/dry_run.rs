@@ -1,0 +1,122 @@
+//! What a dry run shows: one group of objects for each `deploy` step and topology (`vela dry-run`).
+
+use crate::api::Application;
+use crate::appfile::{
+    Appfile, DefinitionSource, DeployStep, Finding, FindingKind, Override, PolicyRule, Rejection,
+    assemble, parse, read_properties,
+};
+
+use super::overrides;
+
+/// A group of components that a dry run renders together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DryRunGroup {
+    /// What it is, for people.
+    pub title: String,
+    /// The Application as it is there.
+    pub appfile: Appfile,
+}
+
+/// The groups of a dry run. Without a `deploy` step there is one; otherwise one for each such step and
+/// topology of it, with the step's overrides.
+///
+/// # Errors
+/// What is wrong with the Application.
+pub fn dry_run(
+    app: &Application,
+    source: &dyn DefinitionSource,
+) -> Result<Vec<DryRunGroup>, Rejection> {
+    let appfile = parse(app, source)?;
+    let name = appfile.name.clone();
+    let mut groups = Vec::new();
+    let deploys = appfile
+        .workflow
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| s.type_ == "deploy");
+    for (index, step) in deploys {
+        let properties = step.properties.clone().unwrap_or_default();
+        let deploy = if properties.is_null() {
+            DeployStep::default()
+        } else {
+            read_properties(
+                &properties,
+                &format!("spec.workflow.steps[{index}].properties"),
+                "",
+            )?
+        };
+        let (topologies, patches) = sort_policies(&appfile, &deploy)?;
+        let patched = patched(app, &patches, source)?;
+        let titles = if topologies.is_empty() {
+            vec![format!("{name} only with override policies")]
+        } else {
+            topologies
+                .iter()
+                .map(|topology| format!("{name} with topology {topology}"))
+                .collect()
+        };
+        for title in titles {
+            groups.push(DryRunGroup {
+                title,
+                appfile: patched.clone(),
+            });
+        }
+    }
+    if groups.is_empty() {
+        groups.push(DryRunGroup {
+            title: name,
+            appfile,
+        });
+    }
+    Ok(groups)
+}
+
+/// The topologies (by name) and overrides that a step names, in its order.
+fn sort_policies<'a>(
+    appfile: &'a Appfile,
+    deploy: &DeployStep,
+) -> Result<(Vec<&'a str>, Vec<&'a Override>), Finding> {
+    let (mut topologies, mut patches) = (Vec::new(), Vec::new());
+    for name in &deploy.policies {
+        let policy = appfile
+            .policies
+            .iter()
+            .rfind(|policy| policy.name == *name)
+            .ok_or_else(|| {
+                Finding::new(
+                    FindingKind::UnknownReference,
+                    "spec.workflow.steps",
+                    format!("there is no policy `{name}`"),
+                )
+                .kubevela(format!("policy {name} not found"))
+            })?;
+        match &policy.rule {
+            PolicyRule::Topology(_) => topologies.push(policy.name.as_str()),
+            PolicyRule::Override(patch) => patches.push(patch),
+            _ => {}
+        }
+    }
+    Ok((topologies, patches))
+}
+
+/// The Application with its components overridden.
+fn patched(
+    app: &Application,
+    patches: &[&Override],
+    source: &dyn DefinitionSource,
+) -> Result<Appfile, Rejection> {
+    let mut patched = app.clone();
+    for patch in patches {
+        patched.spec.components = overrides::apply(&patched.spec.components, patch);
+    }
+    assemble(&patched, source).map_err(|mut rejection| {
+        for finding in &mut rejection.findings {
+            if !finding.kubevela_text.is_empty() {
+                let text = &finding.kubevela_text;
+                finding.kubevela_text = format!("cannot generate appFile from application: {text}");
+            }
+        }
+        rejection
+    })
+}

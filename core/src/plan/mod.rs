@@ -1,0 +1,6 @@
+//! What is delivered where, what is left, and why: pure functions over values.
+
+mod dry_run;
+pub mod overrides;
+
+pub use dry_run::{DryRunGroup, dry_run};

@@ -1,0 +1,405 @@
+//! From a component of an [`Appfile`] to Kubernetes objects, without doing anything itself.
+//!
+//! A render is a small state machine: [`ComponentRender::next`] says what it needs, the caller does it
+//! and comes back with the answer. The same inputs give the same objects (invariant 1).
+
+mod context;
+mod contract;
+mod error;
+mod name;
+pub mod object;
+mod policy;
+mod terraform;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use context::ClusterVersion;
+pub use error::{Problem, RenderError, RenderFailure};
+pub use name::generated_name;
+pub use policy::{PolicyRender, artifacts};
+
+use crate::api::LOCAL_CLUSTER;
+use crate::appfile::{AppComponent, Appfile, Stage};
+use crate::engine::{
+    Call, Diagnostic, Evaluator, Operation, Outcome, RenderBase, RenderRequest, RenderResult,
+    Replay, Reply, Request, Template,
+};
+
+use contract::Contract;
+
+/// For which place, and as part of what, a component is rendered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Target {
+    /// The cluster; empty means the hub's own without naming it.
+    pub cluster: String,
+    /// Its version; that of the hub where unknown.
+    pub cluster_version: ClusterVersion,
+    /// The namespace of the placement; empty means the Application's.
+    pub namespace: String,
+    /// Key of the copy of a replicated component.
+    pub replica_key: String,
+    /// Name of the ApplicationRevision; that of the Appfile where empty.
+    pub revision: String,
+    /// Hash of the ApplicationRevision.
+    pub revision_hash: String,
+    /// `context.revision`: a hash of the component.
+    pub component_revision: String,
+    /// `context.custom`, from Application-scoped policies.
+    pub custom: Option<Value>,
+    /// The objects are for a cluster, not only for showing: they carry all labels, and
+    /// `context.cluster` is set.
+    pub dispatch: bool,
+}
+
+impl Target {
+    /// To show what would be applied, as `vela dry-run` does.
+    pub fn dry_run(cluster_version: ClusterVersion) -> Self {
+        Self {
+            cluster_version,
+            ..Self::default()
+        }
+    }
+
+    fn revision_or<'a>(&'a self, appfile: &'a str) -> &'a str {
+        if self.revision.is_empty() {
+            appfile
+        } else {
+            &self.revision
+        }
+    }
+
+    fn cluster_in_context(&self) -> &str {
+        if self.cluster.is_empty() && self.dispatch {
+            LOCAL_CLUSTER
+        } else {
+            &self.cluster
+        }
+    }
+}
+
+/// Which traits take part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RenderStage {
+    /// All of them, as a dry run shows (TRAPS 22).
+    #[default]
+    All,
+    /// Those that do not wait for the workload; the others are reported as pending (REN-024).
+    Dispatch,
+    /// Those that waited: they see the live objects of the component.
+    PostDispatch(RenderBase),
+}
+
+impl RenderStage {
+    fn takes(&self, stage: Stage) -> bool {
+        match self {
+            Self::All => true,
+            Self::Dispatch => stage != Stage::PostDispatch,
+            Self::PostDispatch(_) => stage == Stage::PostDispatch,
+        }
+    }
+}
+
+/// What an object is to its component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The object that the component stands for.
+    Workload,
+    /// A further object of the component.
+    Auxiliary,
+    /// An object of a trait.
+    Trait,
+    /// An object of a policy.
+    Policy,
+}
+
+/// One object, ready to be applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenderedObject {
+    /// The object.
+    pub object: Value,
+    /// What it is to its component.
+    pub role: Role,
+    /// Its key under `outputs`; empty for the workload.
+    pub output_name: String,
+    /// Type of the trait that made it.
+    pub trait_type: Option<String>,
+    /// Which trait of the component that is.
+    pub trait_index: Option<usize>,
+    /// When it is dispatched.
+    pub stage: Stage,
+    /// It stays on the hub whatever the placement (REN-022).
+    pub control_plane_only: bool,
+    /// A trait applies it, not the component (REN-020): it is rendered and not dispatched.
+    pub managed_elsewhere: bool,
+}
+
+impl RenderedObject {
+    fn new(object: Value, role: Role) -> Self {
+        Self {
+            object,
+            role,
+            output_name: String::new(),
+            trait_type: None,
+            trait_index: None,
+            stage: Stage::Default,
+            control_plane_only: false,
+            managed_elsewhere: false,
+        }
+    }
+}
+
+/// A rendered component: its workload, then the others in the order of KubeVela.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RenderedComponent {
+    /// Name of the component.
+    pub name: String,
+    /// The objects; a PostDispatch render has no workload among them.
+    pub objects: Vec<RenderedObject>,
+    /// Types of the traits that wait for the workload.
+    pub pending_traits: Vec<String>,
+    /// What authors of definitions should know.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl RenderedComponent {
+    /// The workload, if it is part of this render.
+    pub fn workload(&self) -> Option<&RenderedObject> {
+        self.objects
+            .iter()
+            .find(|object| object.role == Role::Workload)
+    }
+}
+
+/// What a render wants next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress<T> {
+    /// Let the engine carry out this request.
+    Eval(Box<Request>),
+    /// Carry out these calls (`#do`), and answer with their results.
+    Do(Vec<Call>),
+    /// Done.
+    Done(T),
+}
+
+/// What a render gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Begin.
+    Start,
+    /// The engine's answer to [`Progress::Eval`].
+    Reply(Reply),
+    /// The results of [`Progress::Do`], by [`Call::key`].
+    Results(Replay),
+}
+
+/// Renders one component for one place.
+#[derive(Clone, Debug)]
+pub struct ComponentRender<'a> {
+    appfile: &'a Appfile,
+    component: &'a AppComponent,
+    target: Target,
+    stage: RenderStage,
+    evaluator: Evaluator,
+    /// Which trait of the component each trait of the request is.
+    traits: Vec<usize>,
+    workload_patch: Option<String>,
+    trait_patches: BTreeMap<String, String>,
+    replay: Replay,
+}
+
+impl<'a> ComponentRender<'a> {
+    /// A render of a component of an Appfile.
+    pub fn new(
+        appfile: &'a Appfile,
+        component: &'a AppComponent,
+        target: Target,
+        stage: RenderStage,
+        evaluator: Evaluator,
+    ) -> Self {
+        let parts = component.traits.iter().enumerate();
+        let traits = parts
+            .filter(|(_, part)| stage.takes(part.resolved.definition.stage))
+            .map(|(index, _)| index)
+            .collect();
+        Self {
+            appfile,
+            component,
+            target,
+            stage,
+            evaluator,
+            traits,
+            workload_patch: None,
+            trait_patches: BTreeMap::new(),
+            replay: Replay::new(),
+        }
+    }
+
+    /// Patches, in CUE text, that a workflow step lays over workload and trait objects (REN-019).
+    #[must_use]
+    pub fn patched(mut self, workload: Option<String>, traits: BTreeMap<String, String>) -> Self {
+        self.workload_patch = workload;
+        self.trait_patches = traits;
+        self
+    }
+
+    /// Goes on with what was asked for.
+    ///
+    /// # Errors
+    /// If the component cannot be rendered.
+    pub fn next(&mut self, input: Input) -> Result<Progress<RenderedComponent>, RenderError> {
+        match input {
+            Input::Start => Ok(self.request()),
+            Input::Results(results) => {
+                self.replay.extend(results);
+                Ok(self.request())
+            }
+            Input::Reply(reply) => self.outcome(reply.outcome),
+        }
+    }
+
+    fn request(&self) -> Progress<RenderedComponent> {
+        let traits = self
+            .traits
+            .iter()
+            .filter_map(|index| self.component.traits.get(*index));
+        let context = context::of_component(self.appfile, self.component, &self.target);
+        let (component, base) = match &self.stage {
+            RenderStage::PostDispatch(base) => (None, Some(base.clone())),
+            _ => match self.terraform() {
+                Some(output) => (
+                    None,
+                    Some(RenderBase {
+                        output,
+                        ..RenderBase::default()
+                    }),
+                ),
+                None => (Some(self.component_template()), None),
+            },
+        };
+        let request = RenderRequest {
+            component,
+            base,
+            traits: traits
+                .map(|part| Template {
+                    name: part.resolved.type_name.clone(),
+                    source: part.resolved.definition.template.clone(),
+                    parameters: part.properties.clone().unwrap_or_default(),
+                })
+                .collect(),
+            context,
+            workload_patch: self.workload_patch.clone(),
+            trait_patches: self.trait_patches.clone(),
+            replay: self.replay.clone(),
+        };
+        let operation = Operation::Render(request);
+        Progress::Eval(Box::new(Request {
+            id: 0,
+            evaluator: self.evaluator,
+            operation,
+        }))
+    }
+
+    fn component_template(&self) -> Template {
+        let definition = &self.component.resolved.definition;
+        Template {
+            name: definition.name.clone(),
+            source: definition.template.clone(),
+            parameters: self.component.spec.properties.clone().unwrap_or_default(),
+        }
+    }
+
+    fn terraform(&self) -> Option<Value> {
+        let namespace = match self.target.namespace.as_str() {
+            "" => &self.appfile.namespace,
+            placed => placed,
+        };
+        terraform::configuration(self.component, namespace)
+    }
+
+    fn outcome(&self, outcome: Outcome) -> Result<Progress<RenderedComponent>, RenderError> {
+        let plain = |failure, message: String| {
+            RenderError::plain(
+                failure,
+                &self.component.spec.name,
+                &self.component.path,
+                message,
+            )
+        };
+        match outcome {
+            Outcome::Need(calls) => Ok(Progress::Do(calls)),
+            Outcome::Ok(body) => {
+                let result: RenderResult = serde_json::from_value(body).map_err(|error| {
+                    plain(
+                        RenderFailure::Protocol,
+                        format!("the engine's answer is malformed: {error}"),
+                    )
+                })?;
+                self.finish(result).map(Progress::Done)
+            }
+            Outcome::Error(error) => Err(RenderError::of_component(
+                self.appfile,
+                self.component,
+                &self.traits,
+                error,
+            )),
+            Outcome::Limit(fault) => Err(plain(RenderFailure::Limit, fault.message)),
+            Outcome::BadRequest(fault) => Err(plain(RenderFailure::Protocol, fault.message)),
+            Outcome::Panic(fault) => Err(plain(RenderFailure::Engine, fault.message)),
+        }
+    }
+
+    fn finish(&self, result: RenderResult) -> Result<RenderedComponent, RenderError> {
+        let contract = Contract::new(self.appfile, self.component, &self.target);
+        let post_dispatch = matches!(self.stage, RenderStage::PostDispatch(_));
+        let mut objects = Vec::with_capacity(result.outputs.len() + 1);
+        let workload = contract.workload(result.output);
+        for output in result.outputs {
+            if post_dispatch && output.trait_index.is_none() {
+                continue;
+            }
+            let index = output
+                .trait_index
+                .and_then(|index| self.traits.get(index).copied());
+            let rendered = contract
+                .output(output.object, &output.name, index, &workload.object)
+                .map_err(|message| {
+                    let path = match index {
+                        Some(index) => format!("{}.traits[{index}]", self.component.path),
+                        None => self.component.path.clone(),
+                    };
+                    let name = &self.component.spec.name;
+                    RenderError::plain(RenderFailure::Result, name, &path, message)
+                })?;
+            objects.push(rendered);
+        }
+        if !post_dispatch {
+            objects.insert(0, workload);
+        }
+        let pending = self.component.traits.iter().enumerate();
+        let pending_traits = pending
+            .filter(|(index, _)| {
+                self.stage == RenderStage::Dispatch && !self.traits.contains(index)
+            })
+            .map(|(_, part)| part.resolved.type_name.clone())
+            .collect();
+        Ok(RenderedComponent {
+            name: self.component.spec.name.clone(),
+            objects,
+            pending_traits,
+            warnings: result.warnings,
+        })
+    }
+}
+
+/// Name of the clone of the objects' place: used in messages only.
+pub fn describe(object: &Value) -> String {
+    let (kind, name) = (object::kind(object), object::name(object));
+    match object::namespace(object) {
+        "" => format!("{kind} {name}"),
+        namespace => format!("{kind} {namespace}/{name}"),
+    }
+}

@@ -1,0 +1,156 @@
+//! Policies that render objects (POL-013, REN-104).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::contract::label_policy_object;
+use super::error::{RenderError, RenderFailure};
+use super::{Input, Progress, RenderedComponent, RenderedObject, Role, Target, context};
+use crate::api::labels;
+use crate::appfile::{Appfile, Policy, PolicyRule};
+use crate::engine::{
+    Evaluator, Operation, Outcome, RenderRequest, RenderResult, Replay, Request, Template,
+};
+
+/// Renders the objects of one policy.
+#[derive(Clone, Debug)]
+pub struct PolicyRender<'a> {
+    appfile: &'a Appfile,
+    policy: &'a Policy,
+    request: RenderRequest,
+    target: Target,
+    evaluator: Evaluator,
+}
+
+impl<'a> PolicyRender<'a> {
+    /// A render of a policy; `None` if it renders no objects. The components are those that were
+    /// rendered before: the policy sees them as `context.artifacts`.
+    pub fn new(
+        appfile: &'a Appfile,
+        policy: &'a Policy,
+        components: &[RenderedComponent],
+        target: Target,
+        evaluator: Evaluator,
+    ) -> Option<Self> {
+        let PolicyRule::Custom(resolved) = &policy.rule else {
+            return None;
+        };
+        if !resolved.definition.scope.is_empty() {
+            return None;
+        }
+        let request = RenderRequest {
+            component: Some(Template {
+                name: resolved.definition.name.clone(),
+                source: resolved.definition.template.clone(),
+                parameters: policy.properties.clone().unwrap_or_default(),
+            }),
+            context: context::of_policy(appfile, &policy.name, &target, artifacts(components)),
+            ..RenderRequest::default()
+        };
+        Some(Self {
+            appfile,
+            policy,
+            request,
+            target,
+            evaluator,
+        })
+    }
+
+    /// Goes on with what was asked for.
+    ///
+    /// # Errors
+    /// If the policy cannot be rendered.
+    pub fn next(&mut self, input: Input) -> Result<Progress<Vec<RenderedObject>>, RenderError> {
+        let outcome = match input {
+            Input::Start => return Ok(self.eval(Replay::new())),
+            Input::Results(results) => return Ok(self.eval(results)),
+            Input::Reply(reply) => reply.outcome,
+        };
+        let path = format!("spec.policies[{}]", self.policy.name);
+        let plain = |failure, message: String| {
+            RenderError::plain(failure, &self.policy.name, &path, message)
+        };
+        match outcome {
+            Outcome::Need(calls) => Ok(Progress::Do(calls)),
+            Outcome::Ok(body) => {
+                let result: RenderResult = serde_json::from_value(body).map_err(|error| {
+                    plain(
+                        RenderFailure::Protocol,
+                        format!("the engine's answer is malformed: {error}"),
+                    )
+                })?;
+                Ok(Progress::Done(self.finish(result)))
+            }
+            Outcome::Error(error) => Err(RenderError::of_policy(
+                self.appfile,
+                &self.policy.name,
+                &path,
+                error,
+            )),
+            Outcome::Limit(fault) => Err(plain(RenderFailure::Limit, fault.message)),
+            Outcome::BadRequest(fault) => Err(plain(RenderFailure::Protocol, fault.message)),
+            Outcome::Panic(fault) => Err(plain(RenderFailure::Engine, fault.message)),
+        }
+    }
+
+    fn eval(&mut self, results: Replay) -> Progress<Vec<RenderedObject>> {
+        self.request.replay.extend(results);
+        let operation = Operation::Render(self.request.clone());
+        Progress::Eval(Box::new(Request {
+            id: 0,
+            evaluator: self.evaluator,
+            operation,
+        }))
+    }
+
+    fn finish(&self, result: RenderResult) -> Vec<RenderedObject> {
+        let first = (String::new(), result.output);
+        let others = result
+            .outputs
+            .into_iter()
+            .map(|output| (output.name, output.object));
+        let revision = self.target.revision_or(&self.appfile.revision);
+        [first]
+            .into_iter()
+            .chain(others)
+            .map(|(output_name, mut object)| {
+                label_policy_object(&mut object, self.appfile, &self.policy.name, revision);
+                RenderedObject {
+                    output_name,
+                    ..RenderedObject::new(object, Role::Policy)
+                }
+            })
+            .collect()
+    }
+}
+
+/// What policies see of rendered components: `<component>.workload`, and
+/// `<component>.traits.<trait type>.<output>`.
+pub fn artifacts(components: &[RenderedComponent]) -> Value {
+    let mut all = Map::new();
+    for component in components {
+        let mut traits: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        let mut fields = Map::new();
+        for rendered in &component.objects {
+            if rendered.role == Role::Workload {
+                fields.insert("workload".to_owned(), rendered.object.clone());
+                continue;
+            }
+            let type_ = rendered
+                .trait_type
+                .as_deref()
+                .unwrap_or(labels::AUXILIARY_WORKLOAD);
+            let of_type = traits.entry(type_).or_default();
+            of_type.insert(rendered.output_name.clone(), rendered.object.clone());
+        }
+        if !traits.is_empty() {
+            let traits = traits
+                .into_iter()
+                .map(|(type_, of)| (type_.to_owned(), of.into()));
+            fields.insert("traits".to_owned(), Value::Object(traits.collect()));
+        }
+        all.insert(component.name.clone(), Value::Object(fields));
+    }
+    Value::Object(all)
+}
