@@ -125,8 +125,18 @@ func marshal(v any) ([]byte, error) {
 type operation func(body json.RawMessage) (any, error)
 
 var operations = map[string]operation{
-	"ping":   func(json.RawMessage) (any, error) { return engineInfo{"cue", CueVersion, Protocol}, nil },
-	"render": decoded(render),
+	"ping":            func(json.RawMessage) (any, error) { return engineInfo{"cue", CueVersion, Protocol}, nil },
+	"render":          decoded(render),
+	"step":            decoded(step),
+	"expression":      decoded(expression),
+	"status":          decoded(status),
+	"merge":           decoded(merge),
+	"schema":          decoded(schema),
+	"validate":        decoded(validate),
+	"parseDefinition": decoded(parseDefinition),
+	"printDefinition": decoded(printDefinition),
+	"format":          decoded(formatSource),
+	"upgrade":         decoded(upgrade),
 }
 
 func dispatch(op string, body json.RawMessage) (any, error) {

@@ -22,6 +22,8 @@ type source struct {
 	text     strings.Builder
 	lines    int
 	sections []section
+	// rewritten says what had to be changed for today's CUE.
+	rewritten []rewrite
 }
 
 // section is an appended part that begins on a line of its own.
@@ -94,6 +96,7 @@ func (s *source) build(packages *packageSet) (cue.Value, error) {
 	if err != nil {
 		return cue.Value{}, err
 	}
+	s.rewritten = modernise(file, s.text.String())
 	return buildFile(file, packages)
 }
 

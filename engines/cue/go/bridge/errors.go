@@ -91,7 +91,7 @@ func (s stage) describe(group []cueerrors.Error) diagnostic {
 	if len(group) > 1 {
 		s.describeBranches(&found, group[1:])
 	}
-	s.advise(&found)
+	s.advise(&found, first.Path())
 	return found
 }
 

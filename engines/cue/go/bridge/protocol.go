@@ -208,3 +208,8 @@ type position struct {
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
 }
+
+type upgradeResult struct {
+	Source  string       `json:"source"`
+	Changes []diagnostic `json:"changes"`
+}

@@ -28,6 +28,7 @@ type renderer struct {
 	// template is the evaluated component template: what an export error is explained with.
 	template  cue.Value
 	component *source
+	warnings  []diagnostic
 }
 
 // auxiliary is one further object.
@@ -105,6 +106,7 @@ func (r *renderer) contextName(component *template) string {
 // evaluate compiles a template, carries out its calls and validates it.
 func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
 	value, err := where.source.build(componentPackages)
+	r.warnings = append(r.warnings, where.warnings(where.source.rewritten)...)
 	if err == nil {
 		value, err = resolve(value, scope, r.request.Replay)
 	}
@@ -319,7 +321,7 @@ func (s stage) patchValue() (cue.Value, error) {
 
 // export writes the objects as JSON, which they must be concrete for.
 func (r *renderer) export() (*renderResult, error) {
-	result := &renderResult{Outputs: []renderedOutput{}}
+	result := &renderResult{Outputs: []renderedOutput{}, Warnings: r.warnings}
 	output, err := exportObject(r.base)
 	if err != nil {
 		return nil, r.workloadFailure(err)

@@ -1,0 +1,254 @@
+package bridge
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/ast/astutil"
+	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+)
+
+// Older CUE added and multiplied lists with + and *, and had no built-in `error`. Definitions written then
+// are rewritten on the way in (row REN-044).
+
+var errorLabel = regexp.MustCompile(`\berror\s*[?!]?\s*:`)
+
+// modernise rewrites a parsed file in place and says what it changed; the positions are those before.
+func modernise(file *ast.File, text string) []rewrite {
+	var made []rewrite
+	if strings.ContainsAny(text, "+*") {
+		made = append(made, listArithmetic(file)...)
+	}
+	if errorLabel.MatchString(text) {
+		made = append(made, quoteErrorLabels(file)...)
+	}
+	return made
+}
+
+// rewrite is one change.
+type rewrite struct {
+	at      token.Pos
+	message string
+}
+
+func (s stage) warnings(made []rewrite) []diagnostic {
+	var found []diagnostic
+	for _, change := range made {
+		one := diagnostic{Kind: kindOther, Message: change.message, Hint: "`caravel def upgrade` rewrites the file"}
+		if place, ok := s.source.locate(change.at.Line(), change.at.Column()); ok {
+			one.Positions = []position{place}
+		}
+		found = append(found, one)
+	}
+	return found
+}
+
+func quoteErrorLabels(file *ast.File) []rewrite {
+	var made []rewrite
+	ast.Walk(file, func(node ast.Node) bool {
+		field, ok := node.(*ast.Field)
+		if !ok {
+			return true
+		}
+		if ident, ok := field.Label.(*ast.Ident); ok && ident.Name == "error" {
+			label := ast.NewString("error")
+			ast.SetPos(label, ident.Pos())
+			field.Label = label
+			made = append(made, rewrite{ident.Pos(), "the field error must be quoted, because error is a built-in of CUE now"})
+		}
+		return true
+	}, nil)
+	return made
+}
+
+func listArithmetic(file *ast.File) []rewrite {
+	lists := listNames(file)
+	list, imported := listImport(file)
+	var made []rewrite
+	astutil.Apply(file, func(cursor astutil.Cursor) bool {
+		binary, ok := cursor.Node().(*ast.BinaryExpr)
+		if !ok {
+			return true
+		}
+		switch binary.Op {
+		case token.ADD:
+			operands := summands(binary)
+			for _, operand := range operands {
+				if !lists.isList(operand) {
+					return true
+				}
+			}
+			made = append(made, rewrite{binary.Pos(), "lists are added with + : list.Concat([…]) is meant"})
+			cursor.Replace(callOf(list, "Concat", &ast.ListLit{Elts: operands}))
+		case token.MUL:
+			x, count := binary.X, binary.Y
+			if !lists.isList(x) {
+				x, count = count, x
+			}
+			if !lists.isList(x) || lists.isList(count) {
+				return true
+			}
+			made = append(made, rewrite{binary.Pos(), "a list is repeated with * : list.Repeat(list, count) is meant"})
+			cursor.Replace(callOf(list, "Repeat", x, count))
+		}
+		return true
+	}, nil)
+	if len(made) > 0 && !imported {
+		spec := ast.NewImport(nil, "list")
+		if list != "list" {
+			spec = ast.NewImport(ast.NewIdent(list), "list")
+		}
+		file.Imports = append(file.Imports, spec)
+		file.Decls = append([]ast.Decl{&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}}, file.Decls...)
+	}
+	if len(made) > 0 {
+		unresolve(file)
+	}
+	return made
+}
+
+// unresolve forgets what names refer to, because some of it was replaced; CUE resolves them anew.
+func unresolve(file *ast.File) {
+	file.Unresolved = nil
+	ast.Walk(file, func(node ast.Node) bool {
+		if ident, ok := node.(*ast.Ident); ok {
+			ident.Node, ident.Scope = nil, nil
+		}
+		return true
+	}, nil)
+}
+
+// listImport gives the name under which a file has, or can have, the package list.
+func listImport(file *ast.File) (name string, imported bool) {
+	for _, spec := range file.Imports {
+		if spec.Path.Value == `"list"` {
+			if spec.Name != nil {
+				return spec.Name.Name, true
+			}
+			return "list", true
+		}
+	}
+	name = "list"
+	ast.Walk(file, func(node ast.Node) bool {
+		if field, ok := node.(*ast.Field); ok {
+			if label, _, _ := ast.LabelName(field.Label); label == "list" {
+				name = "cuelist"
+			}
+		}
+		return true
+	}, nil)
+	return name, false
+}
+
+// callOf makes <list>.<name>(args…).
+func callOf(list, name string, args ...ast.Expr) ast.Expr {
+	for _, arg := range args {
+		ast.SetRelPos(arg, token.NoRelPos)
+	}
+	return &ast.CallExpr{Fun: &ast.SelectorExpr{X: ast.NewIdent(list), Sel: ast.NewIdent(name)}, Args: args}
+}
+
+// summands takes a chain of + apart.
+func summands(expr ast.Expr) []ast.Expr {
+	if binary, ok := expr.(*ast.BinaryExpr); ok && binary.Op == token.ADD {
+		return append(summands(binary.X), summands(binary.Y)...)
+	}
+	return []ast.Expr{expr}
+}
+
+// listFields knows which fields and let clauses hold lists, by name: good enough, because a name that is
+// a list somewhere is hardly a number elsewhere, and only + and * between two of them are touched.
+type listFields map[string]bool
+
+func listNames(file *ast.File) listFields {
+	lists := listFields{}
+	for grew := true; grew; {
+		grew = false
+		ast.Walk(file, func(node ast.Node) bool {
+			name, value := "", ast.Expr(nil)
+			switch x := node.(type) {
+			case *ast.Field:
+				name, _, _ = ast.LabelName(x.Label)
+				value = x.Value
+			case *ast.LetClause:
+				name, value = x.Ident.Name, x.Expr
+			}
+			if name != "" && !lists[name] && lists.isList(value) {
+				lists[name], grew = true, true
+			}
+			return true
+		}, nil)
+	}
+	return lists
+}
+
+func (l listFields) isList(expr ast.Expr) bool {
+	switch x := expr.(type) {
+	case *ast.ListLit:
+		return true
+	case *ast.Ident:
+		return l[x.Name]
+	case *ast.SelectorExpr:
+		if name, _, err := ast.LabelName(x.Sel); err == nil {
+			return l[name]
+		}
+	case *ast.ParenExpr:
+		return l.isList(x.X)
+	case *ast.UnaryExpr:
+		return x.Op == token.MUL && l.isList(x.X)
+	case *ast.BinaryExpr:
+		switch x.Op {
+		case token.OR, token.AND:
+			return l.isList(x.X) || l.isList(x.Y)
+		case token.ADD:
+			return l.isList(x.X) && l.isList(x.Y)
+		case token.MUL:
+			return l.isList(x.X) != l.isList(x.Y)
+		}
+	case *ast.CallExpr:
+		selector, ok := x.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return false
+		}
+		pkg, ok := selector.X.(*ast.Ident)
+		name, _, _ := ast.LabelName(selector.Sel)
+		return ok && pkg.Name == "list" && returnsList[name]
+	}
+	return false
+}
+
+var returnsList = map[string]bool{
+	"Concat": true, "Repeat": true, "Range": true, "Slice": true, "Sort": true, "SortStable": true, "SortStrings": true,
+	"Drop": true, "Take": true, "FlattenN": true, "Reverse": true,
+}
+
+// upgrade rewrites a text for today's CUE.
+func upgrade(request *formatRequest) (*upgradeResult, error) {
+	name := request.File
+	if name == "" {
+		name = "source.cue"
+	}
+	where := stage{source: newSource(name, request.Source)}
+	file, err := where.source.parse()
+	if err != nil {
+		return nil, definitionFailure(where, err)
+	}
+	made := modernise(file, request.Source)
+	result := &upgradeResult{Source: request.Source, Changes: where.warnings(made)}
+	if len(made) == 0 {
+		return result, nil
+	}
+	text, err := format.Node(file)
+	if err != nil {
+		return nil, definitionFailure(where, err)
+	}
+	if _, err := parser.ParseFile(name, text); err != nil {
+		return nil, fmt.Errorf("the rewritten text does not parse: %w", err)
+	}
+	result.Source = string(text)
+	return result, nil
+}

@@ -1,0 +1,124 @@
+package bridge
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/encoding/openapi"
+)
+
+// schema makes the OpenAPI v3 schema of a template's `parameter`, with KubeVela's titles and markers
+// (rows REN-032 to REN-034).
+func schema(request *schemaRequest) (result json.RawMessage, err error) {
+	src := newSource(request.Name+".cue", request.Source)
+	src.appendText("context: _\n")
+	where := stage{source: src, definition: request.Name}
+	value, err := src.build(componentPackages)
+	if err == nil {
+		err = value.Err()
+	}
+	if err != nil {
+		return nil, where.failure(stageParse, err, err.Error())
+	}
+	defer func() {
+		// The generator panics on what it cannot express.
+		if r := recover(); r != nil {
+			err = where.failure(stageExport, nil, fmt.Sprintf("the parameter cannot be expressed in OpenAPI: %v", r))
+		}
+	}()
+	document, err := openapi.Gen(parameterDefinition(value), &openapi.Config{ExpandReferences: true})
+	if err != nil {
+		return nil, where.failure(stageExport, err, err.Error())
+	}
+	var parsed struct {
+		Components struct {
+			Schemas map[string]map[string]any `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := unmarshalNumbers(document, &parsed); err != nil {
+		return nil, where.failure(stageExport, err, err.Error())
+	}
+	parameter, ok := parsed.Components.Schemas["parameter"]
+	if !ok {
+		return nil, where.failure(stageExport, nil, "the template has no parameter")
+	}
+	if isTuple(parameter) {
+		return nil, where.failure(stageExport, nil, tupleText)
+	}
+	polish("", parameter)
+	return marshal(parameter)
+}
+
+// tupleText is KubeVela's error for lists of fixed elements, which OpenAPI v3 has no schema for.
+const tupleText = "failed to unmarshal data: json error: json: cannot unmarshal array into field Schema.items of type openapi3.Schema, " +
+	"yaml error: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into field Schema.items of type openapi3.Schema"
+
+// isTuple says whether a schema, or one in it, has a list of schemas as its items.
+func isTuple(schema any) bool {
+	switch x := schema.(type) {
+	case map[string]any:
+		if _, ok := x["items"].([]any); ok {
+			return true
+		}
+		for _, inner := range x {
+			if isTuple(inner) {
+				return true
+			}
+		}
+	case []any:
+		for _, inner := range x {
+			if isTuple(inner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// parameterDefinition puts `parameter` where the generator looks for types: in a definition.
+func parameterDefinition(value cue.Value) cue.Value {
+	parameter := value.LookupPath(cue.ParsePath("parameter"))
+	if !parameter.Exists() {
+		return value.Context().CompileString("#parameter: {}")
+	}
+	return value.Context().CompileString("").FillPath(cue.ParsePath("#parameter"), parameter)
+}
+
+func unmarshalNumbers(raw []byte, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}
+
+// polish gives each schema its title and reads the markers in its description.
+func polish(name string, schema map[string]any) {
+	switch schema["type"] {
+	case "object":
+		properties, _ := schema["properties"].(map[string]any)
+		for key, property := range properties {
+			if property, ok := property.(map[string]any); ok {
+				polish(key, property)
+			}
+		}
+	case "array":
+		if items, ok := schema["items"].(map[string]any); ok {
+			polish("", items)
+		}
+	}
+	if name != "" {
+		schema["title"] = name
+	}
+	description, ok := schema["description"].(string)
+	if !ok {
+		return
+	}
+	if _, after, found := strings.Cut(description, "+usage="); found {
+		description = after
+	}
+	if before, _, found := strings.Cut(description, "+short"); found {
+		description = strings.TrimSpace(before)
+	}
+	schema["description"] = description
+}

@@ -1,0 +1,201 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
+)
+
+// validate checks a definition when it is registered, or parameters before they are rendered.
+func validate(request *validateRequest) (*validateResult, error) {
+	v := &validation{request: request, result: validateResult{Errors: []diagnostic{}, Warnings: []diagnostic{}}}
+	var err error
+	if isNull(request.Template.Parameters) {
+		err = v.definition()
+	} else {
+		err = v.parameters()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &v.result, nil
+}
+
+type validation struct {
+	request *validateRequest
+	result  validateResult
+}
+
+func (v *validation) packages() *packageSet {
+	if v.request.Kind == "workflow-step" {
+		return workflowPackages
+	}
+	return componentPackages
+}
+
+// fail notes errors of a text; limits end the request.
+func (v *validation) fail(where stage, err error) error {
+	var limit *limitError
+	if errors.As(err, &limit) {
+		return err
+	}
+	v.result.Errors = append(v.result.Errors, where.diagnose(err)...)
+	return nil
+}
+
+// definition checks a template without parameters, and the status texts.
+func (v *validation) definition() error {
+	template := v.request.Template
+	src := newSource(v.request.Kind+"/"+template.Name+".cue", template.Source)
+	src.appendText("context: _\nparameter: _\n")
+	where := stage{source: src, definition: template.Name}
+	value, err := src.build(v.packages())
+	v.result.Warnings = append(v.result.Warnings, where.warnings(src.rewritten)...)
+	if err == nil {
+		err = value.Validate()
+	}
+	if err != nil {
+		if err := v.fail(where, err); err != nil {
+			return err
+		}
+	} else {
+		v.outputPresent(template.Source)
+	}
+	return v.statusTexts()
+}
+
+// outputPresent checks that a template makes what its kind is for.
+func (v *validation) outputPresent(text string) {
+	file, err := parser.ParseFile("template", text)
+	if err != nil {
+		return
+	}
+	names := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
+	has := func(wanted ...string) bool {
+		for _, name := range wanted {
+			if _, ok := names.fields[name]; ok {
+				return true
+			}
+		}
+		return false
+	}
+	switch v.request.Kind {
+	case "component", "workload":
+		if !has("output") {
+			v.result.Errors = append(v.result.Errors, diagnostic{
+				Kind: kindMissing, Path: "output", Message: "field not found: output",
+				Hint: "a component makes its workload in `output: {apiVersion: …, kind: …}`",
+			})
+		}
+	case "trait":
+		if !has("patch", "outputs", "patchOutputs", "processing") {
+			v.result.Warnings = append(v.result.Warnings, diagnostic{
+				Kind: kindMissing, Message: "the trait has no effect",
+				Hint: "a trait has one of `patch`, `outputs`, `patchOutputs`",
+			})
+		}
+	}
+}
+
+// statusTexts checks syntax and references of the three texts, and that they say what is read from them.
+func (v *validation) statusTexts() error {
+	for _, one := range []struct{ name, text, field string }{
+		{"healthPolicy", v.request.Status.HealthPolicy, "isHealth"},
+		{"customStatus", v.request.Status.CustomStatus, "message"},
+		{"details", v.request.Status.Details, ""},
+	} {
+		if one.text == "" {
+			continue
+		}
+		src := newSource("status/"+one.name+".cue", one.text)
+		src.appendText("context: _\nparameter: _\n")
+		where := stage{source: src, definition: v.request.Template.Name}
+		value, err := src.build(noPackages)
+		v.result.Warnings = append(v.result.Warnings, where.warnings(src.rewritten)...)
+		if err == nil {
+			err = value.Validate()
+		}
+		if err != nil {
+			if err := v.fail(where, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if one.field != "" && !value.LookupPath(cue.ParsePath(one.field)).Exists() {
+			v.result.Errors = append(v.result.Errors, diagnostic{
+				Kind: kindMissing, Path: one.field, Message: "field not found: " + one.field,
+				Hint:      fmt.Sprintf("%s is read from `%s`", one.name, one.field),
+				Positions: []position{{File: src.file, Line: 1, Column: 1}},
+			})
+		}
+	}
+	return nil
+}
+
+// parameters checks parameters against a template: wrong and missing ones are errors, undeclared ones
+// warnings.
+func (v *validation) parameters() error {
+	template := v.request.Template
+	src := newSource(v.request.Kind+"/"+template.Name+".cue", template.Source)
+	src.appendText("context: _\nparameter: _\n")
+	src.appendData("parameter", template.Parameters)
+	where := stage{source: src, definition: template.Name, parameters: template.Parameters}
+	value, err := src.build(v.packages())
+	if err != nil {
+		return v.fail(where, err)
+	}
+	parameter := value.LookupPath(cue.ParsePath("parameter"))
+	var found []cueerrors.Error
+	if err := parameter.Validate(cue.Concrete(true)); err != nil {
+		for _, one := range cueerrors.Errors(err) {
+			if !v.later(one) {
+				found = append(found, one)
+			}
+		}
+	}
+	v.result.Errors = append(v.result.Errors, where.reduce(found)...)
+	return v.undeclared(where)
+}
+
+// later says whether an error is about a value that an input will fill.
+func (v *validation) later(err cueerrors.Error) bool {
+	path := strings.TrimPrefix(pathText(err.Path()), "parameter.")
+	incomplete := strings.Contains(message(err), "incomplete") || strings.Contains(message(err), "required but not present")
+	for _, provided := range v.request.ProvidedLater {
+		if path == provided || strings.HasPrefix(path, provided+".") || strings.HasPrefix(path, provided+"[") {
+			return true
+		}
+		if incomplete && (strings.HasPrefix(provided, path+".") || strings.HasPrefix(provided, path+"[")) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *validation) undeclared(where stage) error {
+	file, err := parser.ParseFile(where.source.file, v.request.Template.Source)
+	if err != nil {
+		return nil
+	}
+	refused := map[string]bool{}
+	for _, found := range v.result.Errors {
+		refused[found.Path] = true
+	}
+	names := declarations{file}
+	names.undeclared([]string{"parameter"}, names.topLevel("parameter"), v.request.Template.Parameters, func(path, known []string) {
+		text := pathText(path)
+		if refused[text] {
+			return
+		}
+		v.result.Warnings = append(v.result.Warnings, diagnostic{
+			Kind: kindUnknown, Path: text, Message: "the definition does not declare this parameter",
+			Hint: didYouMean(path[len(path)-1], known),
+		})
+	})
+	return nil
+}
