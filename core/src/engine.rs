@@ -75,6 +75,9 @@ pub enum Operation {
     PrintDefinition(PrintDefinitionRequest),
     /// Formats CUE text.
     Format(FormatRequest),
+    /// Rewrites CUE text of older versions for today's (row REN-044); the result is [`UpgradeResult`].
+    /// Renders do the same on the way in, with a warning.
+    Upgrade(FormatRequest),
 }
 
 /// What came of a request.
@@ -118,7 +121,8 @@ pub struct EngineInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Call {
-    /// Identity of the call in its template: what the result is filed under in [`Replay`].
+    /// Identity of the call in its request: what the result is filed under in [`Replay`]. Opaque to the
+    /// caller.
     pub key: String,
     /// CUE path of the value that holds `#do`, for messages.
     pub path: String,
@@ -127,19 +131,23 @@ pub struct Call {
     /// `#do`, for instance `apply`.
     #[serde(rename = "do")]
     pub action: String,
-    /// The concrete part of `$params` (legacy packages: of the whole value).
+    /// `$params`; of legacy packages (`op`, `ql`) the whole value; of `processing` (row REN-006) the value
+    /// of `processing.http`. The `patch` of `patch`, `component-apply` and `component-render` is a string
+    /// of CUE, because its comments carry strategies: it goes into a [`MergeRequest`] or
+    /// [`RenderRequest::workload_patch`].
     pub params: Value,
 }
 
 /// Results of calls by [`Call::key`]; a result is what is filled into `$returns` (legacy packages: into
-/// the value itself).
+/// the value itself; `processing`: into `processing.output`). `null` says that the call was carried out
+/// and returns nothing.
 pub type Replay = BTreeMap<String, Value>;
 
 /// Renders one component with its traits in one chain, because the base stays CUE between traits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenderRequest {
-    /// The component; `None` where `base` stands for it (PostDispatch traits).
+    /// The component; `None` where `base` stands for it (`PostDispatch` traits).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<Template>,
     /// Objects that earlier stages made (live, with status): the base of the traits.
@@ -306,7 +314,11 @@ pub struct StatusResult {
     pub errors: Vec<Diagnostic>,
 }
 
-/// Merges with KubeVela's patch strategies (rows REN-011 to REN-017).
+/// Merges with KubeVela's patch strategies (rows REN-011 to REN-017); the result is the merged object.
+///
+/// A text of which all top-level fields are those of a template (`output`, `patch`, `parameter`, …) means
+/// its `output` or `patch`; the comment on `patch` then chooses `jsonPatch` or `jsonMergePatch`. Any other
+/// text means the whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MergeRequest {
@@ -371,7 +383,17 @@ pub struct ValidateResult {
 
 /// The kinds of definition.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
     JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
@@ -428,6 +450,17 @@ pub struct FormatRequest {
     pub file: String,
     /// Its text.
     pub source: String,
+}
+
+/// The result of [`Operation::Upgrade`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeResult {
+    /// The text for today's CUE; as it was where nothing had to be changed.
+    pub source: String,
+    /// What was changed, at its place in the text before.
+    #[serde(default)]
+    pub changes: Vec<Diagnostic>,
 }
 
 /// An error that somebody can mend in a template or in its input.
@@ -490,9 +523,7 @@ pub struct Diagnostic {
 }
 
 /// Kinds of mistakes.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiagnosticKind {
     /// Not CUE.

@@ -1,1 +1,27 @@
 //! Template engines: frame protocol, pool of worker processes, caches.
+//!
+//! An [`Engine`] answers the operations of `caravel_core::engine`. The daemon uses a pool of worker
+//! processes, because a template cannot be trusted to end; the command line uses [`Direct`]; tests
+//! without Go use recorded answers. This crate is plain Rust: it
+//! starts the program, or calls the function, that it is given.
+
+mod direct;
+mod error;
+mod job;
+
+pub use direct::Direct;
+pub use error::EngineError;
+pub use job::{Answer, Job, Lane};
+
+/// Something that evaluates templates. Object safe.
+#[async_trait::async_trait]
+pub trait Engine: Send + Sync {
+    /// Carries out one operation.
+    ///
+    /// The answer is a pure function of the job: asking twice is safe.
+    ///
+    /// # Errors
+    /// [`EngineError::Template`] where the author or the user can mend it; everything else says what
+    /// went wrong with the evaluation itself.
+    async fn call(&self, job: Job) -> Result<Answer, EngineError>;
+}

@@ -1,5 +1,11 @@
 //! The goldens of KubeVela that concern one operation each: merge, health, OpenAPI.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Renders through the bridge.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::{Value, json};
 
 fn call(op: &str, body: Value) -> Value {
