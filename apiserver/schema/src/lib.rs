@@ -6,7 +6,9 @@
 //! render exactly as a kube-apiserver renders them, because clients read those texts.
 
 pub mod field;
+pub mod jsonpath;
+pub mod names;
 pub mod openapi;
 pub mod protobuf;
-
 pub mod resources;
+pub mod structural;
