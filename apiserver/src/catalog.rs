@@ -1,11 +1,15 @@
 //! What is served now: built-in kinds and those of CustomResourceDefinitions.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use caravel_merge::Schema;
 use caravel_schema::resources::{Resource, builtins};
 
+use serde_json::Value;
+
 use crate::custom::{self, CustomKind};
+use crate::documents::Documents;
 use crate::store::{Range, Store};
 
 /// Where CustomResourceDefinitions are stored.
@@ -19,8 +23,17 @@ pub(crate) struct Kind {
     /// The resource under which its objects are stored; versions share it.
     pub(crate) stored_as: String,
     /// Present for kinds of CustomResourceDefinitions.
-    pub(crate) custom: Option<Arc<CustomKind>>,
+    pub(crate) custom: Option<CustomKind>,
+    merge: OnceLock<Schema>,
 }
+
+/// The built-in kinds; they outlive every catalog, with what was compiled for them.
+static BUILTIN: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
+    builtins()
+        .iter()
+        .map(|resource| Arc::new(Kind::builtin(resource.clone())))
+        .collect()
+});
 
 impl Kind {
     pub(crate) fn builtin(resource: Resource) -> Self {
@@ -32,7 +45,23 @@ impl Kind {
             resource,
             stored_as,
             custom: None,
+            merge: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn custom(resource: Resource, custom: CustomKind) -> Self {
+        let stored_as = crate::status::qualified(&resource.plural, &resource.group);
+        Self {
+            resource,
+            stored_as,
+            custom: Some(custom),
+            merge: OnceLock::new(),
+        }
+    }
+
+    /// The schema by which objects are merged, compiled when it is first asked for.
+    pub(crate) fn merge_schema(&self) -> &Schema {
+        self.merge.get_or_init(|| crate::fields::schema(self))
     }
 
     pub(crate) fn group(&self) -> &str {
@@ -59,20 +88,34 @@ type ByPath = HashMap<(String, String, String), Arc<Kind>>;
 pub(crate) struct Catalog {
     kinds: Vec<Arc<Kind>>,
     by_path: ByPath,
+    /// By name, the specification of each definition and what became of it.
+    definitions: BTreeMap<String, (Value, Vec<Arc<Kind>>)>,
+    documents: OnceLock<Documents>,
 }
 
 impl Catalog {
-    /// The built-in kinds and those of the definitions that are in `store`.
-    pub(crate) fn load(store: &Store) -> Self {
-        let mut kinds: Vec<Arc<Kind>> = builtins()
-            .iter()
-            .map(|resource| Arc::new(Kind::builtin(resource.clone())))
-            .collect();
-        let definitions = store
+    /// The built-in kinds and those of the definitions that are in `store`. What `previous` has compiled of an
+    /// unchanged definition is kept.
+    pub(crate) fn load(store: &Store, previous: Option<&Self>) -> Self {
+        let mut kinds = BUILTIN.clone();
+        let mut definitions = BTreeMap::new();
+        let stored = store
             .list(CRDS, &Range::default(), |_| true)
             .map(|listed| listed.objects);
-        for object in definitions.unwrap_or_default() {
-            kinds.extend(custom::kinds(&object.value()).into_iter().map(Arc::new));
+        for object in stored.unwrap_or_default() {
+            let definition = object.value();
+            let spec = definition["spec"].clone();
+            let name = object.key.name.clone();
+            let known = previous.and_then(|previous| previous.definitions.get(&name));
+            let own = match known.filter(|(known, _)| *known == spec) {
+                Some((_, kinds)) => kinds.clone(),
+                None => custom::kinds(&definition)
+                    .into_iter()
+                    .map(Arc::new)
+                    .collect(),
+            };
+            kinds.extend(own.iter().cloned());
+            definitions.insert(name, (spec, own));
         }
         let mut by_path = ByPath::new();
         kinds.retain(|kind| {
@@ -90,17 +133,22 @@ impl Catalog {
                 }
             }
         });
-        Self { kinds, by_path }
+        Self {
+            kinds,
+            by_path,
+            definitions,
+            documents: OnceLock::new(),
+        }
+    }
+
+    /// The OpenAPI documents of everything that is served.
+    pub(crate) fn documents(&self) -> &Documents {
+        self.documents.get_or_init(|| Documents::make(self))
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         self.by_path
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
-    }
-
-    /// The resource in whatever version.
-    pub(crate) fn find_any(&self, group: &str, plural: &str) -> Option<&Arc<Kind>> {
-        self.kinds.iter().find(|kind| kind.is(group, plural))
     }
 
     pub(crate) fn resources(&self) -> impl Iterator<Item = &Resource> {

@@ -33,7 +33,8 @@ impl Core {
 
     /// Serves what the CustomResourceDefinitions in the store say now.
     pub(crate) fn refresh_catalog(&self) {
-        self.catalog.rcu(|_| Catalog::load(&self.store));
+        self.catalog
+            .rcu(|previous| Catalog::load(&self.store, Some(previous)));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use caravel_schema::resources::{CUSTOM_VERBS, Resource, Subresource, Text};
 use serde_json::Value;
-use std::sync::Arc;
 
 use crate::catalog::Kind;
 
@@ -73,11 +72,7 @@ pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
                 version: version.clone(),
                 has_status,
             };
-            Some(Kind {
-                resource,
-                stored_as: format!("{plural}.{group}"),
-                custom: Some(Arc::new(custom)),
-            })
+            Some(Kind::custom(resource, custom))
         })
         .collect()
 }

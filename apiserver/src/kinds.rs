@@ -92,10 +92,8 @@ pub(crate) fn answer(kind: &Kind, object: Arc<Object>) -> Answer {
 
 /// Decodes a protobuf body.
 pub(crate) fn decode_protobuf(body: &[u8]) -> Result<Value> {
-    let _ = body;
-    Err(Status::unsupported_media_type(
-        "application/json, application/yaml",
-    ))
+    caravel_schema::protobuf::decode(body)
+        .map_err(|error| Status::bad_request(format!("the protobuf body cannot be read: {error}")))
 }
 
 /// Objects as a `meta.k8s.io/v1 Table`.

@@ -8,6 +8,7 @@ mod auth;
 mod catalog;
 mod core;
 mod custom;
+mod documents;
 mod fields;
 mod http;
 mod identity;

@@ -113,7 +113,7 @@ impl ApiServer {
         let store = Store::open(backend, config.retention).await?;
         bootstrap(&store, &config.clock).await?;
         let core = Arc::new(Core {
-            catalog: ArcSwap::from_pointee(Catalog::load(&store)),
+            catalog: ArcSwap::from_pointee(Catalog::load(&store, None)),
             admission: ArcSwap::from_pointee(config.admission),
             auth: Auth {},
             clock: config.clock,

@@ -1,14 +1,16 @@
 //! Errors as Kubernetes words them: clients print and parse these texts.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use caravel_schema::field;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// One cause of a failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Cause {
     /// The machine readable reason.
     pub reason: String,
@@ -20,8 +22,8 @@ pub struct Cause {
 }
 
 /// What a failure is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Details {
     /// The object's name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -49,7 +51,7 @@ pub struct Status {
     /// The HTTP status.
     pub code: StatusCode,
     /// The machine readable reason; empty if there is none.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The words.
     pub message: String,
     /// What it is about.
@@ -70,10 +72,14 @@ pub fn qualified(name: &str, group: &str) -> String {
 
 impl Status {
     /// A failure without details.
-    pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(
+        code: StatusCode,
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             code,
-            reason,
+            reason: reason.into(),
             message: message.into(),
             details: None,
         }
@@ -135,15 +141,6 @@ impl Status {
             field::quote(name)
         );
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(group, plural, name)
-    }
-
-    /// 409 of server-side apply: one cause for each (manager, field path).
-    pub fn apply_conflict(message: impl Into<String>, causes: Vec<(String, String)>) -> Self {
-        let mut status = Self::new(StatusCode::CONFLICT, "Conflict", message);
-        for (message, field) in causes {
-            status = status.cause("FieldManagerConflict", message, &field);
-        }
-        status
     }
 
     /// 422: the object is wrong, field by field.
@@ -291,6 +288,22 @@ impl Status {
         );
         status.details.get_or_insert_default().retry_after_seconds = Some(1);
         status
+    }
+
+    /// The failure that a `v1 Status` object tells of.
+    pub fn from_value(status: &Value) -> Self {
+        let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+        let code = status["code"]
+            .as_u64()
+            .and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let details = status
+            .get("details")
+            .and_then(|details| serde_json::from_value(details.clone()).ok());
+        Self {
+            details: details.map(Box::new),
+            ..Self::new(code, text("reason"), text("message"))
+        }
     }
 
     /// The `v1 Status` object.

@@ -29,6 +29,8 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Res
     match parts.as_slice() {
         ["version"] => Ok(json_answer(StatusCode::OK, &version())),
         ["healthz" | "livez" | "readyz"] => Ok(health(frontend, incoming)),
+        ["openapi", "v3"] => Ok(openapi_index(frontend)),
+        ["openapi", "v3", rest @ ..] => openapi(frontend, incoming, &rest.join("/")),
         ["api" | "apis", ..] => discovery(frontend, incoming, &parts),
         [] => Ok(json_answer(
             StatusCode::OK,
@@ -169,3 +171,54 @@ fn aggregate(document: &Value, form: DiscoveryVersion) -> Response {
         .unwrap_or(HeaderValue::from_static("application/json"));
     typed(StatusCode::OK, body, media_type)
 }
+
+fn openapi_index(frontend: &Frontend) -> Response {
+    let index = frontend.core.catalog.load().documents().index.clone();
+    typed(
+        StatusCode::OK,
+        index,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    )
+}
+
+/// An OpenAPI document. With the right hash in its URL it may be kept for ever; with a wrong one the client is sent
+/// to the right one.
+fn openapi(frontend: &Frontend, incoming: &Incoming, path: &str) -> Result<Response> {
+    let catalog = frontend.core.catalog.load();
+    let document = catalog
+        .documents()
+        .get(path)
+        .ok_or_else(Status::no_such_path)?;
+    let tag = format!("\"{}\"", document.hash);
+    let wanted = incoming.query.text("hash");
+    if wanted.is_some_and(|wanted| wanted != document.hash) {
+        let mut response = typed(StatusCode::MOVED_PERMANENTLY, Bytes::new(), JSON);
+        let location = format!("/openapi/v3/{path}?hash={}", document.hash);
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            response
+                .headers_mut()
+                .insert(http::header::LOCATION, location);
+        }
+        return Ok(response);
+    }
+    let known = incoming.parts.headers.get(http::header::IF_NONE_MATCH);
+    let mut response = if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        typed(StatusCode::NOT_MODIFIED, Bytes::new(), JSON)
+    } else {
+        typed(StatusCode::OK, document.body.clone(), JSON)
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(http::header::ETAG, tag);
+    }
+    let keep = if wanted.is_some() {
+        "public, immutable"
+    } else {
+        "no-cache, private"
+    };
+    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    headers.insert(http::header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");

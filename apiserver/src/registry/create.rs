@@ -81,7 +81,7 @@ async fn finish(call: &Call, mut object: Value, tracked: bool) -> Result<Outcome
     }
     kinds::default_new(&call.kind, &mut object);
     meta::tidy(&mut object);
-    let mut warnings = call
+    let warnings = call
         .admit(Operation::Create, &name, &mut object, &Value::Null)
         .await?;
     let mut errors = meta::validate_new(call, &object);
@@ -93,7 +93,7 @@ async fn finish(call: &Call, mut object: Value, tracked: bool) -> Result<Outcome
         .auth
         .check_escalation(&call.core, &call.kind, &call.user, &object, None)?;
     if !tracked {
-        warnings.extend(fields::track(call, &mut object, None)?);
+        fields::track(call, &mut object, None);
     }
     store(call, &name, object, warnings).await
 }

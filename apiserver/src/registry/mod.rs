@@ -19,6 +19,7 @@ pub(crate) use self::delete::{DeleteOptions, delete, delete_collection};
 pub(crate) use self::lists::{ListOptions, Page, VersionMatch, invalid as invalid_list, list};
 pub(crate) use self::patch::{PatchType, patch};
 pub(crate) use self::scale::{patch_scale, read_scale, replace_scale};
+pub(crate) use self::strategy::has_status;
 pub(crate) use self::update::{replace, update_with};
 
 use crate::admission::{AdmissionAttributes, Operation};

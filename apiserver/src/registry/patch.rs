@@ -74,40 +74,31 @@ pub(crate) async fn patch(call: &Call, form: PatchType, body: &[u8]) -> Result<O
 
 /// A parsed patch.
 enum Change {
-    Json(json_patch::Patch),
+    Json(Value),
     Merge(Value),
     Strategic(Value),
 }
 
 impl Change {
     fn parse(call: &Call, form: PatchType, body: &[u8]) -> Result<Self> {
-        let malformed = |error: serde_json::Error| {
-            Status::bad_request(format!("error decoding patch: {error}"))
-        };
-        if form == PatchType::Json {
-            return serde_json::from_slice(body)
-                .map(Self::Json)
-                .map_err(malformed);
-        }
         let (patch, repeated) = kinds::decode_json(body)?;
         if call.options.field_validation == FieldValidation::Strict && !repeated.is_empty() {
             return Err(kinds::strict_error(&call.kind, &repeated));
         }
-        if !patch.is_object() {
-            return Err(Status::bad_request("a merge patch must be a JSON object"));
-        }
-        Ok(if form == PatchType::Merge {
-            Self::Merge(patch)
-        } else {
-            Self::Strategic(patch)
+        Ok(match form {
+            PatchType::Json => Self::Json(patch),
+            PatchType::Strategic => Self::Strategic(patch),
+            PatchType::Merge | PatchType::Apply => Self::Merge(patch),
         })
     }
 
     fn names_version(&self) -> bool {
         match self {
-            Self::Json(patch) => patch
-                .iter()
-                .any(|operation| operation.path().as_str() == "/metadata/resourceVersion"),
+            Self::Json(operations) => operations
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|operation| operation["path"] == "/metadata/resourceVersion"),
             Self::Merge(patch) | Self::Strategic(patch) => {
                 patch["metadata"]["resourceVersion"].is_string()
             }
@@ -115,15 +106,11 @@ impl Change {
     }
 
     fn apply(&self, call: &Call, live: &Value) -> Result<Value> {
-        let mut object = live.clone();
         match self {
-            Self::Json(patch) => {
-                json_patch::patch(&mut object, patch).map_err(|_| Status::unprocessable())?
-            }
-            Self::Merge(patch) => json_patch::merge(&mut object, patch),
-            Self::Strategic(patch) => object = fields::strategic_merge(&call.kind, &object, patch)?,
+            Self::Json(patch) => fields::json_patch(live, patch),
+            Self::Merge(patch) => fields::merge_patch(live, patch),
+            Self::Strategic(patch) => fields::strategic_merge(&call.kind, live, patch),
         }
-        Ok(object)
     }
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::update::Desired;
 use super::{Answer, Call, Outcome, PatchType, update_with};
 use crate::catalog::Kind;
-use crate::kinds;
 use crate::status::{Result, Status};
+use crate::{fields, kinds};
 
 /// Where the numbers of a kind's scale are.
 struct Paths {
@@ -126,32 +126,20 @@ pub(crate) async fn replace_scale(call: &Call, scale: Value) -> Result<Outcome> 
 
 /// PATCH of a scale.
 pub(crate) async fn patch_scale(call: &Call, form: PatchType, body: &[u8]) -> Result<Outcome> {
-    let patch: Value = serde_json::from_slice(body)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
-    let operations: Option<json_patch::Patch> = match form {
-        PatchType::Json => Some(
-            serde_json::from_value(patch.clone())
-                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?,
-        ),
-        PatchType::Merge | PatchType::Strategic => None,
-        PatchType::Apply => {
-            return Err(Status::unsupported_media_type(
-                "application/json-patch+json, application/merge-patch+json",
-            ));
-        }
-    };
+    let (patch, _) = kinds::decode_json(body)?;
+    if form == PatchType::Apply {
+        let accepted = "application/json-patch+json, application/merge-patch+json";
+        return Err(Status::unsupported_media_type(accepted));
+    }
     change(call, move |current| {
         let mut scale = current.clone();
         if let Some(metadata) = scale["metadata"].as_object_mut() {
             metadata.remove("resourceVersion");
         }
-        match &operations {
-            Some(operations) => {
-                json_patch::patch(&mut scale, operations).map_err(|_| Status::unprocessable())?
-            }
-            None => json_patch::merge(&mut scale, &patch),
+        match form {
+            PatchType::Json => fields::json_patch(&scale, &patch),
+            _ => fields::merge_patch(&scale, &patch),
         }
-        Ok(scale)
     })
     .await
 }

@@ -28,7 +28,7 @@ pub(super) fn name_style(kind: &Kind) -> NameStyle {
 }
 
 /// Is `status` written only through the subresource of that name?
-pub(super) fn has_status(kind: &Kind) -> bool {
+pub(crate) fn has_status(kind: &Kind) -> bool {
     match &kind.custom {
         Some(custom) => custom.has_status,
         None => kind.resource.subresource("status").is_some(),

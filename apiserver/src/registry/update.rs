@@ -138,7 +138,7 @@ async fn settle(call: &Call, desired: Desired, old: &Value) -> Result<(Value, Ve
     }
     kinds::default_changed(&call.kind, &mut object);
     meta::tidy(&mut object);
-    let mut warnings = call
+    let warnings = call
         .admit(Operation::Update, &call.name, &mut object, old)
         .await?;
     let mut errors = meta::validate_changed(&object, old);
@@ -149,8 +149,10 @@ async fn settle(call: &Call, desired: Desired, old: &Value) -> Result<(Value, Ve
     call.core
         .auth
         .check_escalation(&call.core, &call.kind, &call.user, &object, Some(old))?;
-    if !tracked {
-        warnings.extend(fields::track(call, &mut object, Some(old))?);
+    if tracked {
+        fields::keep_times(&mut object, Some(old));
+    } else {
+        fields::track(call, &mut object, Some(old));
     }
     Ok((object, warnings))
 }
@@ -202,7 +204,7 @@ async fn commit(
         && meta::strings(&object["metadata"]["finalizers"]).is_empty()
         && (!call.kind.is("", "namespaces")
             || meta::strings(&object["spec"]["finalizers"]).is_empty());
-    if !released && fields::same(&object, old) {
+    if !released && object == *old {
         let answer = kinds::answer(&call.kind, Arc::clone(live));
         return Ok(Some(Outcome {
             object: answer,
