@@ -82,7 +82,7 @@ fn carry_out_directives(
         }
     }
     if replace {
-        return Ok((plain, Vec::new()));
+        return Ok((plain.into_iter().filter_map(added).collect(), Vec::new()));
     }
     Ok((original, plain))
 }
