@@ -5,10 +5,12 @@
 //! Everything takes and gives [`serde_json::Value`]; time is an argument. Errors are lists of [`field::Error`], which
 //! render exactly as a kube-apiserver renders them, because clients read those texts.
 
+pub mod decode;
 pub mod field;
 pub mod jsonpath;
 pub mod names;
 pub mod openapi;
 pub mod protobuf;
+pub mod quantity;
 pub mod resources;
 pub mod structural;
