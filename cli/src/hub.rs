@@ -1,0 +1,119 @@
+//! Finding the hub, and speaking with it.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{GroupVersionKind, TypeMeta};
+use kube::discovery::{Scope, pinned_kind};
+use kube::{Client, Config, ResourceExt as _};
+use serde_json::Value;
+
+/// Field manager of what the command line applies.
+const FIELD_MANAGER: &str = "caravel-cli";
+
+/// Which hub, which namespace.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct HubArgs {
+    /// Namespace; the one of the kubeconfig's context unless given.
+    #[arg(short, long, global = true)]
+    pub(crate) namespace: Option<String>,
+    /// Path of the kubeconfig.
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE", global = true)]
+    pub(crate) kubeconfig: Option<String>,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true)]
+    pub(crate) context: Option<String>,
+}
+
+/// A hub that was found.
+pub(crate) struct Hub {
+    /// Speaks with it.
+    pub(crate) client: Client,
+    /// Where commands act unless told otherwise.
+    pub(crate) namespace: String,
+}
+
+impl HubArgs {
+    /// Reads the kubeconfig and makes a client; nothing is sent yet.
+    pub(crate) async fn connect(&self) -> Result<Hub> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &self.kubeconfig {
+            // Several files joined by `:`, as kubectl takes them.
+            Some(paths) => {
+                let mut merged = Kubeconfig::default();
+                for path in paths.split(':').filter(|path| !path.is_empty()) {
+                    let file = Kubeconfig::read_from(path)
+                        .with_context(|| format!("the kubeconfig {path} cannot be read"))?;
+                    merged = merged.merge(file)?;
+                }
+                Config::from_custom_kubeconfig(merged, &options).await
+            }
+            None => Config::from_kubeconfig(&options).await,
+        };
+        let config = config.context(
+            "no hub was found: `caravel serve` writes a kubeconfig into its data folder; name it with \
+             --kubeconfig FILE or `export KUBECONFIG=FILE`",
+        )?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let server = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).with_context(|| format!("a client for {server} cannot be made"))?;
+        Ok(Hub { client, namespace })
+    }
+}
+
+impl Hub {
+    /// Applies a manifest of any kind that the hub serves; the object as it is then.
+    pub(crate) async fn apply(&self, manifest: &Value) -> Result<DynamicObject> {
+        let mut object: DynamicObject =
+            serde_json::from_value(manifest.clone()).context("this is no Kubernetes object")?;
+        let types = object.types.clone().ok_or_else(|| anyhow!("apiVersion and kind are missing"))?;
+        let gvk = gvk(&types)?;
+        let (resource, capabilities) = pinned_kind(&self.client, &gvk)
+            .await
+            .with_context(|| format!("the hub does not serve {} {}", types.api_version, types.kind))?;
+        let name = object.metadata.name.clone().ok_or_else(|| anyhow!("metadata.name is missing"))?;
+        let api: Api<DynamicObject> = if capabilities.scope == Scope::Namespaced {
+            let namespace = object.namespace().unwrap_or_else(|| self.namespace.clone());
+            object.metadata.namespace = Some(namespace.clone());
+            Api::namespaced_with(self.client.clone(), &namespace, &resource)
+        } else {
+            Api::all_with(self.client.clone(), &resource)
+        };
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        api.patch(&name, &parameters, &Patch::Apply(&object)).await.map_err(readable)
+    }
+}
+
+fn gvk(types: &TypeMeta) -> Result<GroupVersionKind> {
+    let gvk = GroupVersionKind::try_from(types.clone());
+    gvk.with_context(|| format!("{:?} is no apiVersion", types.api_version))
+}
+
+/// What the hub said, without the library's words around it.
+pub(crate) fn readable(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) => anyhow!("{}", status.message),
+        other => anyhow::Error::new(other).context("the hub does not answer"),
+    }
+}
+
+/// All documents of manifest files; `-` is standard input.
+pub(crate) fn read_manifests(paths: &[String]) -> Result<Vec<Value>> {
+    let mut manifests = Vec::new();
+    for path in paths {
+        let text = if path == "-" {
+            std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?
+        } else {
+            std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?
+        };
+        let documents =
+            caravel_core::yaml::parse(&text).map_err(|error| anyhow!("{path}: {error}"))?;
+        manifests.extend(documents.into_iter().filter(|document| !document.is_null()));
+    }
+    if manifests.is_empty() {
+        bail!("the files hold no object");
+    }
+    Ok(manifests)
+}

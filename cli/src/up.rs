@@ -1,0 +1,117 @@
+//! `caravel up`: applies an Application and follows it until it runs.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use caravel_core::api::{Application, ApplicationStatus};
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::{WatchStreamExt as _, watcher};
+
+use crate::hub::{Hub, HubArgs, read_manifests};
+use crate::progress::Progress;
+
+/// The Application waits for somebody's approval.
+const WAITS_FOR_APPROVAL: u8 = 3;
+/// The time was over.
+const TIMED_OUT: u8 = 4;
+
+/// Applies manifests, and follows their Applications until they run.
+///
+/// Exit codes: 0 running, 1 failed, 3 waiting for approval, 4 not running in time.
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Manifests; `-` is standard input.
+    #[arg(short, long = "file", required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// Return once everything is applied.
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait until the Applications run.
+    #[arg(long, default_value = "10m", value_parser = parse_duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+pub(crate) async fn run(arguments: UpArgs) -> Result<ExitCode> {
+    let hub = arguments.hub.connect().await?;
+    let mut applications = Vec::new();
+    for manifest in read_manifests(&arguments.files)? {
+        let what = format!(
+            "{} {}",
+            manifest["kind"].as_str().unwrap_or("object"),
+            manifest["metadata"]["name"].as_str().unwrap_or("without a name")
+        );
+        let object = hub.apply(&manifest).await.with_context(|| what.clone())?;
+        writeln!(std::io::stdout(), "{what} applied")?;
+        if is_application(&object) {
+            applications.push(object);
+        }
+    }
+    if arguments.no_wait {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut worst = 0;
+    for application in &applications {
+        let followed = follow(&hub, application);
+        let end = match tokio::time::timeout(arguments.timeout, followed).await {
+            Ok(end) => end?,
+            Err(_) => {
+                let name = application.name_any();
+                writeln!(std::io::stdout(), "{name} does not run after {:?}: `caravel status {name}` says why", arguments.timeout)?;
+                TIMED_OUT
+            }
+        };
+        worst = worst.max(end);
+    }
+    Ok(ExitCode::from(worst))
+}
+
+fn is_application(object: &DynamicObject) -> bool {
+    object.types.as_ref().is_some_and(|types| {
+        types.kind == "Application" && types.api_version.starts_with("core.oam.dev/")
+    })
+}
+
+/// Shows how an Application goes on until it runs, fails, or waits for approval; the exit code.
+async fn follow(hub: &Hub, applied: &DynamicObject) -> Result<u8> {
+    let (name, namespace) = (applied.name_any(), applied.namespace().unwrap_or_default());
+    let generation = applied.metadata.generation.unwrap_or(0);
+    let api: Api<Application> = Api::namespaced(hub.client.clone(), &namespace);
+    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut states = watcher(api, only).default_backoff().applied_objects().boxed();
+    let mut progress = Progress::new(&name);
+    while let Some(application) = states.try_next().await? {
+        let status = application.status.clone().unwrap_or_default();
+        // What the controller said of the specification before this one is not our answer.
+        if status.observed_generation < generation {
+            continue;
+        }
+        progress.show(&status)?;
+        if let Some(end) = end(&status) {
+            progress.finish(&status)?;
+            return Ok(end);
+        }
+    }
+    bail!("the hub ended the watch")
+}
+
+/// The exit code, once there is nothing more to wait for.
+fn end(status: &ApplicationStatus) -> Option<u8> {
+    match status.status.as_deref()? {
+        "running" => Some(0),
+        "workflowFailed" | "workflowTerminated" => Some(1),
+        "workflowSuspending" => Some(WAITS_FOR_APPROVAL),
+        _ => None,
+    }
+}
+
+/// A duration as in `90s`, `10m`, `1h30m`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration> {
+    caravel_workflow::parse_duration(text).map_err(|error| anyhow!("{error}"))
+}
