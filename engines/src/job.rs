@@ -19,18 +19,27 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job of a namespace; the digest of the template is taken from the operation.
+    /// A job of a namespace; the digests of the templates are taken from the operation.
     #[must_use]
     pub fn new(operation: Operation, evaluator: Evaluator, namespace: impl Into<String>) -> Self {
         let lane = Lane {
             namespace: namespace.into(),
-            template: digest(&operation),
+            templates: templates(&operation),
         };
         Self {
             operation,
             evaluator,
             lane,
         }
+    }
+
+    /// Digest of operation and evaluator: equal for jobs with the same answer.
+    pub(crate) fn digest(&self) -> Fingerprint {
+        let mut hash = Sha256::new();
+        hash.update([u8::from(self.evaluator == Evaluator::V3)]);
+        // Writing into a hash cannot fail, and the operation's keys are strings.
+        let _ = serde_json::to_writer(&mut hash, &self.operation);
+        hash.finalize().into()
     }
 
     /// The job as a request frame.
@@ -44,49 +53,49 @@ impl Job {
     }
 }
 
-/// Who waits for an operation, and for which template: queueing is fair between namespaces, and what a
+/// SHA-256 of some text.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// Who waits for an operation, and for which templates: queueing is fair between namespaces, and what a
 /// template did before decides how far it is trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Lane {
     /// Namespace of the Application or definition.
     pub namespace: String,
-    /// SHA-256 of the template's text.
-    pub template: [u8; 32],
+    /// SHA-256 of the text of each template.
+    pub templates: Vec<[u8; 32]>,
 }
 
-/// Digest of everything in an operation that a definition's author wrote.
-fn digest(operation: &Operation) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let mut text = |part: &str| {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    };
+/// Digests of what definitions' authors wrote in an operation. What is no definition is a template of its
+/// own.
+fn templates(operation: &Operation) -> Vec<Fingerprint> {
+    let of = |text: &str| Sha256::digest(text).into();
     match operation {
-        Operation::Ping => {}
-        Operation::Render(render) => {
-            for template in render.component.iter().chain(&render.traits) {
-                text(&template.source);
-            }
-        }
-        Operation::Step(step) => text(&step.template.source),
-        Operation::Expression(expression) => text(&expression.expression),
-        Operation::Status(status) => {
-            for part in [
-                &status.health_policy,
-                &status.custom_status,
-                &status.details,
-            ] {
-                text(part);
-            }
-        }
-        Operation::Merge(merge) => text(&merge.patch),
-        Operation::Schema(schema) => text(&schema.source),
-        Operation::Validate(validate) => text(&validate.template.source),
-        Operation::ParseDefinition(parse) => text(&parse.source),
-        Operation::PrintDefinition(print) => text(&print.object.to_string()),
-        Operation::Format(format) | Operation::Upgrade(format) => text(&format.source),
+        Operation::Ping => Vec::new(),
+        Operation::Render(render) => render
+            .component
+            .iter()
+            .chain(&render.traits)
+            .map(|template| of(&template.source))
+            .collect(),
+        Operation::Step(step) => vec![of(&step.template.source)],
+        Operation::Validate(validate) => vec![of(&validate.template.source)],
+        Operation::Schema(schema) => vec![of(&schema.source)],
+        Operation::Status(status) => [
+            &status.health_policy,
+            &status.custom_status,
+            &status.details,
+        ]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| of(text))
+        .collect(),
+        Operation::Expression(expression) => vec![of(&expression.expression)],
+        Operation::Merge(merge) => vec![of(&merge.patch)],
+        Operation::ParseDefinition(parse) => vec![of(&parse.source)],
+        Operation::PrintDefinition(print) => vec![of(&print.object.to_string())],
+        Operation::Format(format) | Operation::Upgrade(format) => vec![of(&format.source)],
     }
-    hash.finalize().into()
 }
 
 /// What came of a job.
@@ -124,7 +133,15 @@ impl Answer {
                 "the engine's reply is not of the protocol: {error}"
             ))
         })?;
-        match reply.outcome {
+        reply.outcome.try_into()
+    }
+}
+
+impl TryFrom<Outcome> for Answer {
+    type Error = EngineError;
+
+    fn try_from(outcome: Outcome) -> Result<Self, EngineError> {
+        match outcome {
             Outcome::Ok(value) => Ok(Self::Done(value)),
             Outcome::Need(calls) => Ok(Self::Need(calls)),
             Outcome::Error(error) => Err(EngineError::Template(Box::new(error))),

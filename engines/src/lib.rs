@@ -1,17 +1,23 @@
 //! Template engines: frame protocol, pool of worker processes, caches.
 //!
-//! An [`Engine`] answers the operations of `caravel_core::engine`. The daemon uses a pool of worker
+//! An [`Engine`] answers the operations of `caravel_core::engine`. The daemon uses a [`Pool`] of worker
 //! processes, because a template cannot be trusted to end; the command line uses [`Direct`]; tests
-//! without Go use recorded answers. This crate is plain Rust: it
+//! without Go use [`Recorded`] answers. Any of them can stand behind a [`Cached`]. This crate is plain Rust: it
 //! starts the program, or calls the function, that it is given.
 
+mod cached;
 mod direct;
 mod error;
 mod job;
+mod pool;
+mod recorded;
 
+pub use cached::Cached;
 pub use direct::Direct;
 pub use error::EngineError;
 pub use job::{Answer, Job, Lane};
+pub use pool::{Deadlines, Pool, PoolOptions, PoolStats};
+pub use recorded::Recorded;
 
 /// Something that evaluates templates. Object safe.
 #[async_trait::async_trait]

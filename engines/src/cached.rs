@@ -1,0 +1,209 @@
+//! Answers that are known already.
+
+use std::sync::Arc;
+
+use caravel_core::engine::EvalError;
+use moka::future::Cache;
+
+use crate::job::Fingerprint;
+use crate::{Answer, Engine, EngineError, Job};
+
+/// An engine in front of another that remembers answers by the content of their jobs.
+///
+/// An answer is a pure function of its job, so what is remembered can be dropped at any time without a
+/// change in what is answered. Errors of a template are remembered too; limits and faults are not. Callers
+/// that ask the same at the same time share one evaluation.
+pub struct Cached<E> {
+    inner: E,
+    known: Cache<Fingerprint, Known>,
+    off: bool,
+}
+
+/// What is remembered of a job: the same for all who ask.
+#[derive(Clone)]
+enum Known {
+    Answer(Arc<Answer>, u32),
+    Error(Arc<EvalError>, u32),
+}
+
+impl Known {
+    fn bytes(&self) -> u32 {
+        match self {
+            Self::Answer(_, bytes) | Self::Error(_, bytes) => *bytes,
+        }
+    }
+}
+
+/// What an entry costs beside its value.
+const OVERHEAD: usize = 256;
+
+impl<E: Engine> Cached<E> {
+    /// Remembers answers of up to so many bytes together; with none it passes everything through.
+    pub fn new(inner: E, bytes: u64) -> Self {
+        let known = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(|_, known: &Known| known.bytes())
+            .build();
+        Self {
+            inner,
+            known,
+            off: bytes == 0,
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.known.invalidate_all();
+    }
+
+    /// The engine behind.
+    pub fn inner(&self) -> &E {
+        &self.inner
+    }
+
+    async fn evaluate(&self, job: Job) -> Result<Known, EngineError> {
+        match self.inner.call(job).await {
+            Ok(answer) => {
+                let bytes = weight(&answer);
+                Ok(Known::Answer(Arc::new(answer), bytes))
+            }
+            Err(EngineError::Template(error)) => {
+                let bytes = error.kubevela_text.len() + error.errors.len() * OVERHEAD + OVERHEAD;
+                Ok(Known::Error(
+                    Arc::from(error),
+                    u32::try_from(bytes).unwrap_or(u32::MAX),
+                ))
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
+
+fn weight(answer: &Answer) -> u32 {
+    let bytes = match answer {
+        Answer::Done(value) => written(value),
+        Answer::Need(calls) => calls
+            .iter()
+            .map(|call| written(&call.params) + OVERHEAD)
+            .sum(),
+    };
+    u32::try_from(bytes + OVERHEAD).unwrap_or(u32::MAX)
+}
+
+/// About how much a JSON value holds in memory.
+fn written(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    const NODE: usize = 32;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => NODE,
+        Value::String(text) => NODE + text.len(),
+        Value::Array(items) => NODE + items.iter().map(written).sum::<usize>(),
+        Value::Object(map) => {
+            NODE + map
+                .iter()
+                .map(|(key, value)| NODE + key.len() + written(value))
+                .sum::<usize>()
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl<E: Engine> Engine for Cached<E> {
+    async fn call(&self, job: Job) -> Result<Answer, EngineError> {
+        if self.off {
+            return self.inner.call(job).await;
+        }
+        let key = job.digest();
+        // Boxed, because the future of an evaluation is large and most calls never make one.
+        let known = self
+            .known
+            .try_get_with(key, Box::pin(self.evaluate(job)))
+            .await;
+        match known {
+            Ok(Known::Answer(answer, _)) => Ok(Answer::clone(&answer)),
+            Ok(Known::Error(error, _)) => {
+                Err(EngineError::Template(Box::new(EvalError::clone(&error))))
+            }
+            Err(error) => Err(EngineError::clone(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use caravel_core::engine::{EvalError, Evaluator, FormatRequest, Operation};
+    use serde_json::json;
+
+    use super::Cached;
+    use crate::{Answer, Engine, EngineError, Job};
+
+    /// Counts calls; what it answers depends on the text.
+    #[derive(Default)]
+    struct Counting(AtomicU32);
+
+    #[async_trait::async_trait]
+    impl Engine for Counting {
+        async fn call(&self, job: Job) -> Result<Answer, EngineError> {
+            let count = self.0.fetch_add(1, Ordering::SeqCst);
+            let Operation::Format(request) = job.operation else {
+                unreachable!()
+            };
+            match request.source.as_str() {
+                "wrong" => Err(EngineError::Template(Box::default())),
+                "fault" => Err(EngineError::Fault(count.to_string())),
+                source => Ok(Answer::Done(json!(source))),
+            }
+        }
+    }
+
+    fn job(source: &str, evaluator: Evaluator) -> Job {
+        let request = FormatRequest {
+            file: String::new(),
+            source: source.to_owned(),
+        };
+        Job::new(Operation::Format(request), evaluator, "default")
+    }
+
+    async fn calls(engine: &Cached<Counting>, source: &str) -> u32 {
+        let before = engine.inner().0.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            let _ = engine.call(job(source, Evaluator::V2)).await;
+        }
+        engine.inner().0.load(Ordering::SeqCst) - before
+    }
+
+    #[tokio::test]
+    async fn answers_and_template_errors_are_remembered_and_faults_are_not() {
+        let engine = Cached::new(Counting::default(), 1 << 20);
+        assert_eq!(calls(&engine, "right").await, 1);
+        assert_eq!(calls(&engine, "wrong").await, 1);
+        assert_eq!(calls(&engine, "fault").await, 3);
+        let again = engine.call(job("wrong", Evaluator::V2)).await;
+        assert_eq!(
+            again,
+            Err(EngineError::Template(Box::<EvalError>::default()))
+        );
+    }
+
+    #[tokio::test]
+    async fn the_evaluator_is_part_of_the_question() {
+        let engine = Cached::new(Counting::default(), 1 << 20);
+        let _ = engine.call(job("right", Evaluator::V2)).await;
+        let _ = engine.call(job("right", Evaluator::V3)).await;
+        assert_eq!(engine.inner().0.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn it_can_forget_and_can_be_off() {
+        let engine = Cached::new(Counting::default(), 1 << 20);
+        assert_eq!(calls(&engine, "right").await, 1);
+        engine.clear();
+        assert_eq!(calls(&engine, "right").await, 1);
+        assert_eq!(
+            calls(&Cached::new(Counting::default(), 0), "right").await,
+            3
+        );
+    }
+}

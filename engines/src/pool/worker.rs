@@ -1,0 +1,264 @@
+//! One worker process.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::PoolOptions;
+use crate::EngineError;
+
+/// How often a waiting lane looks whether the pool was closed.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Longest reply that is read; the bridge stops at half of it.
+const LONGEST_REPLY: usize = 16 << 20;
+
+/// How much of a dying worker's last words is kept.
+const LAST_WORDS: usize = 4096;
+
+/// How many files a worker may have open: its pipes, and what the runtime needs.
+#[cfg(target_os = "linux")]
+const OPEN_FILES: u64 = 64;
+
+/// Why a worker gave no reply. It is of no use any more then.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It could not be started.
+    Start(EngineError),
+    /// It took too long.
+    Deadline,
+    /// It ended, or spoke out of turn; in words.
+    Died(String),
+    /// The pool was closed.
+    Closed,
+}
+
+/// A process that serves frames; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Worker {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    errors: ChildStderr,
+    calls: u32,
+}
+
+impl Worker {
+    /// Starts the program: no environment, its limits set before it gets its first frame.
+    pub(super) fn start(options: &PoolOptions) -> io::Result<Self> {
+        let mut child = Command::new(&options.program)
+            .args(&options.arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(input), Some(output), Some(errors)) = pipes else {
+            return Err(io::Error::other("the pipes were not made"));
+        };
+        // From here on dropping it kills the process.
+        let worker = Self {
+            child,
+            input,
+            output,
+            errors,
+            calls: 0,
+        };
+        worker.limit(options)?;
+        for fd in [
+            worker.input.as_fd(),
+            worker.output.as_fd(),
+            worker.errors.as_fd(),
+        ] {
+            fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?;
+        }
+        Ok(worker)
+    }
+
+    /// Sets the limits of the process from outside. `RLIMIT_AS` would not do: Go reserves far more
+    /// addresses than it uses.
+    #[cfg(target_os = "linux")]
+    fn limit(&self, options: &PoolOptions) -> io::Result<()> {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        for (resource, limit) in [
+            (Resource::Data, options.memory),
+            (Resource::Core, 0),
+            (Resource::Nofile, OPEN_FILES),
+        ] {
+            prlimit(
+                pid,
+                resource,
+                Rlimit {
+                    current: Some(limit),
+                    maximum: Some(limit),
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the daemon runs on Linux"
+    )]
+    fn limit(&self, _options: &PoolOptions) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it should be replaced: after many calls, or grown.
+    pub(super) fn is_worn(&self, options: &PoolOptions) -> bool {
+        self.calls >= options.recycle_calls
+            || resident(self.child.id()).is_some_and(|bytes| bytes > options.recycle_resident)
+    }
+
+    /// Sends a request and waits for its reply.
+    pub(super) fn exchange(
+        &mut self,
+        frame: &[u8],
+        limit: Duration,
+        closed: impl Fn() -> bool,
+    ) -> Result<Vec<u8>, Stop> {
+        self.calls += 1;
+        let wait = Wait {
+            until: Instant::now() + limit,
+            closed,
+        };
+        let length = u32::try_from(frame.len())
+            .map_err(|_| Stop::Died("the request is too long".to_owned()))?;
+        let sent = self
+            .write(&length.to_be_bytes(), &wait)
+            .and_then(|()| self.write(frame, &wait))
+            .and_then(|()| self.read(&wait));
+        sent.map_err(|stop| match stop {
+            Stop::Died(reason) => Stop::Died(self.post_mortem(&reason)),
+            other => other,
+        })
+    }
+
+    fn write(&mut self, mut bytes: &[u8], wait: &Wait<impl Fn() -> bool>) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            match self.input.write(bytes) {
+                Ok(0) => return Err(Stop::Died("it reads nothing more".to_owned())),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait.ready(self.input.as_fd(), PollFlags::OUT)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Stop::Died(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, wait: &Wait<impl Fn() -> bool>) -> Result<Vec<u8>, Stop> {
+        let mut received = Vec::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            if let Some(frame) = complete(&mut received)? {
+                return Ok(frame);
+            }
+            match self.output.read(&mut buffer) {
+                Ok(0) => return Err(Stop::Died("it ended".to_owned())),
+                Ok(read) => received.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait.ready(self.output.as_fd(), PollFlags::IN)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Stop::Died(error.to_string())),
+            }
+        }
+    }
+
+    /// How it ended: the last words of the Go runtime say why, for instance `fatal error: out of memory`.
+    fn post_mortem(&mut self, reason: &str) -> String {
+        let mut words = vec![0; LAST_WORDS];
+        let read = self.errors.read(&mut words).unwrap_or(0);
+        let text = String::from_utf8_lossy(&words[..read]);
+        let said = text
+            .lines()
+            .find_map(|line| line.strip_prefix("fatal error: "))
+            .or_else(|| text.lines().find(|line| !line.trim().is_empty()));
+        let _ = self.child.kill();
+        let status = self
+            .child
+            .wait()
+            .map_or_else(|error| error.to_string(), |status| status.to_string());
+        match said {
+            Some(said) => said.trim().to_owned(),
+            None => format!("{reason}, {status}"),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Takes a frame out of what was received, once it is complete.
+fn complete(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Stop> {
+    let Some((length, rest)) = received.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > LONGEST_REPLY {
+        return Err(Stop::Died("its reply is too long".to_owned()));
+    }
+    match rest.len() {
+        have if have < length => Ok(None),
+        have if have == length => Ok(Some(received.split_off(4))),
+        _ => Err(Stop::Died("it replied more than once".to_owned())),
+    }
+}
+
+/// Waiting with an end.
+struct Wait<Closed: Fn() -> bool> {
+    until: Instant,
+    closed: Closed,
+}
+
+impl<Closed: Fn() -> bool> Wait<Closed> {
+    fn ready(&self, fd: BorrowedFd<'_>, events: PollFlags) -> Result<(), Stop> {
+        loop {
+            if (self.closed)() {
+                return Err(Stop::Closed);
+            }
+            let left = self.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Stop::Deadline);
+            }
+            let timeout = Timespec::try_from(left.min(GLANCE)).ok();
+            match poll(
+                &mut [PollFd::from_borrowed_fd(fd, events)],
+                timeout.as_ref(),
+            ) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(Stop::Died(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Resident memory of a process in bytes; `None` where the system does not tell.
+fn resident(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
