@@ -13,6 +13,7 @@ mod fields;
 mod http;
 mod identity;
 mod kinds;
+mod listen;
 mod registry;
 mod request;
 mod selector;
@@ -20,6 +21,8 @@ mod server;
 pub mod status;
 pub mod store;
 
+pub use self::auth::pki::PkiError;
 pub use self::core::Clock;
 pub use identity::{AUTHENTICATED, Identity, MASTERS};
+pub use request::Target;
 pub use server::{ApiServer, Config, Error, Storage};

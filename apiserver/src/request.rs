@@ -27,7 +27,7 @@ pub struct Target {
 
 impl Target {
     /// Reads a request. `watch` is the query parameter of that name.
-    pub fn parse(method: &Method, path: &str, watch: bool) -> Self {
+    pub(crate) fn parse(method: &Method, path: &str, watch: bool) -> Self {
         let mut target = Self {
             verb: plain_verb(method),
             path: path.to_owned(),

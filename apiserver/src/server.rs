@@ -1,22 +1,28 @@
 //! The server as its embedder sees it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::admission::Admission;
-use crate::auth::Auth;
+use crate::auth::pki::{PkiError, write_private};
+use crate::auth::{Auth, bootstrap_roles};
 use crate::catalog::Catalog;
 use crate::core::{Clock, Core, text};
 use crate::http::router;
 use crate::identity::Identity;
+use crate::listen::Listener;
+use crate::request::Target;
 use crate::store::{
     Action, Backend, BackendError, Draft, Expect, Key, Memory, Retention, Sqlite, Store, Write,
 };
@@ -80,6 +86,9 @@ pub enum Error {
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] BackendError),
+    /// Keys or certificates could not be made or read.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// What must always exist could not be written.
     #[error("the first objects could not be written: {0}")]
     Bootstrap(String),
@@ -111,11 +120,16 @@ impl ApiServer {
             Storage::Sqlite(folder) => Box::new(Sqlite::open(folder).await?),
         };
         let store = Store::open(backend, config.retention).await?;
+        let keys = match &config.storage {
+            Storage::Memory => None,
+            Storage::Sqlite(folder) => Some(folder.join("pki")),
+        };
+        let auth = Auth::open(keys, (config.clock)())?;
         bootstrap(&store, &config.clock).await?;
         let core = Arc::new(Core {
             catalog: ArcSwap::from_pointee(Catalog::load(&store, None)),
             admission: ArcSwap::from_pointee(config.admission),
-            auth: Auth {},
+            auth,
             clock: config.clock,
             stopping: CancellationToken::new(),
             store,
@@ -135,6 +149,81 @@ impl ApiServer {
             router.clone().oneshot(request)
         });
         kube::Client::new(service, "default")
+    }
+
+    /// Serves TLS connections of a socket until `shutdown`; then watches end, requests are let to end, and it
+    /// returns within 10 seconds. `names` are further names and addresses under which clients call the server.
+    ///
+    /// # Errors
+    /// Certificates could not be made or read.
+    pub async fn serve(
+        &self,
+        socket: TcpListener,
+        names: &[String],
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let address = socket
+            .local_addr()
+            .map_err(|error| PkiError::Tls(format!("the listener has no address: {error}")))?;
+        let listener = Listener::new(Arc::clone(&self.core), self.router.clone(), address, names)?;
+        listener.run(socket, shutdown).await;
+        Ok(())
+    }
+
+    /// A kubeconfig of the first administrator for the server at `url`.
+    ///
+    /// # Errors
+    /// The certificate could not be made.
+    pub fn kubeconfig(&self, url: &str) -> Result<String, Error> {
+        let pki = &self.core.auth.pki;
+        let admin = pki.admin((self.core.clock)())?;
+        let encode = |text: &str| STANDARD.encode(text);
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "caravel", "preferences": {},
+            "clusters": [{"name": "caravel", "cluster": {
+                "server": url, "certificate-authority-data": encode(pki.authority()),
+            }}],
+            "contexts": [{"name": "caravel", "context": {"cluster": "caravel", "user": "caravel-admin"}}],
+            "users": [{"name": "caravel-admin", "user": {
+                "client-certificate-data": encode(&admin.certificate), "client-key-data": encode(&admin.key),
+            }}],
+        });
+        // JSON is YAML, and every client reads it.
+        Ok(serde_json::to_string_pretty(&config).unwrap_or_default() + "\n")
+    }
+
+    /// Writes the administrator's kubeconfig with mode 0600, in one step.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the certificate could not be made.
+    pub fn write_kubeconfig(&self, path: &Path, url: &str) -> Result<(), Error> {
+        Ok(write_private(path, &self.kubeconfig(url)?)?)
+    }
+
+    /// The bearer token of the first administrator. It may do everything; keep it secret.
+    pub fn bootstrap_token(&self) -> &str {
+        &self.core.auth.pki.bootstrap_token
+    }
+
+    /// The certificate of the server's authority, as PEM.
+    pub fn authority(&self) -> &str {
+        self.core.auth.pki.authority()
+    }
+
+    /// Whose bearer token it is; `None` if it is not valid.
+    pub fn authenticate_token(&self, token: &str) -> Option<Identity> {
+        let now = (self.core.clock)();
+        let checked = self
+            .core
+            .auth
+            .tokens
+            .check(&self.core.store, token, &[], now);
+        checked.map(|(identity, _)| identity)
+    }
+
+    /// May the user do this?
+    pub fn authorize(&self, user: &Identity, target: &Target) -> bool {
+        self.core.auth.decide(&self.core, user, target).allowed
     }
 
     /// Adds a decider about writes, after those that are there.
@@ -174,6 +263,18 @@ async fn bootstrap(store: &Store, clock: &Clock) -> Result<(), Error> {
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         });
         put(store, key, &namespace).await?;
+    }
+    for (plural, mut object) in bootstrap_roles() {
+        let name = object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let key = Key::new(format!("{plural}.{}", crate::auth::rbac::GROUP), "", name);
+        if store.get(&key).is_none() {
+            object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
+            object["metadata"]["creationTimestamp"] = json!(text(clock()));
+            put(store, key, &object).await?;
+        }
     }
     Ok(())
 }

@@ -1,34 +1,79 @@
-//! Who may do what.
+//! Who asks, and whether they may.
 
-use serde_json::Value;
+mod authenticate;
+mod bootstrap;
+mod escalation;
+pub(crate) mod pki;
+pub(crate) mod rbac;
+pub(crate) mod tokens;
 
-use crate::catalog::Kind;
+use jiff::Timestamp;
+
+pub(crate) use self::authenticate::{PeerCertificate, authenticate};
+pub(crate) use self::bootstrap::roles as bootstrap_roles;
+use self::pki::{Pki, PkiError};
+use self::rbac::Rbac;
+use self::tokens::Tokens;
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::request::Target;
 use crate::status::{Result, Status};
 
 /// Authentication and authorization.
-pub(crate) struct Auth {}
+pub(crate) struct Auth {
+    pub(crate) pki: Pki,
+    pub(crate) tokens: Tokens,
+    pub(crate) rbac: Rbac,
+}
+
+/// What authorization says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) allowed: bool,
+    pub(crate) reason: String,
+}
 
 impl Auth {
-    pub(crate) fn authorize(&self, _: &Core, user: &Identity, target: &Target) -> Result<()> {
+    pub(crate) fn open(
+        folder: Option<std::path::PathBuf>,
+        now: Timestamp,
+    ) -> Result<Self, PkiError> {
+        let pki = Pki::open(folder, now)?;
+        let tokens = Tokens::new(&pki)?;
+        Ok(Self {
+            pki,
+            tokens,
+            rbac: Rbac::default(),
+        })
+    }
+
+    /// May the user do this? What nobody allows is refused.
+    pub(crate) fn decide(&self, core: &Core, user: &Identity, target: &Target) -> Decision {
         if user.is_master() {
+            return Decision {
+                allowed: true,
+                reason: String::new(),
+            };
+        }
+        match self.rbac.allows(&core.store, user, target) {
+            Some(reason) => Decision {
+                allowed: true,
+                reason,
+            },
+            None => Decision {
+                allowed: false,
+                reason: String::new(),
+            },
+        }
+    }
+
+    /// Refuses what the user may not do.
+    pub(crate) fn authorize(&self, core: &Core, user: &Identity, target: &Target) -> Result<()> {
+        if self.decide(core, user, target).allowed {
             Ok(())
         } else {
             Err(refusal(user, target))
         }
-    }
-
-    pub(crate) fn check_escalation(
-        &self,
-        _: &Core,
-        _: &Kind,
-        _: &Identity,
-        _: &Value,
-        _: Option<&Value>,
-    ) -> Result<()> {
-        Ok(())
     }
 }
 

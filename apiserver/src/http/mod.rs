@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod discovery;
 mod resources;
+mod reviews;
 mod watch;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::Semaphore;
 
 use self::answer::{Accept, status_response};
+use crate::auth::authenticate;
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::request::{Query, Target};
@@ -71,11 +73,7 @@ async fn serve(frontend: &Arc<Frontend>, request: Request<Body>) -> Result<Respo
     let query = Query::parse(parts.uri.query());
     let target = Target::parse(&parts.method, parts.uri.path(), query.flag("watch"));
     let accept = Accept::of(&parts.headers);
-    let user = parts
-        .extensions
-        .get::<Identity>()
-        .cloned()
-        .ok_or_else(Status::unauthorized)?;
+    let user = authenticate(&frontend.core, &parts)?;
     frontend
         .core
         .auth

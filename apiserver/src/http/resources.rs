@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{Form, bytes, json as json_answer, warn};
-use super::{Frontend, Incoming, body};
+use super::{Frontend, Incoming, body, reviews};
 use crate::catalog::Kind;
 use crate::kinds;
 use crate::registry::{
@@ -41,6 +41,12 @@ pub(super) async fn serve(
             ..options
         },
     };
+    if target.verb == "create" && is_question(&call) {
+        let (mut question, _) = body::object(&incoming.parts.headers, &body)?;
+        if let Some(outcome) = reviews::answer(&call, &mut question) {
+            return finish(&call, &incoming, outcome?, Vec::new());
+        }
+    }
     match (target.verb, target.subresource.as_str()) {
         (_, "scale") => scale(&call, &incoming, &body).await,
         ("get", "" | "status") => get(&call, &incoming),
@@ -75,6 +81,11 @@ pub(super) async fn serve(
         }
         _ => Err(Status::method_not_allowed()),
     }
+}
+
+/// Is it answered from what is known, and never stored?
+fn is_question(call: &Call) -> bool {
+    !call.kind.resource.is_stored() || call.subresource == "token"
 }
 
 /// The kind that a request is for, if it has the verb.

@@ -13,12 +13,14 @@ use futures::stream;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Form;
 use super::{Frontend, Incoming, resources};
 use crate::catalog::Kind;
 use crate::core::Core;
 use crate::kinds;
+use crate::listen::Closing;
 use crate::registry::{ListOptions, VersionMatch, invalid_list, list};
 use crate::status::{Result, Status};
 use crate::store::{Change, ChangeKind, Object, Watch};
@@ -63,7 +65,10 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Resp
         form,
     };
     let (initial, watch) = start(&core, &view, streaming)?;
+    let closing = incoming.parts.extensions.get::<Closing>();
+    let stopping = closing.map_or_else(|| core.stopping.clone(), |closing| closing.0.clone());
     let mut events = Events {
+        stopping,
         ends: Instant::now() + Duration::from_secs(seconds + spread),
         next_bookmark: Instant::now() + BOOKMARK,
         queue: VecDeque::new(),
@@ -188,6 +193,7 @@ fn start(core: &Core, view: &View, streaming: Option<bool>) -> Result<(Vec<Arc<O
 /// The events of one watch.
 struct Events {
     core: Arc<Core>,
+    stopping: CancellationToken,
     view: View,
     watch: Watch,
     queue: VecDeque<Bytes>,
@@ -238,7 +244,7 @@ impl Events {
             if self.finished {
                 return None;
             }
-            let stopping = self.core.stopping.clone();
+            let stopping = self.stopping.clone();
             let bookmark = if self.bookmarks {
                 self.next_bookmark
             } else {

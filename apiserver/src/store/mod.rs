@@ -210,6 +210,16 @@ impl Store {
         })
     }
 
+    /// The version of the last write to a resource since the store was opened.
+    pub fn changed(&self, resource: &str) -> u64 {
+        self.shared.read(|state| {
+            state
+                .resources
+                .get(resource)
+                .map_or(0, |resource| *resource.latest.borrow())
+        })
+    }
+
     /// How many objects a resource has.
     pub fn count(&self, resource: &str) -> usize {
         self.shared.read(|state| {
