@@ -68,11 +68,7 @@ fn read(path: &Path) -> io::Result<BTreeMap<String, Outcome>> {
 #[async_trait::async_trait]
 impl Engine for Recorded {
     async fn call(&self, job: Job) -> Result<Answer, EngineError> {
-        let key: String = job
-            .digest()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let key = hex::encode(job.digest());
         let Some(source) = &self.source else {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             return match known.get(&key) {

@@ -2,11 +2,7 @@
 //! error, and nobody else anything (reference `cue-engine` section 3.5).
 
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -85,7 +81,7 @@ fn bombs() -> Vec<(&'static str, String)> {
         "import \"strings\"\nresult: strings.Repeat(strings.Repeat(\"a\", 100000), 100000)";
     vec![
         ("disjunctions", object(&disjunctions)),
-        ("lists", object(&lists).replacen("output", "output", 1)),
+        ("lists", object(&lists)),
         ("strings", object(&strings)),
         ("structs", object(&structs)),
         ("repeat", object(repeat)),
