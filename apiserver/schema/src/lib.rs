@@ -14,3 +14,4 @@ pub mod protobuf;
 pub mod quantity;
 pub mod resources;
 pub mod structural;
+pub mod table;
