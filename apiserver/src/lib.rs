@@ -18,6 +18,7 @@ mod registry;
 mod request;
 mod selector;
 mod server;
+pub mod simulator;
 pub mod status;
 pub mod store;
 

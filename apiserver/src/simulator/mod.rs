@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, SelectAll};
-use futures::{FutureExt, Stream, StreamExt};
-use jiff::Timestamp;
+use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
+use futures::{FutureExt, StreamExt};
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -34,13 +34,15 @@ use tokio_util::sync::CancellationToken;
 pub use clock::{Clock, ManualClock, SystemClock};
 use plan::{Plan, plan};
 use states::{Kind, difference};
-use wish::Wish;
 pub use wish::SIMULATE;
+use wish::Wish;
 
 /// The annotation that every object carries whose state is simulated.
 pub const SIMULATED: &str = "caravel.dev/simulated";
 
 const FIELD_MANAGER: &str = "caravel-simulator";
+/// A write that failed is tried again after this time, unless the object changes before.
+const RETRY: SignedDuration = SignedDuration::from_secs(1);
 /// Writes that are under way at once.
 const MAX_WRITES: usize = 64;
 
@@ -94,7 +96,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, options: Options, stop: 
 type Seen = (Kind, watcher::Event<DynamicObject>);
 
 /// What happens to the objects of all simulated kinds.
-fn events(client: &Client) -> SelectAll<impl Stream<Item = Seen> + use<>> {
+fn events(client: &Client) -> SelectAll<BoxStream<'static, Seen>> {
     futures::stream::select_all(Kind::ALL.map(|kind| {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
         watcher(api, watcher::Config::default())
@@ -155,7 +157,9 @@ impl Simulator {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                 self.consider(kind, &object);
             }
-            watcher::Event::Delete(object) => self.forget(&(kind, object.uid().unwrap_or_default())),
+            watcher::Event::Delete(object) => {
+                self.forget(&(kind, object.uid().unwrap_or_default()));
+            }
             watcher::Event::Init | watcher::Event::InitDone => {}
         }
     }
@@ -212,7 +216,14 @@ impl Simulator {
         if let Some(at) = waiting.alarm.take() {
             self.timers.remove(&(at, key.clone()));
         }
-        match plan(key.0, &waiting.object, waiting.wish, waiting.since, now, self.options.delay) {
+        match plan(
+            key.0,
+            &waiting.object,
+            waiting.wish,
+            waiting.since,
+            now,
+            self.options.delay,
+        ) {
             Plan::Rest => self.forget(key),
             Plan::Wait(at) => {
                 waiting.alarm = Some(at);
@@ -248,10 +259,11 @@ impl Simulator {
                 self.consider(key.0, &object);
             }
             Some(Ok(_)) => self.advance(&key),
-            // The next event tells what has become of it.
             Some(Err(error)) => {
                 tracing::debug!(kind = ?key.0, %error, "a simulated status could not be written");
-                self.forget(&key);
+                let at = self.clock.now() + RETRY;
+                waiting.alarm = Some(at);
+                self.timers.insert((at, key));
             }
             None => self.forget(&key),
         }
@@ -260,10 +272,18 @@ impl Simulator {
 
 /// Writes a status, and that it is simulated, in one patch. The uid keeps the patch from an object
 /// of the same name that came later.
-fn write(client: Client, kind: Kind, object: &Value, status: &Value) -> impl Future<Output = Written> + use<> {
+fn write(
+    client: Client,
+    kind: Kind,
+    object: &Value,
+    status: &Value,
+) -> impl Future<Output = Written> + use<> {
     let metadata = &object["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default().to_owned();
-    let namespace = metadata["namespace"].as_str().unwrap_or_default().to_owned();
+    let namespace = metadata["namespace"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let patch = json!({
         "metadata": {"uid": metadata["uid"], "annotations": {SIMULATED: "true"}},
         "status": difference(&object["status"], status),
@@ -274,12 +294,12 @@ fn write(client: Client, kind: Kind, object: &Value, status: &Value) -> impl Fut
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        match api.patch_status(&name, &parameters, &Patch::Merge(&patch)).await {
+        match api
+            .patch_status(&name, &parameters, &Patch::Merge(&patch))
+            .await
+        {
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             written => Some(written),
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

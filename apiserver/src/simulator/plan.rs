@@ -22,7 +22,14 @@ pub(crate) enum Plan {
 
 /// Decides. `since` is when the object was first seen in want of another status; `delay` how long
 /// things take when nothing else is wished.
-pub(crate) fn plan(kind: Kind, object: &Value, wish: Wish, since: Timestamp, now: Timestamp, delay: Duration) -> Plan {
+pub(crate) fn plan(
+    kind: Kind,
+    object: &Value,
+    wish: Wish,
+    since: Timestamp,
+    now: Timestamp,
+    delay: Duration,
+) -> Plan {
     let status = &object["status"];
     let text = crate::core::text(now);
     let reaches = |stage: Stage| {

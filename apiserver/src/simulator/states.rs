@@ -107,7 +107,8 @@ impl At<'_> {
         let before = self.status("conditions").as_array().into_iter().flatten();
         let before = before.into_iter().find(|c| c["type"] == says.kind);
         let same = before.filter(|c| c["status"] == holds);
-        let untouched = same.filter(|c| c["reason"] == says.reason && c["message"] == message.as_str());
+        let untouched =
+            same.filter(|c| c["reason"] == says.reason && c["message"] == message.as_str());
         let time = |condition: Option<&Value>, name: &str| {
             condition.map_or_else(|| self.now.into(), |condition| condition[name].clone())
         };
@@ -145,15 +146,36 @@ impl At<'_> {
         let available = Says {
             kind: "Available",
             holds: ready >= wanted,
-            reason: if ready >= wanted { "MinimumReplicasAvailable" } else { "MinimumReplicasUnavailable" },
-            message: if ready >= wanted { "Deployment has minimum availability." } else { "Deployment does not have minimum availability." },
+            reason: if ready >= wanted {
+                "MinimumReplicasAvailable"
+            } else {
+                "MinimumReplicasUnavailable"
+            },
+            message: if ready >= wanted {
+                "Deployment has minimum availability."
+            } else {
+                "Deployment does not have minimum availability."
+            },
         };
         let (holds, reason, message) = match self.stage {
-            Stage::Ready => (true, "NewReplicaSetAvailable", "Deployment has successfully progressed."),
+            Stage::Ready => (
+                true,
+                "NewReplicaSetAvailable",
+                "Deployment has successfully progressed.",
+            ),
             Stage::Started => (true, "ReplicaSetUpdated", "Deployment is progressing."),
-            Stage::Failed => (false, "ProgressDeadlineExceeded", "Deployment has timed out progressing."),
+            Stage::Failed => (
+                false,
+                "ProgressDeadlineExceeded",
+                "Deployment has timed out progressing.",
+            ),
         };
-        let progressing = Says { kind: "Progressing", holds, reason, message };
+        let progressing = Says {
+            kind: "Progressing",
+            holds,
+            reason,
+            message,
+        };
         let mut status = Map::new();
         let conditions = vec![self.condition(&available), self.condition(&progressing)];
         status.insert("conditions".to_owned(), conditions.into());
@@ -171,12 +193,20 @@ impl At<'_> {
 
     fn replica_set(&self) -> Value {
         let wanted = self.count("replicas", 1);
-        let ready = if self.stage == Stage::Ready { wanted } else { 0 };
+        let ready = if self.stage == Stage::Ready {
+            wanted
+        } else {
+            0
+        };
         let mut status = Map::new();
         status.insert("replicas".to_owned(), wanted.into());
         self.with_counts(
             status,
-            &[("fullyLabeledReplicas", wanted), ("readyReplicas", ready), ("availableReplicas", ready)],
+            &[
+                ("fullyLabeledReplicas", wanted),
+                ("readyReplicas", ready),
+                ("availableReplicas", ready),
+            ],
         )
     }
 
@@ -192,12 +222,24 @@ impl At<'_> {
             status.insert("currentRevision".to_owned(), revision.into());
             return self.with_counts(
                 status,
-                &[("readyReplicas", wanted), ("currentReplicas", wanted), ("updatedReplicas", wanted)],
+                &[
+                    ("readyReplicas", wanted),
+                    ("currentReplicas", wanted),
+                    ("updatedReplicas", wanted),
+                ],
             );
         }
         // Pods come one after the other: the first new one does not become ready.
-        let before = self.status("readyReplicas").as_i64().unwrap_or(0).min(wanted);
-        let ready = if before == wanted { (wanted - 1).max(0) } else { before };
+        let before = self
+            .status("readyReplicas")
+            .as_i64()
+            .unwrap_or(0)
+            .min(wanted);
+        let ready = if before == wanted {
+            (wanted - 1).max(0)
+        } else {
+            before
+        };
         let replicas = (ready + 1).min(wanted);
         let current = self.status("currentRevision").as_str().unwrap_or(&revision);
         status.insert("replicas".to_owned(), replicas.into());
@@ -207,7 +249,10 @@ impl At<'_> {
             status,
             &[
                 ("readyReplicas", ready),
-                ("currentReplicas", if current == revision { replicas } else { ready }),
+                (
+                    "currentReplicas",
+                    if current == revision { replicas } else { ready },
+                ),
                 ("updatedReplicas", replicas - ready),
             ],
         )
@@ -234,21 +279,27 @@ impl At<'_> {
         }
         self.with_counts(
             status,
-            &[("updatedNumberScheduled", 1), ("numberAvailable", ready), ("numberUnavailable", 1 - ready)],
+            &[
+                ("updatedNumberScheduled", 1),
+                ("numberAvailable", ready),
+                ("numberUnavailable", 1 - ready),
+            ],
         )
     }
 
     fn job(&self) -> Option<Value> {
         let conditions = self.status("conditions").as_array();
         let ended = conditions.into_iter().flatten().any(|condition| {
-            matches!(condition["type"].as_str(), Some("Complete" | "Failed")) && condition["status"] == "True"
+            matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
+                && condition["status"] == "True"
         });
         if ended {
             return None;
         }
         let mut status = json!({"ready": 0, "terminating": 0, "uncountedTerminatedPods": {}});
         if self.spec("suspend") == &Value::Bool(true) {
-            status["conditions"] = json!([self.job_condition("Suspended", "JobSuspended", "Job suspended")]);
+            status["conditions"] =
+                json!([self.job_condition("Suspended", "JobSuspended", "Job suspended")]);
             return Some(status);
         }
         let started = self.status("startTime").as_str().unwrap_or(self.now);
@@ -261,7 +312,10 @@ impl At<'_> {
                 status["ready"] = parallel.into();
             }
             Stage::Ready => {
-                let (reason, message) = ("CompletionsReached", "Reached expected number of succeeded pods");
+                let (reason, message) = (
+                    "CompletionsReached",
+                    "Reached expected number of succeeded pods",
+                );
                 status["succeeded"] = completions.into();
                 status["completionTime"] = self.now.into();
                 status["conditions"] = json!([
@@ -270,7 +324,10 @@ impl At<'_> {
                 ]);
             }
             Stage::Failed => {
-                let (reason, message) = ("BackoffLimitExceeded", "Job has reached the specified backoff limit");
+                let (reason, message) = (
+                    "BackoffLimitExceeded",
+                    "Job has reached the specified backoff limit",
+                );
                 status["failed"] = (self.count("backoffLimit", 6) + 1).into();
                 status["conditions"] = json!([
                     self.job_condition("FailureTarget", reason, message),
@@ -282,7 +339,12 @@ impl At<'_> {
     }
 
     fn job_condition(&self, kind: &str, reason: &str, message: &str) -> Value {
-        let mut condition = self.condition(&Says { kind, holds: true, reason, message });
+        let mut condition = self.condition(&Says {
+            kind,
+            holds: true,
+            reason,
+            message,
+        });
         if let Some(map) = condition.as_object_mut() {
             let probed = map.remove("lastUpdateTime").unwrap_or_default();
             map.insert("lastProbeTime".to_owned(), probed);

@@ -25,7 +25,9 @@ pub(crate) enum Wish {
 
 /// A wish that nobody understands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("annotation {SIMULATE} is {0:?}: expected fail, stall or slow=<duration>, such as slow=30s")]
+#[error(
+    "annotation {SIMULATE} is {0:?}: expected fail, stall or slow=<duration>, such as slow=30s"
+)]
 pub(crate) struct UnknownWish(String);
 
 impl Wish {
@@ -44,10 +46,13 @@ impl Wish {
 
     /// The wish of an object; `None` if it has none.
     pub(crate) fn of(object: &Value) -> Option<Result<Self, UnknownWish>> {
-        ["/metadata/annotations", "/spec/template/metadata/annotations"]
-            .iter()
-            .find_map(|place| object.pointer(place)?.get(SIMULATE)?.as_str())
-            .map(Self::parse)
+        [
+            "/metadata/annotations",
+            "/spec/template/metadata/annotations",
+        ]
+        .iter()
+        .find_map(|place| object.pointer(place)?.get(SIMULATE)?.as_str())
+        .map(Self::parse)
     }
 }
 
@@ -59,9 +64,14 @@ mod tests {
 
     #[test]
     fn wishes_are_read_from_the_object_or_its_template() {
-        let object = json!({"spec": {"template": {"metadata": {"annotations": {SIMULATE: "slow=1m30s"}}}}});
-        assert_eq!(Wish::of(&object), Some(Ok(Wish::Slow(Duration::from_secs(90)))));
-        let object = json!({"metadata": {"annotations": {SIMULATE: "fail"}}, "spec": object["spec"]});
+        let object =
+            json!({"spec": {"template": {"metadata": {"annotations": {SIMULATE: "slow=1m30s"}}}}});
+        assert_eq!(
+            Wish::of(&object),
+            Some(Ok(Wish::Slow(Duration::from_secs(90))))
+        );
+        let object =
+            json!({"metadata": {"annotations": {SIMULATE: "fail"}}, "spec": object["spec"]});
         assert_eq!(Wish::of(&object), Some(Ok(Wish::Fail)));
         assert_eq!(Wish::of(&json!({})), None);
     }
@@ -70,7 +80,10 @@ mod tests {
     fn an_unknown_wish_says_what_is_expected() {
         for text in ["", "slow", "slow=", "slow=soon", "slow=-5s", "Fail"] {
             let error = Wish::parse(text).unwrap_err().to_string();
-            assert!(error.contains("expected fail, stall or slow=<duration>"), "{error}");
+            assert!(
+                error.contains("expected fail, stall or slow=<duration>"),
+                "{error}"
+            );
         }
     }
 }

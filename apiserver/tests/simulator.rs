@@ -1,0 +1,274 @@
+//! The simulated runtime on the server, in process, on a clock that the tests move.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at what it does not expect"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caravel_apiserver::simulator::{self, ManualClock, Options, SIMULATE, SIMULATED};
+use caravel_apiserver::{ApiServer, Config, Identity};
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+struct World {
+    client: Client,
+    clock: ManualClock,
+    _server: ApiServer,
+    _stop: DropGuard,
+}
+
+async fn world(options: Options) -> World {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    let client = server.client(Identity::admin("test"));
+    let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+    let stop = CancellationToken::new();
+    tokio::spawn(simulator::run(
+        client.clone(),
+        Arc::new(clock.clone()),
+        options,
+        stop.clone(),
+    ));
+    World {
+        client,
+        clock,
+        _server: server,
+        _stop: stop.drop_guard(),
+    }
+}
+
+impl World {
+    fn api(&self, group: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+        Api::namespaced_with(self.client.clone(), "default", &resource)
+    }
+
+    async fn create(&self, object: Value) -> DynamicObject {
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let types = object.types.clone().unwrap();
+        let group = types
+            .api_version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group)
+            .to_owned();
+        self.api(&group, &types.kind)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap()
+    }
+
+    /// Lets time pass, a second at a time, until the object is as wanted.
+    async fn until(
+        &self,
+        group: &str,
+        kind: &str,
+        name: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> DynamicObject {
+        let reached = |object: Option<&DynamicObject>| {
+            object.is_some_and(|object| wanted(&serde_json::to_value(object).unwrap()["status"]))
+        };
+        let waiting = await_condition(self.api(group, kind), name, reached);
+        tokio::pin!(waiting);
+        let mut tick = tokio::time::interval(Duration::from_millis(2));
+        let passes = async {
+            loop {
+                tokio::select! {
+                    found = &mut waiting => return found.unwrap().unwrap(),
+                    _ = tick.tick() => self.clock.advance(Duration::from_secs(1)),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), passes)
+            .await
+            .unwrap_or_else(|_| panic!("{kind} {name} never gets there"))
+    }
+
+    /// Lets an object that was made just now go its way, so that everything that was due before it
+    /// has been done.
+    async fn fence(&self, name: &str) {
+        self.create(deployment(name, &json!({}))).await;
+        self.until("apps", "Deployment", name, available).await;
+    }
+}
+
+fn deployment(name: &str, annotations: &Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "c", "image": "nginx"}]},
+            },
+        },
+    })
+}
+
+fn condition<'v>(status: &'v Value, kind: &str) -> &'v Value {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions
+        .into_iter()
+        .find(|c| c["type"] == kind)
+        .unwrap_or(&Value::Null)
+}
+
+fn available(status: &Value) -> bool {
+    condition(status, "Available")["status"] == "True"
+}
+
+#[tokio::test]
+async fn a_deployment_becomes_available_by_one_write_and_follows_each_change() {
+    let world = world(Options::default()).await;
+    let created = world.create(deployment("d", &json!({}))).await;
+    let ready = world.until("apps", "Deployment", "d", available).await;
+    assert_eq!(ready.annotations()[SIMULATED], "true");
+    assert_eq!(ready.data["status"]["readyReplicas"], 2);
+    assert_eq!(ready.metadata.generation, created.metadata.generation);
+    world.fence("fence").await;
+    let again = world.api("apps", "Deployment").get("d").await.unwrap();
+    assert_eq!(
+        again.resource_version(),
+        ready.resource_version(),
+        "it is written once"
+    );
+
+    let patch = Patch::Merge(json!({"spec": {"replicas": 5}}));
+    let api = world.api("apps", "Deployment");
+    api.patch("d", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let scaled = world
+        .until("apps", "Deployment", "d", |status| {
+            status["readyReplicas"] == 5
+        })
+        .await;
+    assert_eq!(scaled.data["status"]["observedGeneration"], 2);
+}
+
+#[tokio::test]
+async fn an_annotation_makes_one_fail_or_stall_until_it_is_taken_away() {
+    let world = world(Options::default()).await;
+    world
+        .create(deployment("f", &json!({SIMULATE: "fail"})))
+        .await;
+    world
+        .create(deployment("s", &json!({SIMULATE: "stall"})))
+        .await;
+    let failed =
+        |status: &Value| condition(status, "Progressing")["reason"] == "ProgressDeadlineExceeded";
+    let failing = world.until("apps", "Deployment", "f", failed).await;
+    assert!(!available(&failing.data["status"]));
+    let stalling =
+        |status: &Value| condition(status, "Progressing")["reason"] == "ReplicaSetUpdated";
+    world.until("apps", "Deployment", "s", stalling).await;
+    world.fence("fence").await;
+    let api = world.api("apps", "Deployment");
+    assert!(!available(&api.get("s").await.unwrap().data["status"]));
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {SIMULATE: null}}}));
+    for name in ["f", "s"] {
+        api.patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        world.until("apps", "Deployment", name, available).await;
+    }
+}
+
+#[tokio::test]
+async fn something_slow_starts_and_is_ready_when_its_time_has_come() {
+    let world = world(Options::default()).await;
+    world
+        .create(deployment("slow", &json!({SIMULATE: "slow=24h"})))
+        .await;
+    let started = |status: &Value| status["observedGeneration"] == 1;
+    let slow = world.until("apps", "Deployment", "slow", started).await;
+    assert!(!available(&slow.data["status"]));
+    world.clock.advance(Duration::from_secs(12 * 3600));
+    world.fence("fence").await;
+    let api = world.api("apps", "Deployment");
+    assert!(!available(&api.get("slow").await.unwrap().data["status"]));
+    world.clock.advance(Duration::from_secs(12 * 3600));
+    world.until("apps", "Deployment", "slow", available).await;
+}
+
+#[tokio::test]
+async fn every_kind_reaches_the_state_that_a_cluster_would_give_it() {
+    let world = world(Options::INSTANT).await;
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let workload =
+        json!({"selector": {"matchLabels": {"a": "b"}}, "template": template, "serviceName": "x"});
+    let mut daemons = workload.clone();
+    daemons.as_object_mut().unwrap().remove("serviceName");
+    let mut task = template.clone();
+    task["spec"]["restartPolicy"] = json!("Never");
+    let ports = json!([{"port": 80, "protocol": "TCP"}]);
+    let backend = json!({"service": {"name": "s", "port": {"number": 80}}});
+    for (group, version, kind, spec) in [
+        ("apps", "apps/v1", "StatefulSet", workload),
+        ("apps", "apps/v1", "DaemonSet", daemons),
+        ("batch", "batch/v1", "Job", json!({"template": task})),
+        (
+            "",
+            "v1",
+            "Service",
+            json!({"type": "LoadBalancer", "ports": ports}),
+        ),
+        (
+            "networking.k8s.io",
+            "networking.k8s.io/v1",
+            "Ingress",
+            json!({"defaultBackend": backend}),
+        ),
+        (
+            "",
+            "v1",
+            "PersistentVolumeClaim",
+            json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}),
+        ),
+    ] {
+        world.create(json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": spec})).await;
+        let reached = world
+            .until(group, kind, "x", |status| match kind {
+                "StatefulSet" => {
+                    status["readyReplicas"] == 1
+                        && status["currentRevision"] == status["updateRevision"]
+                }
+                "DaemonSet" => status["numberReady"] == 1,
+                "Job" => condition(status, "Complete")["status"] == "True",
+                "PersistentVolumeClaim" => status["phase"] == "Bound",
+                _ => status["loadBalancer"]["ingress"][0]["ip"].is_string(),
+            })
+            .await;
+        assert_eq!(reached.annotations()[SIMULATED], "true", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_simulator_that_starts_late_finds_what_is_there() {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    let client = server.client(Identity::admin("test"));
+    let stop = CancellationToken::new();
+    let world = World {
+        client: client.clone(),
+        clock: ManualClock::new(Timestamp::UNIX_EPOCH),
+        _server: server,
+        _stop: stop.clone().drop_guard(),
+    };
+    world.create(deployment("early", &json!({}))).await;
+    tokio::spawn(simulator::run(
+        client,
+        Arc::new(world.clock.clone()),
+        Options::default(),
+        stop,
+    ));
+    world.until("apps", "Deployment", "early", available).await;
+}
