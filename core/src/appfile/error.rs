@@ -169,6 +169,12 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
+impl From<Box<Finding>> for Rejection {
+    fn from(finding: Box<Finding>) -> Self {
+        Self::from(*finding)
+    }
+}
+
 impl From<Finding> for Rejection {
     fn from(finding: Finding) -> Self {
         Self {

@@ -24,7 +24,7 @@ pub use policy::{
     Propagation, Replication, ResourceUpdate, ResourceUpdateRule, Selection, SelectionRule,
     Selector, Topology, TraitPatch, UpdateOp, UpdateStrategy, read_properties,
 };
-pub use set::DefinitionSet;
+pub use set::{DefinitionSet, Layered};
 pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_builtin, named};
 
 use crate::api::labels::annotations;
@@ -280,6 +280,8 @@ impl Assembly<'_> {
     ) -> Option<AppComponent> {
         let path = format!("spec.components[{index}]");
         let type_ = &component.type_;
+        let what = format!("fail to parse settings for {}", component.name);
+        self.properties_are_fields(component.properties.as_ref(), &path, &what);
         let resolved = self.find(DefinitionKind::Component, type_);
         if resolved.is_none() {
             let kubevela = format!(
@@ -295,6 +297,12 @@ impl Assembly<'_> {
             .iter()
             .enumerate()
             .filter_map(|(at, part)| {
+                let what = format!(
+                    "fail to parse properties of {} for {}",
+                    part.type_, component.name
+                );
+                let place = format!("{path}.traits[{at}]");
+                self.properties_are_fields(part.properties.as_ref(), &place, &what);
                 let resolved = self.find(DefinitionKind::Trait, &part.type_);
                 if resolved.is_none() {
                     let kubevela = format!(
@@ -302,7 +310,6 @@ impl Assembly<'_> {
                          definition of {1} not found",
                         component.name, part.type_
                     );
-                    let place = format!("{path}.traits[{at}]");
                     self.unknown_type("trait", "TraitDefinition", &place, &part.type_, kubevela);
                 }
                 Some(AppTrait {
@@ -318,6 +325,31 @@ impl Assembly<'_> {
             traits,
             path,
         })
+    }
+
+    /// Properties are an object, or nothing.
+    fn properties_are_fields(&mut self, properties: Option<&Value>, path: &str, what: &str) {
+        let found = match properties {
+            None | Some(Value::Null | Value::Object(_)) => return,
+            Some(Value::String(_)) => "string",
+            Some(Value::Array(_)) => "array",
+            Some(Value::Bool(_)) => "bool",
+            Some(Value::Number(_)) => "number",
+        };
+        let kubevela = format!(
+            "failed to parseComponents: {what}: json: cannot unmarshal {found} into Go value of type \
+             map[string]interface {{}}"
+        );
+        let path = format!("{path}.properties");
+        let finding = Finding::new(
+            FindingKind::Invalid,
+            path,
+            "properties are fields with values",
+        )
+        .expected("an object", found)
+        .hint("write the properties as `name: value`, one in a line")
+        .kubevela(kubevela);
+        self.rejection.findings.push(finding);
     }
 
     fn unknown_type(
@@ -351,7 +383,7 @@ impl Assembly<'_> {
         match steps::steps_of(self.app, self.source) {
             Ok(found) => Some(found),
             Err(finding) => {
-                self.rejection.findings.push(finding);
+                self.rejection.findings.push(*finding);
                 None
             }
         }
@@ -422,7 +454,7 @@ impl Assembly<'_> {
             let deploy: DeployStep = match read_properties(properties, &path, &prefix) {
                 Ok(deploy) => deploy,
                 Err(finding) => {
-                    self.rejection.findings.push(finding);
+                    self.rejection.findings.push(*finding);
                     continue;
                 }
             };
@@ -477,14 +509,14 @@ impl Assembly<'_> {
                 rule: rule?,
             }),
             Err(finding) => {
-                self.rejection.findings.push(finding);
+                self.rejection.findings.push(*finding);
                 None
             }
         }
     }
 
     /// Reads a policy; `None` if its definition is not there (which is recorded).
-    fn rule(&mut self, policy: &PolicySource) -> Result<Option<PolicyRule>, Finding> {
+    fn rule(&mut self, policy: &PolicySource) -> Result<Option<PolicyRule>, Box<Finding>> {
         let type_ = policy.type_.as_str();
         if type_ == "debug" {
             return Ok(Some(PolicyRule::Debug));
@@ -535,7 +567,7 @@ impl Assembly<'_> {
     }
 }
 
-fn no_properties(policy: &PolicySource) -> Finding {
+fn no_properties(policy: &PolicySource) -> Box<Finding> {
     Finding::new(
         FindingKind::Missing,
         format!("{}.properties", policy.path),
@@ -550,6 +582,7 @@ fn no_properties(policy: &PolicySource) -> Finding {
         "failed to parsePolicies: policy {} named {} must not have empty properties",
         policy.type_, policy.name
     ))
+    .into()
 }
 
 /// A policy before it is read.

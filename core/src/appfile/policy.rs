@@ -374,7 +374,7 @@ pub fn read_properties<T: DeserializeOwned>(
     properties: &Value,
     path: &str,
     kubevela_prefix: &str,
-) -> Result<T, Finding> {
+) -> Result<T, Box<Finding>> {
     serde_path_to_error::deserialize(properties).map_err(|error| {
         let field = match error.path().to_string().as_str() {
             "." => path.to_owned(),
@@ -382,14 +382,16 @@ pub fn read_properties<T: DeserializeOwned>(
         };
         let text = error.inner().to_string();
         if let Some(unknown) = quoted_after(&text, "unknown field `") {
-            return unknown_field(&text, &field, unknown, kubevela_prefix);
+            return Box::new(unknown_field(&text, &field, unknown, kubevela_prefix));
         }
-        Finding::new(
-            FindingKind::Invalid,
-            field,
-            format!("this value cannot be used: {text}"),
+        Box::new(
+            Finding::new(
+                FindingKind::Invalid,
+                field,
+                format!("this value cannot be used: {text}"),
+            )
+            .kubevela(format!("{kubevela_prefix}json: {text}")),
         )
-        .kubevela(format!("{kubevela_prefix}json: {text}"))
     })
 }
 

@@ -1,7 +1,7 @@
 //! A source of definitions in memory: for files, tests and snapshots.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -158,5 +158,106 @@ impl DefinitionSource for DefinitionSet {
         self.workflows
             .get(&(namespace.to_owned(), name.to_owned()))
             .cloned()
+    }
+}
+
+/// Reads a definition by kind and name, for instance a built-in one. An error is in words.
+type Load<'a> = dyn Fn(DefinitionKind, &str) -> Option<Result<Definition, String>> + 'a;
+
+/// What was read so far; `None` for what is not there.
+type Loaded = BTreeMap<(DefinitionKind, String), Option<Arc<Definition>>>;
+
+/// A set, and behind it definitions that are read when they are first asked for. These stand in
+/// [`SYSTEM_NAMESPACE`].
+pub struct Layered<'a> {
+    set: DefinitionSet,
+    load: Box<Load<'a>>,
+    loaded: Mutex<Loaded>,
+    problems: Mutex<Vec<String>>,
+}
+
+impl<'a> Layered<'a> {
+    /// A set with something behind it.
+    pub fn new(
+        set: DefinitionSet,
+        load: impl Fn(DefinitionKind, &str) -> Option<Result<Definition, String>> + 'a,
+    ) -> Self {
+        Self {
+            set,
+            load: Box::new(load),
+            loaded: Mutex::default(),
+            problems: Mutex::default(),
+        }
+    }
+
+    /// What could not be read so far. Such a definition counts as not there.
+    pub fn problems(&self) -> Vec<String> {
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn behind(&self, kind: DefinitionKind, name: &str) -> Option<Arc<Definition>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (kind, name.to_owned());
+        if let Some(known) = loaded.get(&key) {
+            return known.clone();
+        }
+        let found = match (self.load)(kind, name) {
+            Some(Ok(mut definition)) => {
+                SYSTEM_NAMESPACE.clone_into(&mut definition.namespace);
+                Some(Arc::new(definition))
+            }
+            Some(Err(problem)) => {
+                let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+                problems.push(problem);
+                None
+            }
+            None => None,
+        };
+        loaded.insert(key, found.clone());
+        found
+    }
+}
+
+impl DefinitionSource for Layered<'_> {
+    fn definition(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Definition>> {
+        let known = self.set.definition(kind, namespace, name);
+        if known.is_some() || namespace != SYSTEM_NAMESPACE {
+            return known;
+        }
+        self.behind(kind, name)
+    }
+
+    fn revision(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Definition>> {
+        self.set.revision(kind, namespace, name)
+    }
+
+    fn revision_names(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        definition: &str,
+    ) -> Vec<String> {
+        self.set.revision_names(kind, namespace, definition)
+    }
+
+    fn policy(&self, namespace: &str, name: &str) -> Option<Policy> {
+        self.set.policy(namespace, name)
+    }
+
+    fn workflow(&self, namespace: &str, name: &str) -> Option<Workflow> {
+        self.set.workflow(namespace, name)
     }
 }

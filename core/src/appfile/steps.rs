@@ -36,7 +36,10 @@ pub fn is_builtin(type_: &str) -> bool {
 ///
 /// # Errors
 /// If steps are given and referred to at once, or the Workflow is not there.
-pub(super) fn steps_of(app: &Application, source: &dyn DefinitionSource) -> Result<Steps, Finding> {
+pub(super) fn steps_of(
+    app: &Application,
+    source: &dyn DefinitionSource,
+) -> Result<Steps, Box<Finding>> {
     let Some(workflow) = &app.spec.workflow else {
         let steps = generate(app);
         return Ok(Steps {
@@ -71,7 +74,7 @@ pub(super) fn steps_of(app: &Application, source: &dyn DefinitionSource) -> Resu
     })
 }
 
-fn workflow_not_found(name: &str) -> Finding {
+fn workflow_not_found(name: &str) -> Box<Finding> {
     Finding::new(
         FindingKind::UnknownObject,
         "spec.workflow.ref",
@@ -82,9 +85,10 @@ fn workflow_not_found(name: &str) -> Finding {
     .kubevela(format!(
         "failed to parseWorkflowSteps: workflows.core.oam.dev \"{name}\" not found"
     ))
+    .into()
 }
 
-fn reference_and_steps() -> Finding {
+fn reference_and_steps() -> Box<Finding> {
     Finding::new(
         FindingKind::Invalid,
         "spec.workflow",
@@ -95,6 +99,7 @@ fn reference_and_steps() -> Finding {
         "failed to parseWorkflowSteps: generate step failed in WorkflowStepGenerator : cannot set \
          steps and ref in workflow at the same time",
     )
+    .into()
 }
 
 /// The steps of an Application that gives none; the first rule that yields steps wins (APP-037).
@@ -165,8 +170,9 @@ fn environment_steps(app: &Application) -> Vec<WorkflowStep> {
 }
 
 fn component_steps(app: &Application) -> Vec<WorkflowStep> {
-    let apply = |component: &ApplicationComponent| {
-        step(
+    let apply = |component: &ApplicationComponent| WorkflowStep {
+        depends_on: component.depends_on.clone(),
+        ..step(
             &component.name,
             "apply-component",
             json!({ "component": component.name }),
@@ -208,7 +214,7 @@ pub fn named(mut steps: Vec<WorkflowStep>) -> Vec<WorkflowStep> {
 pub fn apply_component_step(
     step: &WorkflowStep,
     components: &[ApplicationComponent],
-) -> Result<WorkflowStep, Finding> {
+) -> Result<WorkflowStep, Box<Finding>> {
     let properties = step.properties.as_ref();
     let text = |key: &str| properties.and_then(|p| p[key].as_str()).unwrap_or_default();
     let wanted = text("component");
@@ -219,7 +225,8 @@ pub fn apply_component_step(
             path("component"),
             format!("the Application has no component `{wanted}`"),
         )
-        .kubevela(format!("component {wanted} not found")));
+        .kubevela(format!("component {wanted} not found"))
+        .into());
     };
     let unknown = component
         .depends_on
@@ -233,7 +240,8 @@ pub fn apply_component_step(
         )
         .kubevela(format!(
             "component {missing} not found, which is depended by {wanted}"
-        )));
+        ))
+        .into());
     }
     let mut value = component.clone();
     let mut applied = step.clone();
@@ -242,7 +250,11 @@ pub fn apply_component_step(
         into_value(input);
     }
     applied.outputs.append(&mut value.outputs);
-    applied.depends_on.append(&mut value.depends_on);
+    for name in std::mem::take(&mut value.depends_on) {
+        if !applied.depends_on.contains(&name) {
+            applied.depends_on.push(name);
+        }
+    }
     let mut filled = Map::new();
     filled.insert(
         "value".to_owned(),

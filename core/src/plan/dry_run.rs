@@ -6,6 +6,12 @@ use crate::appfile::{
     assemble, parse, read_properties,
 };
 
+use crate::engine::{Call, Evaluator, Reply, Request};
+use crate::render::{
+    ClusterVersion, ComponentRender, Offline, PolicyRender, RenderError, RenderStage,
+    RenderedComponent, RenderedObject, Target, offline,
+};
+
 use super::overrides;
 
 /// A group of components that a dry run renders together.
@@ -76,7 +82,7 @@ pub fn dry_run(
 fn sort_policies<'a>(
     appfile: &'a Appfile,
     deploy: &DeployStep,
-) -> Result<(Vec<&'a str>, Vec<&'a Override>), Finding> {
+) -> Result<(Vec<&'a str>, Vec<&'a Override>), Box<Finding>> {
     let (mut topologies, mut patches) = (Vec::new(), Vec::new());
     for name in &deploy.policies {
         let policy = appfile
@@ -119,4 +125,87 @@ fn patched(
         }
         rejection
     })
+}
+
+/// The objects of a group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RenderedGroup {
+    /// Its components, in the order of the Application.
+    pub components: Vec<RenderedComponent>,
+    /// The objects of its policies.
+    pub policies: Vec<RenderedObject>,
+}
+
+impl RenderedGroup {
+    /// All objects in KubeVela's order: component by component, then the policies.
+    pub fn objects(&self) -> impl Iterator<Item = &RenderedObject> {
+        let components = self
+            .components
+            .iter()
+            .flat_map(|component| &component.objects);
+        components.chain(&self.policies)
+    }
+}
+
+/// Why a group cannot be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DryRunError {
+    /// It cannot be rendered.
+    Render(Box<RenderError>),
+    /// It depends on the results of calls, which a dry run does not carry out.
+    Calls {
+        /// Name of the component or policy.
+        component: String,
+        /// The calls.
+        calls: Vec<Call>,
+    },
+}
+
+/// Renders a group.
+///
+/// # Errors
+/// The first component or policy that cannot be rendered.
+pub fn render_group(
+    group: &DryRunGroup,
+    cluster_version: &ClusterVersion,
+    evaluator: Evaluator,
+    eval: &mut dyn FnMut(&Request) -> Reply,
+) -> Result<RenderedGroup, DryRunError> {
+    let appfile = &group.appfile;
+    let target = || Target::dry_run(cluster_version.clone());
+    let done = |component: &str, outcome| match outcome {
+        Err(error) => Err(DryRunError::Render(error)),
+        Ok(Offline::Calls(calls)) => Err(DryRunError::Calls {
+            component: component.to_owned(),
+            calls,
+        }),
+        Ok(Offline::Done(done)) => Ok(done),
+    };
+    let mut rendered = RenderedGroup::default();
+    for component in &appfile.components {
+        let stage = RenderStage::All;
+        let mut render = ComponentRender::new(appfile, component, target(), stage, evaluator);
+        let outcome = offline(|input| render.next(input), eval);
+        rendered
+            .components
+            .push(done(&component.spec.name, outcome)?);
+    }
+    for policy in &appfile.policies {
+        let Some(mut render) =
+            PolicyRender::new(appfile, policy, &rendered.components, target(), evaluator)
+        else {
+            continue;
+        };
+        match offline(|input| render.next(input), eval) {
+            Err(error) => return Err(DryRunError::Render(error)),
+            Ok(Offline::Calls(calls)) => {
+                return Err(DryRunError::Calls {
+                    component: policy.name.clone(),
+                    calls,
+                });
+            }
+            Ok(Offline::Done(objects)) => rendered.policies.extend(objects),
+        }
+    }
+    Ok(rendered)
 }

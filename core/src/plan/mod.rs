@@ -3,4 +3,4 @@
 mod dry_run;
 pub mod overrides;
 
-pub use dry_run::{DryRunGroup, dry_run};
+pub use dry_run::{DryRunError, DryRunGroup, RenderedGroup, dry_run, render_group};

@@ -58,9 +58,9 @@ impl RenderError {
         component: &str,
         path: &str,
         message: impl Into<String>,
-    ) -> Self {
+    ) -> Box<Self> {
         let message = message.into();
-        Self {
+        Box::new(Self {
             failure,
             component: component.to_owned(),
             trait_type: None,
@@ -69,7 +69,7 @@ impl RenderError {
             problems: Vec::new(),
             kubevela_text: message.clone(),
             message,
-        }
+        })
     }
 
     /// Puts an error of a component's evaluation to its place in the Application. `traits` says which
@@ -79,7 +79,7 @@ impl RenderError {
         component: &AppComponent,
         traits: &[usize],
         error: EvalError,
-    ) -> Self {
+    ) -> Box<Self> {
         let index = error
             .trait_index
             .and_then(|index| traits.get(index).copied());
@@ -95,7 +95,12 @@ impl RenderError {
     }
 
     /// Puts an error of a policy's evaluation to its place in the Application.
-    pub(super) fn of_policy(appfile: &Appfile, policy: &str, path: &str, error: EvalError) -> Self {
+    pub(super) fn of_policy(
+        appfile: &Appfile,
+        policy: &str,
+        path: &str,
+        error: EvalError,
+    ) -> Box<Self> {
         let kubevela_text = kubevela_text(appfile, policy, None, &error);
         Self::evaluated(policy, None, path.to_owned(), error, kubevela_text)
     }
@@ -106,7 +111,7 @@ impl RenderError {
         path: String,
         error: EvalError,
         kubevela_text: String,
-    ) -> Self {
+    ) -> Box<Self> {
         let problems = error
             .errors
             .into_iter()
@@ -115,7 +120,7 @@ impl RenderError {
                 diagnostic,
             })
             .collect();
-        Self {
+        Box::new(Self {
             failure: RenderFailure::Evaluation(error.stage),
             component: component.to_owned(),
             trait_type,
@@ -124,7 +129,7 @@ impl RenderError {
             problems,
             message: String::new(),
             kubevela_text,
-        }
+        })
     }
 }
 

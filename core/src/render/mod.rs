@@ -3,6 +3,7 @@
 //! A render is a small state machine: [`ComponentRender::next`] says what it needs, the caller does it
 //! and comes back with the answer. The same inputs give the same objects (invariant 1).
 
+mod calls;
 mod context;
 mod contract;
 mod error;
@@ -157,7 +158,7 @@ impl RenderedObject {
 pub struct RenderedComponent {
     /// Name of the component.
     pub name: String,
-    /// The objects; a PostDispatch render has no workload among them.
+    /// The objects; a `PostDispatch` render has no workload among them.
     pub objects: Vec<RenderedObject>,
     /// Types of the traits that wait for the workload.
     pub pending_traits: Vec<String>,
@@ -194,6 +195,33 @@ pub enum Input {
     Reply(Reply),
     /// The results of [`Progress::Do`], by [`Call::key`].
     Results(Replay),
+}
+
+/// What a render without input and output comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Offline<T> {
+    /// Done.
+    Done(T),
+    /// These calls would have been carried out, and nothing after them is known.
+    Calls(Vec<Call>),
+}
+
+/// Runs a render to its end, or to the first call that it wants carried out.
+///
+/// # Errors
+/// As the render.
+pub fn offline<T>(
+    mut next: impl FnMut(Input) -> Result<Progress<T>, Box<RenderError>>,
+    eval: &mut dyn FnMut(&Request) -> Reply,
+) -> Result<Offline<T>, Box<RenderError>> {
+    let mut input = Input::Start;
+    loop {
+        match next(input)? {
+            Progress::Eval(request) => input = Input::Reply(eval(&request)),
+            Progress::Do(calls) => return Ok(Offline::Calls(calls)),
+            Progress::Done(done) => return Ok(Offline::Done(done)),
+        }
+    }
 }
 
 /// Renders one component for one place.
@@ -250,7 +278,7 @@ impl<'a> ComponentRender<'a> {
     ///
     /// # Errors
     /// If the component cannot be rendered.
-    pub fn next(&mut self, input: Input) -> Result<Progress<RenderedComponent>, RenderError> {
+    pub fn next(&mut self, input: Input) -> Result<Progress<RenderedComponent>, Box<RenderError>> {
         match input {
             Input::Start => Ok(self.request()),
             Input::Results(results) => {
@@ -320,17 +348,19 @@ impl<'a> ComponentRender<'a> {
         terraform::configuration(self.component, namespace)
     }
 
-    fn outcome(&self, outcome: Outcome) -> Result<Progress<RenderedComponent>, RenderError> {
+    fn outcome(
+        &mut self,
+        outcome: Outcome,
+    ) -> Result<Progress<RenderedComponent>, Box<RenderError>> {
+        let component = self.component;
         let plain = |failure, message: String| {
-            RenderError::plain(
-                failure,
-                &self.component.spec.name,
-                &self.component.path,
-                message,
-            )
+            RenderError::plain(failure, &component.spec.name, &component.path, message)
         };
         match outcome {
-            Outcome::Need(calls) => Ok(Progress::Do(calls)),
+            Outcome::Need(calls) => Ok(match calls::carry_out(calls, &mut self.replay) {
+                rest if rest.is_empty() => self.request(),
+                rest => Progress::Do(rest),
+            }),
             Outcome::Ok(body) => {
                 let result: RenderResult = serde_json::from_value(body).map_err(|error| {
                     plain(
@@ -352,7 +382,7 @@ impl<'a> ComponentRender<'a> {
         }
     }
 
-    fn finish(&self, result: RenderResult) -> Result<RenderedComponent, RenderError> {
+    fn finish(&self, result: RenderResult) -> Result<RenderedComponent, Box<RenderError>> {
         let contract = Contract::new(self.appfile, self.component, &self.target);
         let post_dispatch = matches!(self.stage, RenderStage::PostDispatch(_));
         let mut objects = Vec::with_capacity(result.outputs.len() + 1);
@@ -392,14 +422,5 @@ impl<'a> ComponentRender<'a> {
             pending_traits,
             warnings: result.warnings,
         })
-    }
-}
-
-/// Name of the clone of the objects' place: used in messages only.
-pub fn describe(object: &Value) -> String {
-    let (kind, name) = (object::kind(object), object::name(object));
-    match object::namespace(object) {
-        "" => format!("{kind} {name}"),
-        namespace => format!("{kind} {namespace}/{name}"),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::contract::label_policy_object;
 use super::error::{RenderError, RenderFailure};
-use super::{Input, Progress, RenderedComponent, RenderedObject, Role, Target, context};
+use super::{Input, Progress, RenderedComponent, RenderedObject, Role, Target, calls, context};
 use crate::api::labels;
 use crate::appfile::{Appfile, Policy, PolicyRule};
 use crate::engine::{
@@ -61,18 +61,27 @@ impl<'a> PolicyRender<'a> {
     ///
     /// # Errors
     /// If the policy cannot be rendered.
-    pub fn next(&mut self, input: Input) -> Result<Progress<Vec<RenderedObject>>, RenderError> {
+    pub fn next(
+        &mut self,
+        input: Input,
+    ) -> Result<Progress<Vec<RenderedObject>>, Box<RenderError>> {
         let outcome = match input {
             Input::Start => return Ok(self.eval(Replay::new())),
             Input::Results(results) => return Ok(self.eval(results)),
             Input::Reply(reply) => reply.outcome,
         };
         let path = format!("spec.policies[{}]", self.policy.name);
-        let plain = |failure, message: String| {
-            RenderError::plain(failure, &self.policy.name, &path, message)
-        };
+        let name = self.policy.name.as_str();
+        let plain = |failure, message: String| RenderError::plain(failure, name, &path, message);
         match outcome {
-            Outcome::Need(calls) => Ok(Progress::Do(calls)),
+            Outcome::Need(calls) => {
+                let rest = calls::carry_out(calls, &mut self.request.replay);
+                Ok(if rest.is_empty() {
+                    self.eval(Replay::new())
+                } else {
+                    Progress::Do(rest)
+                })
+            }
             Outcome::Ok(body) => {
                 let result: RenderResult = serde_json::from_value(body).map_err(|error| {
                     plain(

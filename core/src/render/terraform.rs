@@ -48,28 +48,40 @@ pub(super) fn configuration(component: &AppComponent, namespace: &str) -> Option
     }
     // The path is never given by parameters: a module of type `remote` says it.
     let text = Value::from(module.configuration.as_str());
-    match module.type_.unwrap_or_default() {
-        TerraformLanguage::Hcl => {
+    // The default of `type` is the API server's business: what comes from there has one.
+    match module.type_ {
+        Some(TerraformLanguage::Hcl) => {
             spec.insert("hcl".to_owned(), text);
         }
-        TerraformLanguage::Remote => {
+        Some(TerraformLanguage::Remote) => {
             spec.insert("remote".to_owned(), text);
             spec.insert(
                 "path".to_owned(),
                 module.path.clone().unwrap_or_default().into(),
             );
         }
-        TerraformLanguage::Json => {}
+        Some(TerraformLanguage::Json) | None => {}
     }
     if spec.get("path").and_then(Value::as_str) == Some("") {
         spec.remove("path");
     }
     defaults(&mut spec, module, namespace);
+    spec.entry("gitRef").or_insert_with(|| json!({}));
     let variables: Map<String, Value> = parameters
         .into_iter()
         .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
         .collect();
-    spec.insert("variable".to_owned(), Value::Object(variables));
+    let given = component
+        .spec
+        .properties
+        .as_ref()
+        .is_some_and(Value::is_object);
+    let variables = if given {
+        Value::Object(variables)
+    } else {
+        Value::Null
+    };
+    spec.insert("variable".to_owned(), variables);
     Some(json!({
         "apiVersion": "terraform.core.oam.dev/v1beta2",
         "kind": "Configuration",

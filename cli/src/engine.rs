@@ -1,0 +1,81 @@
+//! The template engine in this process: for commands that work offline.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use caravel_core::appfile::Definition;
+use caravel_core::engine::{
+    DefinitionKind, Diagnostic, Evaluator, Fault, Operation, Outcome, ParseDefinitionRequest,
+    ParsedDefinition, Reply, Request,
+};
+use serde_json::Value;
+
+/// Carries out a request.
+pub(crate) fn eval(request: &Request) -> Reply {
+    let failed = |message: String| Reply {
+        id: request.id,
+        outcome: Outcome::Panic(Fault { message }),
+    };
+    let bytes = match serde_json::to_vec(request) {
+        Ok(bytes) => bytes,
+        Err(error) => return failed(format!("the request cannot be written: {error}")),
+    };
+    serde_json::from_slice(&caravel_cue::call(&bytes))
+        .unwrap_or_else(|error| failed(format!("the engine's answer is malformed: {error}")))
+}
+
+/// Carries out an operation and reads its result.
+///
+/// # Errors
+/// What went wrong, one line for each mistake.
+pub(crate) fn run<T: serde::de::DeserializeOwned>(operation: Operation) -> Result<T, String> {
+    static IDS: AtomicU64 = AtomicU64::new(1);
+    let id = IDS.fetch_add(1, Ordering::Relaxed);
+    match eval(&Request {
+        id,
+        evaluator: Evaluator::default(),
+        operation,
+    })
+    .outcome
+    {
+        Outcome::Ok(body) => serde_json::from_value(body)
+            .map_err(|error| format!("the engine's answer is malformed: {error}")),
+        Outcome::Error(error) => {
+            let lines: Vec<String> = error.errors.iter().map(describe).collect();
+            Err(lines.join("\n"))
+        }
+        Outcome::Need(_) => Err("the engine asks for calls where there are none".to_owned()),
+        Outcome::BadRequest(fault) | Outcome::Limit(fault) | Outcome::Panic(fault) => {
+            Err(fault.message)
+        }
+    }
+}
+
+/// `file:line:column: message` of a mistake.
+pub(crate) fn describe(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic
+        .positions
+        .first()
+        .map(|at| format!("{}:{}:{}: ", at.file, at.line, at.column))
+        .unwrap_or_default();
+    format!("{place}{}", diagnostic.message)
+}
+
+/// Reads a definition file in CUE form; the result is the object as it would be applied.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn parse_definition(file: &str, source: String) -> Result<Value, String> {
+    let request = ParseDefinitionRequest {
+        file: file.to_owned(),
+        source,
+    };
+    run::<ParsedDefinition>(Operation::ParseDefinition(request)).map(|parsed| parsed.object)
+}
+
+/// A built-in definition, if there is one.
+pub(crate) fn builtin(kind: DefinitionKind, name: &str) -> Option<Result<Definition, String>> {
+    let found = caravel_definitions::get(kind, name)?;
+    let parsed = parse_definition(&found.file, found.source.into_owned())
+        .and_then(|object| Definition::from_object(&object));
+    Some(parsed.map_err(|problem| format!("built-in definition {}: {problem}", found.file)))
+}

@@ -1,0 +1,250 @@
+//! What KubeVela renders, we render: the goldens of the suites `docs`, `own` and `errors`.
+//!
+//! The goldens lie outside of the project (`CARAVEL_CONFORMANCE_DIR`). `CONFORMANCE=skip` leaves them
+//! out; without it an absent folder is a failure.
+
+mod case;
+mod compare;
+mod known;
+mod run;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use caravel_core::engine::Evaluator;
+use serde_json::{Value, json};
+
+use case::Case;
+use compare::{ErrorPlaces, difference, normalized};
+use known::Known;
+use run::Ran;
+
+/// Where the goldens are; `None` if they are to be left out.
+fn goldens() -> Option<PathBuf> {
+    if std::env::var("CONFORMANCE").is_ok_and(|value| value == "skip") {
+        return None;
+    }
+    let named = std::env::var_os("CARAVEL_CONFORMANCE_DIR").map(PathBuf::from);
+    let folder = named
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"));
+    assert!(
+        folder.is_dir(),
+        "the goldens are not at {}: set CARAVEL_CONFORMANCE_DIR, or CONFORMANCE=skip to leave them out",
+        folder.display()
+    );
+    Some(folder)
+}
+
+/// What a comparison comes to.
+enum Verdict {
+    Equal,
+    /// The same places, in other words (errors only).
+    SamePlaces,
+    NotCovered(String),
+    Different(String),
+}
+
+/// Counts and differences of one suite.
+#[derive(Default)]
+struct Tally {
+    equal: usize,
+    same_places: usize,
+    known: usize,
+    not_covered: BTreeMap<String, usize>,
+    unknown: Vec<String>,
+    stale: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, case: &Case, evaluator: &str, known: &Known, verdict: Verdict) {
+        let reason = known.reason(&case.id, evaluator);
+        match verdict {
+            Verdict::Different(what) => {
+                if reason.is_some() {
+                    self.known += 1;
+                } else {
+                    self.unknown
+                        .push(format!("{} ({evaluator}): {what}", case.id));
+                }
+            }
+            Verdict::NotCovered(what) => *self.not_covered.entry(what).or_default() += 1,
+            Verdict::Equal | Verdict::SamePlaces if reason.is_some() => {
+                self.stale.push(format!("{} ({evaluator})", case.id));
+            }
+            Verdict::Equal => self.equal += 1,
+            Verdict::SamePlaces => self.same_places += 1,
+        }
+    }
+
+    fn report(&self, title: &str) {
+        let mut text = format!(
+            "conformance {title}: {} equal, {} with the same places in other words, {} known \
+             differences, {} not covered, {} unknown differences\n",
+            self.equal,
+            self.same_places,
+            self.known,
+            self.not_covered.values().sum::<usize>(),
+            self.unknown.len(),
+        );
+        for (what, count) in &self.not_covered {
+            let _ = writeln!(text, "  not covered: {what} ({count})");
+        }
+        // Not `println!`: the counts are shown even if the test passes.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn check(&self) {
+        assert!(
+            self.unknown.is_empty(),
+            "differences that are not listed in known-differences.yaml:\n{}",
+            self.unknown.join("\n")
+        );
+        assert!(
+            self.stale.is_empty(),
+            "listed as known differences, but equal now:\n{}",
+            self.stale.join("\n")
+        );
+    }
+}
+
+const EVALUATORS: [(Evaluator, &str); 2] = [(Evaluator::V2, "v2"), (Evaluator::V3, "v3")];
+
+#[test]
+fn applications_that_render_give_the_same_objects() {
+    let Some(root) = goldens() else { return };
+    let known = Known::read();
+    let mut total = Tally::default();
+    for suite in ["docs", "own"] {
+        let cases = Case::all(&root, suite);
+        assert!(cases.len() > 100, "the suite {suite} is incomplete");
+        for case in &cases {
+            for (evaluator, name) in EVALUATORS {
+                total.add(case, name, &known, rendered(case, evaluator));
+            }
+        }
+    }
+    total.report("successes (docs, own)");
+    total.check();
+}
+
+fn rendered(case: &Case, evaluator: Evaluator) -> Verdict {
+    let expected = match case.expected_objects(evaluator) {
+        Ok(expected) => expected,
+        Err(problem) => return Verdict::Different(problem),
+    };
+    match run::run(case, evaluator) {
+        Ran::NotCovered(what) => Verdict::NotCovered(what),
+        Ran::Failed { stage, text } => Verdict::Different(format!("fails in {stage}: {text}")),
+        Ran::Objects(objects) => {
+            let expected_count = expected.len();
+            if expected_count != objects.len() {
+                return Verdict::Different(format!(
+                    "{} objects instead of {expected_count}",
+                    objects.len()
+                ));
+            }
+            let pairs = expected.iter().zip(&objects).enumerate();
+            let found = pairs
+                .filter_map(|(index, (expected, actual))| {
+                    difference(expected, actual, &format!("document {index}"))
+                })
+                .next();
+            found.map_or(Verdict::Equal, Verdict::Different)
+        }
+    }
+}
+
+#[test]
+fn applications_that_fail_fail_at_the_same_place() {
+    let Some(root) = goldens() else { return };
+    let known = Known::read();
+    let mut total = Tally::default();
+    for case in &Case::all(&root, "errors") {
+        for (evaluator, name) in EVALUATORS {
+            total.add(case, name, &known, refused(case, evaluator));
+        }
+    }
+    total.report("errors");
+    total.check();
+}
+
+fn refused(case: &Case, evaluator: Evaluator) -> Verdict {
+    let expected_stage = case.facts.stage.as_deref().unwrap_or_default();
+    let expected = normalized(&case.expected_error(evaluator).unwrap_or_default());
+    match run::run(case, evaluator) {
+        Ran::NotCovered(what) => Verdict::NotCovered(what),
+        Ran::Objects(_) => Verdict::Different(format!("renders; expected: {expected}")),
+        Ran::Failed { stage, text } => {
+            let text = normalized(&text);
+            if stage != expected_stage {
+                return Verdict::Different(format!(
+                    "fails in {stage} instead of {expected_stage}: {text}"
+                ));
+            }
+            if text == expected {
+                return Verdict::Equal;
+            }
+            let places = ErrorPlaces::of(&expected);
+            // A wrong shape is told in our words: Go's name its own types.
+            if places == ErrorPlaces::of(&text) || stage == "decode" {
+                return Verdict::SamePlaces;
+            }
+            Verdict::Different(format!("says\n{text}\ninstead of\n{expected}"))
+        }
+    }
+}
+
+#[test]
+fn workflows_have_the_same_mode_and_steps() {
+    let Some(root) = goldens() else { return };
+    let (mut equal, mut without) = (0, 0);
+    let mut different = Vec::new();
+    for suite in ["docs", "own", "errors"] {
+        for case in &Case::all(&root, suite) {
+            let expected = case.expected_workflow(Evaluator::V2);
+            let (Some(expected), Some(mut actual)) = (expected, run::workflow(case)) else {
+                without += 1;
+                continue;
+            };
+            unname(&expected["steps"], &mut actual["steps"]);
+            let expected = with_steps(expected);
+            match difference(&expected, &actual, "workflow") {
+                None => equal += 1,
+                Some(what) => different.push(format!("{}: {what}", case.id)),
+            }
+        }
+    }
+    let counts = format!(
+        "conformance workflows: {equal} equal, {without} without, {} differ\n",
+        different.len()
+    );
+    let _ = std::io::stderr().write_all(counts.as_bytes());
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+fn with_steps(mut workflow: Value) -> Value {
+    if workflow.get("steps").is_none_or(Value::is_null) {
+        workflow["steps"] = json!([]);
+    }
+    workflow
+}
+
+/// The goldens are from before KubeVela's webhook names unnamed steps (CRD-040); we name them at once.
+fn unname(expected: &Value, actual: &mut Value) {
+    let (Some(expected), Some(actual)) = (expected.as_array(), actual.as_array_mut()) else {
+        return;
+    };
+    for (expected, actual) in expected.iter().zip(actual) {
+        if let Some(fields) = actual.as_object_mut()
+            && expected.get("name").is_none()
+        {
+            fields.remove("name");
+        }
+        unname(
+            &expected["subSteps"],
+            actual.get_mut("subSteps").unwrap_or(&mut Value::Null),
+        );
+    }
+}
