@@ -131,6 +131,10 @@ impl<'a> Compiler<'a> {
                 ..Atom::default()
             },
             "io.k8s.apimachinery.pkg.runtime.RawExtension" => self.types[UNTYPED.0].clone(),
+            // Any JSON, though some documents say that it is an object.
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON" => {
+                self.types[DEDUCED.0].clone()
+            }
             _ => self.atom(schema, &place)?,
         };
         self.types[id.0] = Atom {
@@ -361,5 +365,68 @@ fn list_relation(schema: &Value, place: &Place) -> Result<(bool, Vec<String>), S
             Ok((false, key.into_iter().map(str::to_owned).collect()))
         }
         _ => Ok((true, Vec::new())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(schema: &Value) -> String {
+        Schema::for_custom_resource(schema).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn extensions_without_meaning_are_refused_with_their_place() {
+        let list = |list: Value| json!({"properties": {"spec": {"type": "object", "properties": {"l": list}}}});
+        assert_eq!(
+            refused(&list(
+                json!({"type": "array", "x-kubernetes-list-type": "bag"})
+            )),
+            "openAPIV3Schema.spec.l: x-kubernetes-list-type is \"bag\": expected atomic, set or map"
+        );
+        assert_eq!(
+            refused(&list(
+                json!({"type": "array", "x-kubernetes-list-type": "map"})
+            )),
+            "openAPIV3Schema.spec.l: a list of type map needs x-kubernetes-list-map-keys"
+        );
+        assert_eq!(
+            refused(&list(
+                json!({"type": "object", "x-kubernetes-map-type": "set"})
+            )),
+            "openAPIV3Schema.spec.l: x-kubernetes-map-type is \"set\": expected atomic or granular"
+        );
+        assert_eq!(
+            refused(&list(json!({"type": "text"}))),
+            "openAPIV3Schema.spec.l: unknown type \"text\": expected one of object, array, integer, number, boolean, string"
+        );
+        assert_eq!(
+            refused(&list(json!({"$ref": "#/x/Nowhere"}))),
+            "openAPIV3Schema.spec.l: refers to \"Nowhere\", which is not among the components"
+        );
+    }
+
+    #[test]
+    fn a_schema_that_is_nested_without_end_is_refused() {
+        let mut schema = json!({"type": "object"});
+        for _ in 0..100 {
+            schema =
+                json!({"type": "object", "properties": {"a": {"type": "array", "items": schema}}});
+        }
+        let last = json!({"type": "object", "properties": {"a": schema}});
+        assert!(refused(&last).contains("nested deeper than 200 levels"));
+    }
+
+    #[test]
+    fn a_type_may_contain_itself() {
+        let components = json!({"Node": {"type": "object", "properties": {
+            "next": {"allOf": [{"$ref": "#/components/schemas/Node"}]}, "v": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.api.resource.Quantity"}}},
+            "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": "string"}});
+        let schema = Schema::from_openapi(components.as_object().unwrap(), "Node").unwrap();
+        let value = json!({"next": {"next": {"v": 1}}});
+        assert!(crate::typed::validate(&schema, &value, crate::typed::Duplicates::Refused).is_ok());
     }
 }
