@@ -1,7 +1,5 @@
 //! `docs/protocol.md` holds the schema of the protocol's types as they are.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 

@@ -8,12 +8,15 @@
 )]
 
 mod support;
+#[path = "support/tally.rs"]
+mod tally;
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Outcome, Tally, call, cases, outcome, read, suite};
+use support::call;
+use tally::{Outcome, Tally, cases, outcome, read, suite};
 
 /// Merge cases that differ, and why.
 const MERGE_DIFFERS: &[(&str, &str)] = &[(

@@ -18,7 +18,9 @@ import (
 // duplicate fields, aliases and the order of declarations mean the same (row REN-004). The template comes
 // first: its line numbers are those of the author.
 type source struct {
-	file     string
+	file string
+	// author is the text without what is appended.
+	author   string
 	text     strings.Builder
 	lines    int
 	sections []section
@@ -36,7 +38,7 @@ type section struct {
 
 // newSource begins a source with the author's text; name is what positions call it.
 func newSource(name, text string) *source {
-	s := &source{file: name}
+	s := &source{file: name, author: text}
 	s.write(text)
 	return s
 }
@@ -86,8 +88,27 @@ func (s *source) parse() (*ast.File, error) {
 	if err := checkNesting(text); err != nil {
 		return nil, err
 	}
-	return parser.ParseFile(s.file, text, parser.ParseComments)
+	file, err := parser.ParseFile(s.file, text, parser.ParseComments)
+	if err == nil {
+		liftComments(file)
+		return file, nil
+	}
+	// What is appended may hide where the author's own mistake is.
+	if _, own := parser.ParseFile(s.file, s.author); own != nil {
+		return nil, &syntaxError{text: err.Error(), own: own}
+	}
+	return nil, &syntaxError{text: err.Error(), own: err}
 }
+
+// syntaxError has KubeVela's text, which is about the whole, and the errors of the author's part.
+type syntaxError struct {
+	text string
+	own  error
+}
+
+func (e *syntaxError) Error() string { return e.text }
+
+func (e *syntaxError) Unwrap() error { return e.own }
 
 // build compiles the text with the packages of the given set. Errors in the text are returned; errors of
 // evaluation are in the value.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -295,7 +296,11 @@ func printDefinition(request *printDefinitionRequest) (string, error) {
 		&ast.Field{Label: ast.NewIdent("annotations"), Value: custom(object.Metadata.Annotations)},
 		&ast.Field{Label: ast.NewIdent("labels"), Value: custom(object.Metadata.Labels)},
 	}}
-	attributes, err := parser.ParseExpr("attributes", jsonObject(object.Spec).text())
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, jsonObject(object.Spec).text(), "", "\t"); err != nil {
+		return "", &badRequestError{"spec: " + err.Error()}
+	}
+	attributes, err := parser.ParseExpr("attributes", pretty.Bytes())
 	if err != nil {
 		return "", &badRequestError{"spec: " + err.Error()}
 	}
@@ -369,11 +374,14 @@ func text(name, value string) *ast.Field {
 	return &ast.Field{Label: ast.NewIdent(name), Value: ast.NewString(value)}
 }
 
-// custom gives the author's own keys, without their prefix.
+// custom gives the author's own keys without their prefix, and those of the platform. What others put on
+// the object stays away.
 func custom(texts map[string]string) *ast.StructLit {
 	body := &ast.StructLit{}
 	for _, key := range sortedKeys(texts) {
-		if name, ok := strings.CutPrefix(key, customPrefix); ok {
+		name, own := strings.CutPrefix(key, customPrefix)
+		platform := strings.Contains(key, "oam.dev") && key != aliasKey && key != descriptionKey
+		if own || platform {
 			body.Elts = append(body.Elts, &ast.Field{Label: ast.NewString(name), Value: ast.NewString(texts[key])})
 		}
 	}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -19,6 +20,10 @@ func (s stage) reduce(all []cueerrors.Error) []diagnostic {
 	var ofParameters, others []diagnostic
 	for _, group := range groupDisjunctions(all) {
 		found := s.describe(group)
+		if strings.HasPrefix(found.Message, "builtin package") {
+			// Said again as "package … not found".
+			continue
+		}
 		if strings.HasPrefix(found.Path, "parameter") {
 			ofParameters = append(ofParameters, found)
 		} else {
@@ -40,10 +45,18 @@ func (s stage) reduce(all []cueerrors.Error) []diagnostic {
 		key := found.Path + "\x00" + found.Message
 		if !seen[key] && !causes[cause(found)] {
 			seen[key] = true
-			kept = append(kept, found)
+			kept = append(kept, withoutSides(found))
 		}
 	}
 	return kept
+}
+
+// withoutSides forgets which of two values was expected where nobody can tell.
+func withoutSides(found diagnostic) diagnostic {
+	if found.Kind == kindConflict && !isSchema(found.Expected) {
+		found.Expected, found.Found = "", ""
+	}
+	return found
 }
 
 // cause is equal for an error of a parameter and the same error where the parameter is used.
@@ -86,52 +99,62 @@ func message(err cueerrors.Error) string {
 // describe makes one diagnostic of an error, or of a failed disjunction with its branches.
 func (s stage) describe(group []cueerrors.Error) diagnostic {
 	first := group[0]
-	found := diagnostic{Path: pathText(first.Path()), Message: strings.TrimSuffix(message(first), ":"), Positions: s.positions(group)}
-	s.classify(&found)
+	found := s.classify(first)
+	found.Path = pathText(first.Path())
+	found.Positions = s.positions(group)
 	if len(group) > 1 {
 		s.describeBranches(&found, group[1:])
 	}
-	s.advise(&found, first.Path())
+	s.advise(&found, first)
 	return found
 }
 
 var (
-	conflictText   = regexp.MustCompile(`^conflicting values (.*) and (.*?)(?: \(mismatched types .*\))?$`)
-	boundText      = regexp.MustCompile(`^invalid value (.*) \((?:out of bound|does not satisfy) (.*)\)$`)
-	incompleteText = regexp.MustCompile(`^(?:incomplete value|.*cannot convert incomplete value) "?(.*?)"?(?: to JSON)?$`)
-	requiredText   = regexp.MustCompile(`^field is required but not present`)
-	unknownText    = regexp.MustCompile(`^(?:field not allowed|undefined field: (.*))$`)
-	referenceText  = regexp.MustCompile(`^(?:reference "(.*)" not found|.*(?:package|import).*not found.*|imported and not used: .*|cannot reference optional field: (.*)|undefined field: (.*))$`)
+	// incompleteText matches both what validation and what the JSON encoder say.
+	incompleteText = regexp.MustCompile(`(?:incomplete value (.*)|cannot convert incomplete value "(.*)" to JSON)$`)
+	referenceText  = regexp.MustCompile(`^(?:reference ".*" not found|package ".*" not found|builtin package ".*" undefined|imported and not used: .*|cannot reference optional field: .*|undefined field: .*)$`)
 )
 
 // classify reads the kind, and what was expected and found, from CUE's message.
-func (s stage) classify(found *diagnostic) {
-	text := found.Message
+func (s stage) classify(err cueerrors.Error) diagnostic {
+	format, args := err.Msg()
+	found := diagnostic{Message: strings.TrimSuffix(fmt.Sprintf(format, args...), ":")}
+	if format == "" {
+		found.Message = err.Error()
+	}
+	operand := func(i int) string {
+		if i < len(args) {
+			return fmt.Sprint(args[i])
+		}
+		return ""
+	}
 	switch {
-	case conflictText.MatchString(text):
-		match := conflictText.FindStringSubmatch(text)
+	case strings.HasPrefix(format, "conflicting values %s and %s"):
 		found.Kind = kindConflict
-		found.Expected, found.Found = s.sortOperands(match[1], match[2])
-	case boundText.MatchString(text):
-		match := boundText.FindStringSubmatch(text)
-		found.Kind, found.Found, found.Expected = kindConflict, match[1], match[2]
-	case requiredText.MatchString(text):
+		found.Expected, found.Found = s.sortOperands(operand(0), operand(1), err.Path())
+	case strings.HasPrefix(format, "invalid value %"):
+		found.Kind, found.Found, found.Expected = kindConflict, operand(0), operand(1)
+	case strings.HasPrefix(format, "field is required but not present"):
 		found.Kind = kindMissing
-	case incompleteText.MatchString(text):
-		found.Kind, found.Expected = kindMissing, incompleteText.FindStringSubmatch(text)[1]
-	case text == "field not allowed":
+	case incompleteText.MatchString(found.Message):
+		match := incompleteText.FindStringSubmatch(found.Message)
+		found.Kind, found.Expected = kindMissing, match[1]+match[2]
+	case found.Message == "field not allowed":
 		found.Kind = kindUnknown
-	case referenceText.MatchString(text):
+	case referenceText.MatchString(found.Message):
 		found.Kind = kindReference
-	case disjunctionText.MatchString(text), strings.HasPrefix(text, "incompatible list lengths"), strings.HasPrefix(text, "conflicting values"):
+	case strings.Contains(format, "errors in empty disjunction"),
+		strings.HasPrefix(format, "incompatible list lengths"),
+		strings.HasPrefix(format, "conflicting values"):
 		found.Kind = kindConflict
-	case strings.HasPrefix(text, "field not found: "):
+	case strings.HasPrefix(found.Message, "field not found: "):
 		found.Kind = kindMissing
-	case found.Path == "" && len(found.Positions) > 0:
+	case s.unparsed:
 		found.Kind = kindSyntax
 	default:
 		found.Kind = kindOther
 	}
+	return found
 }
 
 var typeNames = map[string]bool{
@@ -140,16 +163,38 @@ var typeNames = map[string]bool{
 }
 
 // sortOperands tells the schema's side from the user's: the two evaluators order them differently.
-func (s stage) sortOperands(a, b string) (expected, found string) {
+func (s stage) sortOperands(a, b string, path []string) (expected, found string) {
+	given := s.given(path)
 	switch {
-	case isSchema(a) && !isSchema(b):
+	case given == a && given != b:
+		return b, a
+	case given == b && given != a:
 		return a, b
 	case isSchema(b) && !isSchema(a):
 		return b, a
-	case len(s.parameters) > 0 && strings.Contains(string(s.parameters), a) && !strings.Contains(string(s.parameters), b):
-		return b, a
 	}
 	return a, b
+}
+
+// given is what the user wrote at a path of the parameters, as CUE prints it; empty where that is
+// something else.
+func (s stage) given(path []string) string {
+	if len(path) == 0 || path[0] != "parameter" || isNull(s.parameters) {
+		return ""
+	}
+	raw := s.parameters
+	for _, part := range path[1:] {
+		var object map[string]json.RawMessage
+		var list []json.RawMessage
+		if index, err := strconv.Atoi(part); err == nil && json.Unmarshal(raw, &list) == nil && index < len(list) {
+			raw = list[index]
+		} else if json.Unmarshal(raw, &object) == nil {
+			raw = object[plain(part)]
+		} else {
+			return ""
+		}
+	}
+	return string(raw)
 }
 
 func isSchema(operand string) bool {
@@ -160,32 +205,70 @@ func isSchema(operand string) bool {
 
 // describeBranches says in one sentence what a failed disjunction would have accepted.
 func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
-	var accepted []string
-	offered := ""
+	var pairs [][2]string
 	for _, branch := range branches {
-		one := diagnostic{Message: message(branch)}
-		s.classify(&one)
+		one := s.classify(branch)
 		if one.Kind != kindConflict || one.Found == "" || pathText(branch.Path()) != found.Path {
 			return
 		}
-		expected, value := one.Expected, one.Found
-		if offered == "" {
-			offered = value
-		}
-		if value != offered && expected == offered {
-			expected, value = value, expected
-		}
-		if value != offered {
-			return
-		}
-		accepted = append(accepted, expected)
+		pairs = append(pairs, [2]string{one.Expected, one.Found})
 	}
-	if len(accepted) == 0 {
+	if len(pairs) == 0 {
 		return
 	}
-	found.Expected = strings.Join(unique(accepted), " | ")
-	found.Found = offered
-	found.Message = fmt.Sprintf("%s is none of the allowed values %s", offered, found.Expected)
+	for _, offered := range []string{pairs[0][1], pairs[0][0]} {
+		if accepted, ok := opposites(pairs, offered); ok {
+			found.Found = offered
+			found.Expected = strings.Join(withoutDefaults(unique(accepted)), " | ")
+			found.Message = fmt.Sprintf("%s is not %s", offered, found.Expected)
+			return
+		}
+	}
+}
+
+// opposites gives what stands against a value in each pair; false where it is not in each.
+func opposites(pairs [][2]string, value string) ([]string, bool) {
+	var others []string
+	for _, pair := range pairs {
+		switch value {
+		case pair[1]:
+			others = append(others, pair[0])
+		case pair[0]:
+			others = append(others, pair[1])
+		default:
+			return nil, false
+		}
+	}
+	return others, true
+}
+
+// withoutDefaults leaves out the values of a type that is accepted anyway: `*1 | int` accepts int.
+func withoutDefaults(accepted []string) []string {
+	types := map[string]bool{}
+	for _, one := range accepted {
+		types[one] = typeNames[one]
+	}
+	var kept []string
+	for _, one := range accepted {
+		if kind := literalKind(one); kind == "" || !types[kind] {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// literalKind gives the type of a literal; empty for everything else.
+func literalKind(text string) string {
+	switch {
+	case strings.HasPrefix(text, `"`):
+		return "string"
+	case text == "true" || text == "false":
+		return "bool"
+	}
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return "int"
+	}
+	return ""
 }
 
 func unique(texts []string) []string {
@@ -240,6 +323,9 @@ func pathText(path []string) string {
 
 // plain removes the quotes of a CUE string.
 func plain(text string) string {
+	if text == "" {
+		return text
+	}
 	if unquoted, err := literal.Unquote(text); err == nil {
 		return unquoted
 	}

@@ -5,11 +5,13 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/parser"
 )
 
 // advise adds what to do, where that is known.
-func (s stage) advise(found *diagnostic, path []string) {
+func (s stage) advise(found *diagnostic, err cueerrors.Error) {
+	path := err.Path()
 	switch found.Kind {
 	case kindMissing:
 		if len(path) > 1 && path[0] == "parameter" {
@@ -18,14 +20,35 @@ func (s stage) advise(found *diagnostic, path []string) {
 	case kindUnknown:
 		found.Hint = s.hintUnknown(path)
 	case kindReference:
-		found.Hint = s.hintReference(found.Message)
+		found.Hint = s.hintReference(err)
 	case kindConflict:
-		if found.Found != "" && strings.Contains(found.Expected, " | ") {
-			if near := nearest(plain(found.Found), plainAll(strings.Split(found.Expected, " | "))); near != "" {
-				found.Hint = fmt.Sprintf("did you mean `%s`?", near)
-			}
+		found.Hint = hintConflict(found.Expected, found.Found)
+	}
+}
+
+// hintConflict helps with quotes, and with values that are nearly right.
+func hintConflict(expected, given string) string {
+	if given == "" {
+		return ""
+	}
+	alternatives := strings.Split(expected, " | ")
+	kind := literalKind(given)
+	for _, one := range alternatives {
+		inner := literalKind(plain(given))
+		switch {
+		case kind == "string" && one == inner:
+			return fmt.Sprintf("write %s without quotes", plain(given))
+		case one == "string" && kind != "" && kind != "string":
+			return fmt.Sprintf("write %q with quotes", given)
 		}
 	}
+	if kind != "string" || len(alternatives) < 2 {
+		return ""
+	}
+	if near := nearest(plain(given), plainAll(alternatives)); near != "" {
+		return fmt.Sprintf("did you mean `%s`?", near)
+	}
+	return ""
 }
 
 func plainAll(quoted []string) []string {
@@ -40,7 +63,7 @@ func (s stage) hintUnknown(path []string) string {
 	if s.source == nil || len(path) < 2 {
 		return ""
 	}
-	file, err := parser.ParseFile(s.source.file, s.source.text.String())
+	file, err := parser.ParseFile(s.source.file, s.source.author)
 	if err != nil {
 		return ""
 	}
@@ -63,12 +86,12 @@ func didYouMean(name string, known []string) string {
 }
 
 // hintReference looks for the name that a reference was meant to be.
-func (s stage) hintReference(message string) string {
-	match := referenceText.FindStringSubmatch(message)
-	if s.source == nil || len(match) < 2 || match[1] == "" {
+func (s stage) hintReference(reported cueerrors.Error) string {
+	format, args := reported.Msg()
+	if s.source == nil || !strings.HasPrefix(format, "reference %") || len(args) == 0 {
 		return ""
 	}
-	file, err := parser.ParseFile(s.source.file, s.source.text.String())
+	file, err := parser.ParseFile(s.source.file, s.source.author)
 	if err != nil {
 		return ""
 	}
@@ -84,7 +107,7 @@ func (s stage) hintReference(message string) string {
 		}
 		return true
 	}, nil)
-	if near := nearest(match[1], known); near != "" {
+	if near := nearest(fmt.Sprint(args[0]), known); near != "" {
 		return fmt.Sprintf("did you mean `%s`?", near)
 	}
 	return ""

@@ -18,6 +18,8 @@ type stage struct {
 	entity, label string
 	trait         *int
 	parameters    json.RawMessage
+	// unparsed says that the error is one of syntax.
+	unparsed bool
 }
 
 // failure makes an error of one CUE error, or of a text alone.
@@ -25,7 +27,13 @@ func (s stage) failure(stageName string, err error, text string) error {
 	if err == nil {
 		err = errors.New(text)
 	}
+	s.unparsed = isSyntax(err)
 	return s.wrap(stageName, s.diagnose(err), text)
+}
+
+func isSyntax(err error) bool {
+	var wrong *syntaxError
+	return errors.As(err, &wrong)
 }
 
 func (s stage) wrap(stageName string, found []diagnostic, text string) error {

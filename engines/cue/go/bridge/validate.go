@@ -44,6 +44,7 @@ func (v *validation) fail(where stage, err error) error {
 	if errors.As(err, &limit) {
 		return err
 	}
+	where.unparsed = isSyntax(err)
 	v.result.Errors = append(v.result.Errors, where.diagnose(err)...)
 	return nil
 }
@@ -159,13 +160,61 @@ func (v *validation) parameters() error {
 		}
 	}
 	v.result.Errors = append(v.result.Errors, where.reduce(found)...)
-	return v.undeclared(where)
+	file, err := parser.ParseFile(src.file, src.author)
+	if err != nil {
+		return nil
+	}
+	names := declarations{file}
+	v.missing(names, []string{"parameter"}, names.topLevel("parameter"), parameter)
+	v.undeclared(names)
+	return nil
+}
+
+// missing adds what else is required and not there: CUE does not say so where something else is wrong.
+func (v *validation) missing(names declarations, path []string, schema ast.Expr, value cue.Value) {
+	fields := names.of(schema).fields
+	for _, name := range sortedKeys(fields) {
+		below := append(path[:len(path):len(path)], name)
+		field := value.LookupPath(cue.MakePath(cue.Str(name)))
+		if !field.Exists() || field.Err() != nil || len(below) > maxHops {
+			continue
+		}
+		if field.IncompleteKind() == cue.StructKind {
+			v.missing(names, below, fields[name], field)
+			continue
+		}
+		if text := pathText(below); !field.IsConcrete() && field.Validate(cue.Concrete(true)) != nil && !v.reported(text) {
+			relative := strings.TrimPrefix(text, "parameter.")
+			if v.isLater(relative, true) {
+				continue
+			}
+			kind := field.IncompleteKind().String()
+			v.result.Errors = append(v.result.Errors, diagnostic{
+				Kind: kindMissing, Path: text, Message: "incomplete value " + kind, Expected: kind,
+				Hint: fmt.Sprintf("set `%s` in the properties", relative),
+			})
+		}
+	}
+}
+
+func (v *validation) reported(path string) bool {
+	for _, found := range v.result.Errors {
+		if found.Path == path {
+			return true
+		}
+	}
+	return false
 }
 
 // later says whether an error is about a value that an input will fill.
 func (v *validation) later(err cueerrors.Error) bool {
-	path := strings.TrimPrefix(pathText(err.Path()), "parameter.")
-	incomplete := strings.Contains(message(err), "incomplete") || strings.Contains(message(err), "required but not present")
+	text := message(err)
+	incomplete := strings.Contains(text, "incomplete") || strings.Contains(text, "required but not present")
+	return v.isLater(strings.TrimPrefix(pathText(err.Path()), "parameter."), incomplete)
+}
+
+// isLater says whether a path is filled later, or, for what is only incomplete, something in it.
+func (v *validation) isLater(path string, incomplete bool) bool {
 	for _, provided := range v.request.ProvidedLater {
 		if path == provided || strings.HasPrefix(path, provided+".") || strings.HasPrefix(path, provided+"[") {
 			return true
@@ -177,19 +226,10 @@ func (v *validation) later(err cueerrors.Error) bool {
 	return false
 }
 
-func (v *validation) undeclared(where stage) error {
-	file, err := parser.ParseFile(where.source.file, v.request.Template.Source)
-	if err != nil {
-		return nil
-	}
-	refused := map[string]bool{}
-	for _, found := range v.result.Errors {
-		refused[found.Path] = true
-	}
-	names := declarations{file}
+func (v *validation) undeclared(names declarations) {
 	names.undeclared([]string{"parameter"}, names.topLevel("parameter"), v.request.Template.Parameters, func(path, known []string) {
 		text := pathText(path)
-		if refused[text] {
+		if v.reported(text) {
 			return
 		}
 		v.result.Warnings = append(v.result.Warnings, diagnostic{
@@ -197,5 +237,4 @@ func (v *validation) undeclared(where stage) error {
 			Hint: didYouMean(path[len(path)-1], known),
 		})
 	})
-	return nil
 }
