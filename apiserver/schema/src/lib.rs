@@ -5,6 +5,7 @@
 //! Everything takes and gives [`serde_json::Value`]; time is an argument. Errors are lists of [`field::Error`], which
 //! render exactly as a kube-apiserver renders them, because clients read those texts.
 
+pub mod builtin;
 pub mod decode;
 pub mod field;
 pub mod jsonpath;

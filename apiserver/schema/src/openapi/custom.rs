@@ -72,7 +72,13 @@ fn add_object_fields(schema: &mut Value, keep: bool) {
     let Some(map) = schema.as_object_mut() else {
         return;
     };
-    let properties = map.entry("properties").or_insert_with(|| json!({}));
+    let Some(properties) = map
+        .entry("properties")
+        .or_insert_with(|| json!({}))
+        .as_object_mut()
+    else {
+        return;
+    };
     let metadata = json!({"description": "Standard object's metadata.", "allOf": [{"$ref": format!("{REF_PREFIX}{OBJECT_META}")}]});
     let fields = [
         (
@@ -88,7 +94,7 @@ fn add_object_fields(schema: &mut Value, keep: bool) {
     for (name, value) in fields {
         // What a schema says of metadata (name and generateName only) is weaker than the definition.
         if !keep || name == "metadata" || properties.get(name).is_none() {
-            properties[name] = value;
+            properties.insert(name.to_owned(), value);
         }
     }
 }
