@@ -1,0 +1,382 @@
+//! Clients: one per cluster, with what the cluster serves.
+//!
+//! Objects go in and out as JSON: nothing that we do not know is lost. No request is sent twice by
+//! itself: whether a POST whose answer was lost took effect is for the caller to find out.
+
+mod discovery;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use caravel_core::api::LOCAL_CLUSTER;
+use kube::core::params::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::request::Request;
+use serde_json::Value;
+
+pub use discovery::Resource;
+
+use crate::error::ClusterError;
+use crate::key::{ObjectKey, cluster_name, text};
+use discovery::Discovery;
+
+/// The name under which our writes are recorded in managedFields.
+pub const FIELD_MANAGER: &str = "caravel";
+
+/// A client for a cluster that sends nothing twice: kube's own retry repeats POSTs.
+///
+/// # Errors
+/// If TLS or credentials of the configuration cannot be used.
+pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
+    config.default_retry = false;
+    kube::Client::try_from(config)
+}
+
+/// The clusters that are known, by name. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Clusters {
+    by_name: Arc<ArcSwap<BTreeMap<String, Arc<Cluster>>>>,
+}
+
+impl Clusters {
+    /// The hub alone, under the name `local`.
+    pub fn new(local: kube::Client) -> Self {
+        let clusters = Self {
+            by_name: Arc::default(),
+        };
+        clusters.insert(LOCAL_CLUSTER, local);
+        clusters
+    }
+
+    /// Adds a cluster, or replaces its client.
+    pub fn insert(&self, name: &str, client: kube::Client) {
+        let cluster = Arc::new(Cluster::new(name, client));
+        self.by_name.rcu(|clusters| {
+            let mut clusters = BTreeMap::clone(clusters);
+            clusters.insert(name.to_owned(), Arc::clone(&cluster));
+            clusters
+        });
+    }
+
+    /// Forgets a cluster.
+    pub fn remove(&self, name: &str) {
+        self.by_name.rcu(|clusters| {
+            let mut clusters = BTreeMap::clone(clusters);
+            clusters.remove(name);
+            clusters
+        });
+    }
+
+    /// The cluster of this name. An empty name is the hub's own.
+    ///
+    /// # Errors
+    /// [`ClusterError::UnknownCluster`].
+    pub fn get(&self, name: &str) -> Result<Arc<Cluster>, ClusterError> {
+        let clusters = self.by_name.load();
+        clusters
+            .get(cluster_name(Some(name)))
+            .cloned()
+            .ok_or_else(|| ClusterError::UnknownCluster {
+                name: name.to_owned(),
+                known: clusters.keys().cloned().collect::<Vec<_>>().join(", "),
+            })
+    }
+
+    /// The hub's own cluster.
+    ///
+    /// # Errors
+    /// [`ClusterError::UnknownCluster`] if it was removed.
+    pub fn hub(&self) -> Result<Arc<Cluster>, ClusterError> {
+        self.get(LOCAL_CLUSTER)
+    }
+
+    /// The names of all clusters.
+    pub fn names(&self) -> Vec<String> {
+        self.by_name.load().keys().cloned().collect()
+    }
+}
+
+/// A cluster that can be reached.
+#[derive(Debug)]
+pub struct Cluster {
+    name: String,
+    client: ClientDebug,
+    discovery: Discovery,
+}
+
+/// `kube::Client` says nothing about itself.
+struct ClientDebug(kube::Client);
+
+impl std::fmt::Debug for ClientDebug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// Where an object is in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its kind.
+    pub resource: Arc<Resource>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl Target {
+    fn request(&self) -> Request {
+        Request::new(self.resource.path(self.namespace.as_deref()))
+    }
+
+    fn describe(&self, verb: &str) -> String {
+        let namespace = self
+            .namespace
+            .as_ref()
+            .map(|n| format!("{n}/"))
+            .unwrap_or_default();
+        format!("{verb} {} {namespace}{}", self.resource.kind, self.name)
+    }
+}
+
+impl Cluster {
+    fn new(name: &str, client: kube::Client) -> Self {
+        Self {
+            name: name.to_owned(),
+            client: ClientDebug(client),
+            discovery: Discovery::default(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its client.
+    pub fn client(&self) -> &kube::Client {
+        &self.client.0
+    }
+
+    /// How the cluster serves a kind.
+    ///
+    /// # Errors
+    /// [`ClusterError::KindNotServed`], or the cluster does not answer.
+    pub async fn resource(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Arc<Resource>, ClusterError> {
+        self.discovery.find(self, api_version, kind).await
+    }
+
+    /// Forgets what is known of an API version, because it proved wrong.
+    pub fn forget(&self, api_version: &str) {
+        self.discovery.forget(api_version);
+    }
+
+    /// Where the object of a manifest is, or will be. The namespace is left out for a cluster-scoped
+    /// kind (TRAPS 6).
+    ///
+    /// # Errors
+    /// As [`Cluster::resource`], and if kind or name is missing.
+    pub async fn target(&self, object: &Value) -> Result<Target, ClusterError> {
+        let key = ObjectKey::of(Some(&self.name), object);
+        for (field, empty) in [
+            ("kind", key.kind.is_empty()),
+            ("metadata.name", key.name.is_empty()),
+        ] {
+            if empty {
+                return Err(ClusterError::Incomplete {
+                    what: format!("a manifest ({key})"),
+                    field,
+                });
+            }
+        }
+        let resource = self
+            .resource(text(&object["apiVersion"]), &key.kind)
+            .await?;
+        let namespace = key.namespace.filter(|_| resource.namespaced);
+        if resource.namespaced && namespace.is_none() {
+            return Err(ClusterError::Incomplete {
+                what: format!("{} {}", key.kind, key.name),
+                field: "metadata.namespace",
+            });
+        }
+        Ok(Target {
+            resource,
+            namespace,
+            name: key.name,
+        })
+    }
+
+    /// Reads an object; none if it is not there.
+    ///
+    /// # Errors
+    /// If the request fails for another reason.
+    pub async fn get(&self, target: &Target) -> Result<Option<Value>, ClusterError> {
+        let request = target.request().get(&target.name, &GetParams::default());
+        match self.send(target.describe("get"), request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.code() == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists objects, in pages.
+    ///
+    /// # Errors
+    /// If a request fails.
+    pub async fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        labels: &str,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let mut found = Vec::new();
+        let mut params = ListParams::default().labels(labels).limit(500);
+        loop {
+            let request = Request::new(resource.path(namespace)).list(&params);
+            let mut page = self
+                .send(format!("list {}", resource.plural), request)
+                .await?;
+            if let Value::Array(items) = page["items"].take() {
+                found.extend(items.into_iter().map(|mut item| {
+                    // Items of a list leave out what the list says once.
+                    item["apiVersion"] = resource.api_version.clone().into();
+                    item["kind"] = resource.kind.clone().into();
+                    item
+                }));
+            }
+            match page["metadata"]["continue"].as_str() {
+                Some(token) if !token.is_empty() => params = params.continue_token(token),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// If it is there already, or is refused.
+    pub async fn create(&self, target: &Target, object: &Value) -> Result<Value, ClusterError> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let request = target
+            .request()
+            .create(&params, object.to_string().into_bytes());
+        self.send(target.describe("create"), request).await
+    }
+
+    /// Server-side apply; fields of others that the object names become ours.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn apply(
+        &self,
+        target: &Target,
+        object: &Value,
+        dry_run: bool,
+    ) -> Result<Value, ClusterError> {
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::apply(FIELD_MANAGER).force()
+        };
+        let request = target
+            .request()
+            .patch(&target.name, &params, &Patch::Apply(object));
+        self.send(target.describe("apply"), request).await
+    }
+
+    /// Writes a whole object; its resourceVersion must still be the same.
+    ///
+    /// # Errors
+    /// If it changed, or is refused.
+    pub async fn replace(&self, target: &Target, object: &Value) -> Result<Value, ClusterError> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let body = object.to_string().into_bytes();
+        let request = target.request().replace(&target.name, &params, body);
+        self.send(target.describe("replace"), request).await
+    }
+
+    /// JSON patch (RFC 6902).
+    ///
+    /// # Errors
+    /// If a test in it fails, or it is refused.
+    pub async fn json_patch(&self, target: &Target, patch: &Value) -> Result<Value, ClusterError> {
+        let patch: Patch<()> =
+            Patch::Json(serde_json::from_value(patch.clone()).unwrap_or_default());
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let request = target.request().patch(&target.name, &params, &patch);
+        self.send(target.describe("patch"), request).await
+    }
+
+    /// JSON merge patch (RFC 7396).
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn merge_patch(&self, target: &Target, patch: &Value) -> Result<Value, ClusterError> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let request = target
+            .request()
+            .patch(&target.name, &params, &Patch::Merge(patch));
+        self.send(target.describe("patch"), request).await
+    }
+
+    /// Deletes an object. What it made goes in the background.
+    ///
+    /// # Errors
+    /// If it is not there, is not the one that is meant, or is refused.
+    pub async fn delete(
+        &self,
+        target: &Target,
+        preconditions: kube::core::params::Preconditions,
+    ) -> Result<(), ClusterError> {
+        let params = DeleteParams::background().preconditions(preconditions);
+        let request = target.request().delete(&target.name, &params);
+        self.send(target.describe("delete"), request)
+            .await
+            .map(drop)
+    }
+
+    /// Sends a request and reads the JSON of the answer.
+    async fn send(
+        &self,
+        action: String,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, ClusterError> {
+        let answer = async {
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            let text = self.client().request_text(request).await?;
+            serde_json::from_str(&text).map_err(kube::Error::SerdeError)
+        };
+        answer.await.map_err(|error| self.failed(action, error))
+    }
+
+    fn failed(&self, action: String, error: kube::Error) -> ClusterError {
+        let cluster = self.name.clone();
+        match error {
+            kube::Error::Api(status) => ClusterError::Api {
+                cluster,
+                action,
+                status,
+            },
+            other => ClusterError::Unanswered {
+                cluster,
+                action,
+                source: Box::new(other),
+            },
+        }
+    }
+}

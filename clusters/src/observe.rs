@@ -1,0 +1,329 @@
+//! Watching what is deployed: exactly the kinds that are, in exactly the clusters where they are.
+//!
+//! All watches feed one channel and one store. A kind is *synced* when it has been listed; before that
+//! nothing can be said about its objects. Only objects with an owner label are seen.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use caravel_core::api::labels;
+use futures::StreamExt as _;
+use kube::Api;
+use kube::core::DynamicObject;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::connect::Clusters;
+use crate::error::ClusterError;
+use crate::key::{ObjectKey, group_of};
+use crate::repair::Known;
+
+/// How long to wait before a kind that is not served is looked for again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A watch is begun anew after this time, so that a connection that died silently is noticed.
+const WATCH_SECONDS: u32 = 60;
+
+/// A kind in a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatchedKind {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// API group and version.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+}
+
+impl WatchedKind {
+    fn shelf(&self) -> Shelf {
+        Shelf {
+            cluster: self.cluster.clone(),
+            group: group_of(&self.api_version).to_owned(),
+            kind: self.kind.clone(),
+        }
+    }
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// An object is there, or changed.
+    Changed {
+        /// Which object.
+        key: ObjectKey,
+        /// As it is now.
+        object: Arc<Value>,
+    },
+    /// An object is gone.
+    Deleted {
+        /// Which object.
+        key: ObjectKey,
+        /// As it was last.
+        object: Arc<Value>,
+    },
+    /// All objects of a kind have been listed.
+    Synced(WatchedKind),
+}
+
+/// The objects that were seen last. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    shelves: Arc<RwLock<HashMap<Shelf, Listing>>>,
+}
+
+/// A kind in a cluster, whatever the version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Shelf {
+    cluster: String,
+    group: String,
+    kind: String,
+}
+
+impl Shelf {
+    fn of(key: &ObjectKey) -> Self {
+        Self {
+            cluster: key.cluster.clone(),
+            group: key.group.clone(),
+            kind: key.kind.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Listing {
+    synced: bool,
+    objects: HashMap<ObjectKey, Arc<Value>>,
+}
+
+impl Objects {
+    /// What is known of an object.
+    pub fn get(&self, key: &ObjectKey) -> Known {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        match shelves.get(&Shelf::of(key)) {
+            Some(listing) => match listing.objects.get(key) {
+                Some(object) => Known::There(Arc::clone(object)),
+                None if listing.synced => Known::Gone,
+                None => Known::Unknown,
+            },
+            None => Known::Unknown,
+        }
+    }
+
+    /// Whether all objects of a kind have been listed.
+    pub fn is_synced(&self, kind: &WatchedKind) -> bool {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        shelves
+            .get(&kind.shelf())
+            .is_some_and(|listing| listing.synced)
+    }
+
+    fn edit<T>(&self, shelf: &Shelf, change: impl FnOnce(&mut Listing) -> T) -> T {
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        change(shelves.entry(shelf.clone()).or_default())
+    }
+
+    fn drop_shelf(&self, shelf: &Shelf) {
+        self.shelves
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(shelf);
+    }
+}
+
+/// Runs the watches. They end when it is dropped.
+#[derive(Debug)]
+pub struct Observer {
+    clusters: Clusters,
+    objects: Objects,
+    events: mpsc::Sender<Observed>,
+    watches: Mutex<BTreeMap<WatchedKind, AbortOnDropHandle<()>>>,
+}
+
+impl Observer {
+    /// Watches nothing yet. What is seen goes to the receiver; if that is full, the watches wait.
+    pub fn new(clusters: Clusters, capacity: usize) -> (Self, mpsc::Receiver<Observed>) {
+        let (events, receiver) = mpsc::channel(capacity);
+        let observer = Self {
+            clusters,
+            objects: Objects::default(),
+            events,
+            watches: Mutex::default(),
+        };
+        (observer, receiver)
+    }
+
+    /// The objects that were seen last.
+    pub fn objects(&self) -> Objects {
+        self.objects.clone()
+    }
+
+    /// Watches exactly these kinds: starts what is new, stops what is no longer asked for.
+    pub fn watch(&self, wanted: &BTreeSet<WatchedKind>) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.retain(|kind, _| {
+            let stays = wanted.contains(kind);
+            if !stays {
+                self.objects.drop_shelf(&kind.shelf());
+            }
+            stays
+        });
+        for kind in wanted {
+            watches.entry(kind.clone()).or_insert_with(|| {
+                let watch = Watch {
+                    kind: kind.clone(),
+                    clusters: self.clusters.clone(),
+                    objects: self.objects.clone(),
+                    events: self.events.clone(),
+                    listed: None,
+                };
+                AbortOnDropHandle::new(tokio::spawn(watch.run()))
+            });
+        }
+    }
+
+    /// The kinds that are watched.
+    pub fn watched(&self) -> Vec<WatchedKind> {
+        self.watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect()
+    }
+}
+
+struct Watch {
+    kind: WatchedKind,
+    clusters: Clusters,
+    objects: Objects,
+    events: mpsc::Sender<Observed>,
+    /// The objects of a list that is being read.
+    listed: Option<BTreeSet<ObjectKey>>,
+}
+
+impl Watch {
+    /// Watches for ever. kube's watcher begins anew when the connection breaks or history is gone.
+    async fn run(mut self) {
+        let api = self.find().await;
+        let config = watcher::Config::default()
+            .labels(labels::APP_NAME)
+            .timeout(WATCH_SECONDS);
+        let mut events = watcher(api, config).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            let heard = match event {
+                Ok(event) => self.take(event).await,
+                Err(error) => {
+                    tracing::warn!(kind = ?self.kind, %error, "a watch failed; it begins anew");
+                    true
+                }
+            };
+            if !heard {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the cluster is known and serves the kind.
+    async fn find(&self) -> Api<DynamicObject> {
+        let mut wait = SHORTEST_WAIT;
+        loop {
+            let WatchedKind {
+                cluster,
+                api_version,
+                kind,
+            } = &self.kind;
+            let found = async {
+                let cluster = self.clusters.get(cluster)?;
+                let resource = cluster.resource(api_version, kind).await?;
+                let client = cluster.client().clone();
+                Ok::<_, ClusterError>(Api::all_with(client, &resource.api_resource()))
+            };
+            match found.await {
+                Ok(api) => return api,
+                Err(error) => {
+                    tracing::debug!(kind = ?self.kind, %error, "a kind cannot be watched yet");
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Takes an event in; false when nobody listens any more.
+    async fn take(&mut self, event: watcher::Event<DynamicObject>) -> bool {
+        match event {
+            watcher::Event::Init => {
+                self.listed = Some(BTreeSet::new());
+                true
+            }
+            watcher::Event::InitApply(object) => {
+                let (key, object) = self.read(object);
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(key.clone());
+                }
+                self.put(key, object).await
+            }
+            watcher::Event::InitDone => self.done().await,
+            watcher::Event::Apply(object) => {
+                let (key, object) = self.read(object);
+                self.put(key, object).await
+            }
+            watcher::Event::Delete(object) => {
+                let (key, object) = self.read(object);
+                self.objects
+                    .edit(&self.kind.shelf(), |listing| listing.objects.remove(&key));
+                self.send(Observed::Deleted { key, object }).await
+            }
+        }
+    }
+
+    async fn put(&self, key: ObjectKey, object: Arc<Value>) -> bool {
+        let before = self.objects.edit(&self.kind.shelf(), |listing| {
+            listing.objects.insert(key.clone(), Arc::clone(&object))
+        });
+        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        if before.is_some_and(|before| version(&before) == version(&object)) {
+            // A list said again what was known.
+            return true;
+        }
+        self.send(Observed::Changed { key, object }).await
+    }
+
+    /// A list is complete: what was known and is not in it is gone.
+    async fn done(&mut self) -> bool {
+        let listed = self.listed.take().unwrap_or_default();
+        let gone: Vec<(ObjectKey, Arc<Value>)> = self.objects.edit(&self.kind.shelf(), |listing| {
+            listing.synced = true;
+            listing
+                .objects
+                .extract_if(|key, _| !listed.contains(key))
+                .collect()
+        });
+        for (key, object) in gone {
+            if !self.send(Observed::Deleted { key, object }).await {
+                return false;
+            }
+        }
+        self.send(Observed::Synced(self.kind.clone())).await
+    }
+
+    async fn send(&self, event: Observed) -> bool {
+        self.events.send(event).await.is_ok()
+    }
+
+    /// The object as JSON. Items of lists do not say their kind.
+    fn read(&self, object: DynamicObject) -> (ObjectKey, Arc<Value>) {
+        let mut object = serde_json::to_value(object).unwrap_or_default();
+        object["apiVersion"] = self.kind.api_version.clone().into();
+        object["kind"] = self.kind.kind.clone().into();
+        (
+            ObjectKey::of(Some(&self.kind.cluster), &object),
+            Arc::new(object),
+        )
+    }
+}

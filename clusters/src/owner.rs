@@ -1,0 +1,138 @@
+//! The Application on whose behalf objects are written, and what marks them as its own.
+
+use caravel_core::api::labels::{self, annotations};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::key::{group_of, text};
+
+/// The Application that owns objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its unique id.
+    pub uid: String,
+    /// The generation that is being delivered.
+    pub generation: i64,
+    /// The value of `app.oam.dev/publishVersion`, if it has one.
+    pub publish_version: Option<String>,
+    /// Name of the ApplicationRevision that is being delivered.
+    pub revision: Option<String>,
+}
+
+impl Owner {
+    /// `namespace/name`, as the annotation of shared objects lists it.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Whether the owner labels of an object name this Application.
+    pub fn owns(&self, object: &Value) -> bool {
+        owner_labels(object) == Some((&self.namespace, &self.name))
+    }
+}
+
+/// Namespace and name of the Application that the labels of an object name.
+pub fn owner_labels(object: &Value) -> Option<(&str, &str)> {
+    let labels = &object["metadata"]["labels"];
+    let (namespace, name) = (
+        text(&labels[labels::APP_NAMESPACE]),
+        text(&labels[labels::APP_NAME]),
+    );
+    (!namespace.is_empty() && !name.is_empty()).then_some((namespace, name))
+}
+
+/// The manifest as it is kept in the inventory: with the labels that name its owner and cluster.
+pub fn label(mut manifest: Value, owner: &Owner, cluster: Option<&str>) -> Value {
+    let labels = object_at(&mut manifest, "labels");
+    labels.insert(labels::APP_NAME.to_owned(), owner.name.clone().into());
+    labels.insert(
+        labels::APP_NAMESPACE.to_owned(),
+        owner.namespace.clone().into(),
+    );
+    labels.insert(
+        labels::APP_CLUSTER.to_owned(),
+        cluster.unwrap_or_default().into(),
+    );
+    manifest
+}
+
+/// The manifest as it is written to the cluster: with the marks by which KubeVela could take it back
+/// (APP-046).
+pub fn stamp(manifest: &Value) -> Value {
+    let mut stamped = manifest.clone();
+    let hash = render_hash(manifest);
+    object_at(&mut stamped, "labels").insert(labels::RENDER_HASH.to_owned(), hash.into());
+    if keeps_last_applied(manifest) {
+        let applied = without_last_applied(&stamped).to_string();
+        object_at(&mut stamped, "annotations").insert(
+            annotations::LAST_APPLIED_CONFIGURATION.to_owned(),
+            applied.into(),
+        );
+    }
+    stamped
+}
+
+/// A label value that changes when the manifest does. Not the number that KubeVela would compute
+/// (TRAP-001).
+fn render_hash(manifest: &Value) -> String {
+    use std::fmt::Write as _;
+    // Maps are sorted, so equal manifests have equal text.
+    let digest = Sha256::digest(manifest.to_string());
+    digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Secrets, ConfigMaps and CRDs would hold everything twice; `-` and `skip` switch it off.
+fn keeps_last_applied(manifest: &Value) -> bool {
+    let kind = (
+        group_of(text(&manifest["apiVersion"])),
+        text(&manifest["kind"]),
+    );
+    if let ("", "Secret" | "ConfigMap") | ("apiextensions.k8s.io", "CustomResourceDefinition") =
+        kind
+    {
+        return false;
+    }
+    let mark = &manifest["metadata"]["annotations"][annotations::LAST_APPLIED_CONFIGURATION];
+    !matches!(mark.as_str(), Some("-" | "skip"))
+}
+
+fn without_last_applied(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    if let Some(map) = manifest["metadata"]["annotations"].as_object_mut() {
+        map.remove(annotations::LAST_APPLIED_CONFIGURATION);
+        if map.is_empty()
+            && let Some(metadata) = manifest["metadata"].as_object_mut()
+        {
+            metadata.remove("annotations");
+        }
+    }
+    manifest
+}
+
+/// `metadata.<field>` of a manifest, made if it is not there.
+pub(crate) fn object_at<'a>(
+    manifest: &'a mut Value,
+    field: &str,
+) -> &'a mut serde_json::Map<String, Value> {
+    let metadata = as_object(as_object(manifest).entry("metadata").or_insert(Value::Null));
+    as_object(metadata.entry(field).or_insert(Value::Null))
+}
+
+/// The map that a value holds; a value of another type becomes an empty one.
+fn as_object(value: &mut Value) -> &mut serde_json::Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(serde_json::Map::new());
+    }
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("the line above made it a map"),
+    }
+}
