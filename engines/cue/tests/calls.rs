@@ -90,7 +90,7 @@ parameter: name: string
 
 #[test]
 fn steps_are_ordered_by_their_attribute_then_by_declaration_children_first() {
-    let source = r##"
+    let source = r#"
 last: #Call & {$params: n: 1}
 b: {
 	inner: #Call & {$params: n: 2}
@@ -103,7 +103,7 @@ list: [#Call & {$params: n: 4}, #Call & {$params: n: 5}]
 	$params: n: int
 	$returns?: {...}
 }
-"##;
+"#;
     let (calls, reply) = play("step", step(source, &json!({}), &json!([])), |_| json!({}));
     assert_eq!(reply["status"], "ok", "{reply}");
     assert_eq!(
@@ -114,7 +114,7 @@ list: [#Call & {$params: n: 4}, #Call & {$params: n: 5}]
 
 #[test]
 fn a_call_that_an_answer_reveals_is_found() {
-    let source = r##"
+    let source = r#"
 first: #Call
 if first.$returns.more {
 	second: #Call
@@ -124,7 +124,7 @@ if first.$returns.more {
 	#provider: "p"
 	$returns?: {more: bool}
 }
-"##;
+"#;
     let (calls, _) = play(
         "step",
         step(source, &json!({}), &json!([])),
@@ -158,13 +158,13 @@ message: read.value.data.text
 
 #[test]
 fn params_that_are_not_concrete_are_an_error_of_the_template() {
-    let source = r##"
+    let source = r#"
 get: {
 	#do: "x"
 	#provider: "p"
 	$params: url: string
 }
-"##;
+"#;
     let (calls, reply) = play("step", step(source, &json!({}), &json!([])), |_| {
         Value::Null
     });
@@ -177,7 +177,7 @@ get: {
 
 #[test]
 fn patches_of_calls_travel_as_cue_with_their_comments() {
-    let source = r##"
+    let source = r#"
 patch: {
 	#do: "patch"
 	#provider: "kube"
@@ -189,7 +189,7 @@ patch: {
 		}
 	}
 }
-"##;
+"#;
     let (calls, _) = play("step", step(source, &json!({}), &json!([])), |_| {
         Value::Null
     });

@@ -119,7 +119,7 @@ var (
 func (s stage) classify(err cueerrors.Error) diagnostic {
 	format, args := err.Msg()
 	found := diagnostic{Message: strings.TrimSuffix(fmt.Sprintf(format, args...), ":")}
-	if format == "" {
+	if strings.TrimSpace(found.Message) == "" {
 		found.Message = err.Error()
 	}
 	operand := func(i int) string {
