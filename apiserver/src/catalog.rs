@@ -1,4 +1,4 @@
-//! What is served now: built-in kinds and those of CustomResourceDefinitions.
+//! What is served now: built-in kinds and those of `CustomResourceDefinitions`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -6,13 +6,13 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use caravel_merge::Schema;
 use caravel_schema::resources::{Resource, builtins};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::custom::{self, CustomKind};
 use crate::documents::Documents;
 use crate::store::{Range, Store};
 
-/// Where CustomResourceDefinitions are stored.
+/// Where `CustomResourceDefinitions` are stored.
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// One served resource in one version.
@@ -22,7 +22,7 @@ pub(crate) struct Kind {
     pub(crate) resource: Resource,
     /// The resource under which its objects are stored; versions share it.
     pub(crate) stored_as: String,
-    /// Present for kinds of CustomResourceDefinitions.
+    /// Present for kinds of `CustomResourceDefinitions`.
     pub(crate) custom: Option<CustomKind>,
     merge: OnceLock<Schema>,
 }
@@ -49,7 +49,8 @@ impl Kind {
         }
     }
 
-    pub(crate) fn custom(resource: Resource, custom: CustomKind) -> Self {
+    pub(crate) fn custom(custom: CustomKind) -> Self {
+        let resource = custom.version.resource.clone();
         let stored_as = crate::status::qualified(&resource.plural, &resource.group);
         Self {
             resource,
@@ -83,7 +84,7 @@ impl Kind {
 
 type ByPath = HashMap<(String, String, String), Arc<Kind>>;
 
-/// All that is served, built anew when a CustomResourceDefinition changes.
+/// All that is served, built anew when a `CustomResourceDefinition` changes.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     kinds: Vec<Arc<Kind>>,
@@ -104,7 +105,9 @@ impl Catalog {
             .map(|listed| listed.objects);
         for object in stored.unwrap_or_default() {
             let definition = object.value();
-            let spec = definition["spec"].clone();
+            // A definition that is being deleted takes no new objects.
+            let deleted = &definition["metadata"]["deletionTimestamp"];
+            let spec = json!([definition["spec"], deleted.is_string()]);
             let name = object.key.name.clone();
             let known = previous.and_then(|previous| previous.definitions.get(&name));
             let own = match known.filter(|(known, _)| *known == spec) {
@@ -141,7 +144,7 @@ impl Catalog {
         }
     }
 
-    /// The OpenAPI documents of everything that is served.
+    /// The `OpenAPI` documents of everything that is served.
     pub(crate) fn documents(&self) -> &Documents {
         self.documents.get_or_init(|| Documents::make(self))
     }

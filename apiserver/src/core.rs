@@ -31,7 +31,7 @@ impl Core {
         text((self.clock)())
     }
 
-    /// Serves what the CustomResourceDefinitions in the store say now.
+    /// Serves what the `CustomResourceDefinitions` in the store say now.
     pub(crate) fn refresh_catalog(&self) {
         self.catalog
             .rcu(|previous| Catalog::load(&self.store, Some(previous)));

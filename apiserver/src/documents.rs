@@ -73,7 +73,7 @@ impl Documents {
                     schema: kind
                         .custom
                         .as_ref()
-                        .map(|custom| &custom.version["schema"]["openAPIV3Schema"])
+                        .map(|custom| &custom.version.open_api)
                         .filter(|schema| schema.is_object()),
                 })
                 .collect();

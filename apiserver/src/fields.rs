@@ -42,10 +42,8 @@ fn undescribed(schema: &Value) -> Value {
 /// The schema by which a kind's objects are merged.
 pub(crate) fn schema(kind: &Kind) -> Schema {
     let compiled = match (&kind.custom, kind.resource.definition) {
-        (Some(custom), _) => match &custom.version["schema"]["openAPIV3Schema"] {
-            Value::Null => Ok(Schema::deduced()),
-            schema => Schema::for_custom_resource(schema),
-        },
+        (Some(custom), _) if custom.version.open_api.is_null() => Ok(Schema::deduced()),
+        (Some(custom), _) => Schema::for_custom_resource(&custom.version.open_api),
         (None, Some(definition)) => Schema::from_openapi(&DEFINITIONS, definition),
         (None, None) => Ok(Schema::deduced()),
     };

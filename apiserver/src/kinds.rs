@@ -2,61 +2,91 @@
 
 use std::sync::Arc;
 
-use caravel_schema::field::Error;
+use caravel_schema::field::Errors;
+use caravel_schema::{decode, structural, table};
 use serde_json::{Value, json};
 
-use crate::catalog::Kind;
+use crate::catalog::{CRDS, Kind};
 use crate::registry::{Answer, FieldValidation};
+use crate::request::Query;
 use crate::status::{Result, Status};
 use crate::store::Object;
 
 /// Decodes JSON, and names the fields that it repeats.
 pub(crate) fn decode_json(body: &[u8]) -> Result<(Value, Vec<String>)> {
-    let value = serde_json::from_slice(body).map_err(|error| {
-        Status::bad_request(format!("error parsing the request body as JSON: {error}"))
-    })?;
-    Ok((value, Vec::new()))
+    let decoded = decode::json(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    Ok((decoded.value, decoded.duplicates))
 }
 
 /// Decodes YAML or JSON, and names the fields that it repeats.
 pub(crate) fn decode_yaml(body: &[u8]) -> Result<(Value, Vec<String>)> {
-    decode_json(body)
+    let decoded = decode::yaml(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    Ok((decoded.value, decoded.duplicates))
 }
 
 /// The refusal of unknown or repeated fields.
 pub(crate) fn strict_error(kind: &Kind, faults: &[String]) -> Status {
-    Status::bad_request(format!(
-        "{name} in version {} cannot be handled as a {name}: strict decoding error: {}",
-        caravel_schema::field::quote(&kind.resource.version),
-        faults.join(", "),
-        name = kind.kind(),
-    ))
+    cannot_be_handled(kind, &decode::strict(faults))
 }
 
-/// Removes the fields that the kind does not have; refuses or warns, as asked.
+fn cannot_be_handled(kind: &Kind, why: &str) -> Status {
+    let version = &kind.resource.version;
+    Status::bad_request(decode::cannot_be_handled(kind.kind(), version, why))
+}
+
+/// Removes the fields that the kind does not have; refuses or warns of them, as asked. Of a built-in kind, values
+/// of the wrong type are refused too, as a typed server cannot even read them.
 pub(crate) fn check_fields(
     kind: &Kind,
     object: &mut Value,
     validation: FieldValidation,
 ) -> Result<Vec<String>> {
-    let _ = (kind, object, validation);
-    Ok(Vec::new())
+    let paths = match (&kind.custom, kind.resource.definition) {
+        (Some(custom), _) if custom.version.preserve_unknown => Vec::new(),
+        (Some(custom), _) => custom.version.schema.prune(object),
+        (None, Some(definition)) => {
+            decode::check_types(object, definition).map_err(|why| cannot_be_handled(kind, &why))?;
+            decode::prune_unknown(object, definition)
+        }
+        (None, None) => Vec::new(),
+    };
+    let unknown: Vec<String> = paths.iter().map(|path| decode::unknown(path)).collect();
+    match validation {
+        FieldValidation::Strict if !unknown.is_empty() => Err(strict_error(kind, &unknown)),
+        FieldValidation::Warn => Ok(unknown),
+        _ => Ok(Vec::new()),
+    }
 }
 
-/// Sets the defaults of a new object.
-pub(crate) fn default_new(kind: &Kind, object: &mut Value) {
-    let _ = (kind, object);
-}
-
-/// Sets the defaults of a changed object.
-pub(crate) fn default_changed(kind: &Kind, object: &mut Value) {
-    let _ = (kind, object);
+/// Sets defaults.
+pub(crate) fn default(kind: &Kind, object: &mut Value) {
+    match (&kind.custom, kind.resource.definition) {
+        (Some(custom), _) => custom.version.schema.default(object),
+        (None, Some(definition)) => {
+            if kind.stored_as == CRDS {
+                structural::default_crd(object);
+            }
+            let status = object.get("status").cloned();
+            decode::normalise(object, definition);
+            // An empty status is written by the real server, too.
+            if let Some(status) = status.filter(|_| object.get("status").is_none()) {
+                object["status"] = status;
+            }
+        }
+        (None, None) => {}
+    }
 }
 
 /// What is wrong with an object, beyond its metadata.
-pub(crate) fn validate(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Error> {
-    let _ = (kind, object, old);
-    Vec::new()
+pub(crate) fn validate(kind: &Kind, object: &Value, old: Option<&Value>) -> Errors {
+    match &kind.custom {
+        Some(custom) => custom.version.schema.validate(object, old),
+        None if kind.stored_as == CRDS => match old {
+            None => structural::validate_crd(object),
+            Some(old) => structural::validate_crd_update(object, old),
+        },
+        None => Errors::new(),
+    }
 }
 
 /// Gives an object the form in which it is stored.
@@ -96,27 +126,60 @@ pub(crate) fn decode_protobuf(body: &[u8]) -> Result<Value> {
         .map_err(|error| Status::bad_request(format!("the protobuf body cannot be read: {error}")))
 }
 
+/// How much of an object a row of a table carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// Nothing.
+    None,
+    /// Its metadata.
+    #[default]
+    Metadata,
+    /// All of it.
+    Object,
+}
+
+impl Include {
+    pub(crate) fn parse(query: &Query) -> Result<Self> {
+        match query.text("includeObject") {
+            None | Some("Metadata") => Ok(Self::Metadata),
+            Some("None") => Ok(Self::None),
+            Some("Object") => Ok(Self::Object),
+            Some(other) => Err(Status::bad_request(format!(
+                "unrecognized includeObject value: {other:?}"
+            ))),
+        }
+    }
+}
+
 /// Objects as a `meta.k8s.io/v1 Table`.
 pub(crate) fn table(
     kind: &Kind,
-    objects: &[Value],
+    objects: Vec<Value>,
     metadata: Value,
-    with_columns: bool,
+    include: Include,
     now: jiff::Timestamp,
-) -> Result<Value> {
-    let _ = (with_columns, now, kind);
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| json!({"cells": [object["metadata"]["name"], object["metadata"]["creationTimestamp"]], "object": partial(object.clone())}))
+) -> Value {
+    let table = match &kind.custom {
+        Some(custom) => table::custom(&custom.version.columns, &objects, now),
+        None => table::builtin(&kind.resource, &objects, now),
+    };
+    let rows: Vec<Value> = table
+        .rows
+        .into_iter()
+        .zip(objects)
+        .map(|(cells, object)| {
+            let object = match include {
+                Include::None => Value::Null,
+                Include::Metadata => partial(object),
+                Include::Object => object,
+            };
+            json!({"cells": cells, "object": object})
+        })
         .collect();
-    Ok(json!({
+    json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-        "columnDefinitions": [
-            {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
-            {"name": "Created At", "type": "date", "format": "", "description": "", "priority": 0},
-        ],
-        "rows": rows,
-    }))
+        "columnDefinitions": table.columns, "rows": rows,
+    })
 }
 
 /// An object's `meta.k8s.io/v1 PartialObjectMetadata`.

@@ -33,7 +33,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests may take to end when the server goes down.
 const DRAIN: Duration = Duration::from_secs(8);
 /// How often the certificate is looked at.
-const RENEWAL: Duration = Duration::from_secs(12 * 3600);
+const RENEWAL: Duration = Duration::from_hours(12);
 
 /// In the extensions of requests from a listener: ends their watches before the others.
 #[derive(Clone, Debug)]

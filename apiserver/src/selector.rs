@@ -164,20 +164,10 @@ fn parse_fields(text: &str, kind: &Kind) -> Result<Vec<(String, String, bool)>> 
     text.split(',')
         .filter(|part| !part.is_empty())
         .map(|part| {
-            let (field, value, equal) = match part.split_once("!=") {
-                Some((field, value)) => (field, value, false),
-                None => {
-                    let (field, value) = part
-                        .split_once("==")
-                        .or_else(|| part.split_once('='))
-                        .ok_or_else(|| {
-                            Status::bad_request(format!(
-                                "invalid selector: '{text}'; can't understand '{part}'"
-                            ))
-                        })?;
-                    (field, value, true)
-                }
-            };
+            let (field, value, equal) = split_field(part).ok_or_else(|| {
+                let why = format!("invalid selector: '{text}'; can't understand '{part}'");
+                Status::bad_request(why)
+            })?;
             if !known.iter().any(|known| known == field) {
                 let quoted: Vec<String> = known
                     .iter()
@@ -192,6 +182,15 @@ fn parse_fields(text: &str, kind: &Kind) -> Result<Vec<(String, String, bool)>> 
             Ok((field.to_owned(), value.to_owned(), equal))
         })
         .collect()
+}
+
+/// Field, value, and whether they must be equal.
+fn split_field(part: &str) -> Option<(&str, &str, bool)> {
+    if let Some((field, value)) = part.split_once("!=") {
+        return Some((field, value, false));
+    }
+    let (field, value) = part.split_once("==").or_else(|| part.split_once('='))?;
+    Some((field, value, true))
 }
 
 fn known_fields(kind: &Kind) -> Vec<String> {
@@ -228,15 +227,8 @@ fn known_fields(kind: &Kind) -> Vec<String> {
     };
     known.extend(more.iter().map(|field| (*field).to_owned()));
     if let Some(custom) = &kind.custom {
-        let selectable = custom.version["selectableFields"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        known.extend(
-            selectable
-                .filter_map(|field| field["jsonPath"].as_str())
-                .map(|path| path.trim_start_matches('.').to_owned()),
-        );
+        let paths = custom.version.selectable_fields.iter();
+        known.extend(paths.map(|path| path.trim_start_matches('.').to_owned()));
     }
     known
 }

@@ -1,7 +1,7 @@
 //! The server as its embedder sees it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use crate::admission::Admission;
 use crate::auth::pki::{PkiError, write_private};
 use crate::auth::{Auth, bootstrap_roles};
-use crate::catalog::Catalog;
+use crate::catalog::{CRDS, Catalog};
 use crate::core::{Clock, Core, text};
 use crate::http::router;
 use crate::identity::Identity;
@@ -134,6 +134,7 @@ impl ApiServer {
             stopping: CancellationToken::new(),
             store,
         });
+        tokio::spawn(follow_definitions(Arc::downgrade(&core)));
         let router = router(Arc::clone(&core));
         Ok(Self { core, router })
     }
@@ -244,6 +245,25 @@ impl ApiServer {
     pub async fn close(&self) {
         self.core.stopping.cancel();
         self.core.store.close().await;
+    }
+}
+
+/// Keeps the catalog up to date with the definitions in the store, whoever wrote them and however the request ended.
+async fn follow_definitions(core: Weak<Core>) {
+    while let Some(mut watch) = core
+        .upgrade()
+        .and_then(|core| core.store.watch(CRDS, core.store.version()).ok())
+    {
+        if let Some(core) = core.upgrade() {
+            core.refresh_catalog();
+        }
+        while watch.next().await.is_ok() {
+            match core.upgrade() {
+                Some(core) => core.refresh_catalog(),
+                None => return,
+            }
+        }
+        // Events were missed: the next round looks at what is there now.
     }
 }
 

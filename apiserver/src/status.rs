@@ -87,9 +87,9 @@ impl Status {
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
         let details = self.details.get_or_insert_default();
-        details.group = group.to_owned();
-        details.kind = kind.to_owned();
-        details.name = name.to_owned();
+        group.clone_into(&mut details.group);
+        kind.clone_into(&mut details.kind);
+        name.clone_into(&mut details.name);
         self
     }
 

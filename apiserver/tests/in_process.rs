@@ -1,5 +1,11 @@
 //! The server through `kube::Client`, without sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at what it does not expect"
+)]
+
 use caravel_apiserver::{ApiServer, Config, Identity};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};

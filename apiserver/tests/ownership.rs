@@ -1,5 +1,11 @@
 //! Server-side apply, strategic merge and `managedFields` through the server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at what it does not expect"
+)]
+
 use caravel_apiserver::{ApiServer, Config, Identity};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;

@@ -115,23 +115,19 @@ impl Pki {
             }
             _ => place.keep_pair("ca", make_authority(now)?)?,
         };
-        let token_key = match place.read("sa.key")? {
-            Some(pem) => KeyPair::from_pem(&pem)
-                .map_err(|error| place.damaged("sa.key", &error.to_string()))?,
-            None => {
-                let key = KeyPair::generate()?;
-                place.keep("sa.key", &key.serialize_pem())?;
-                key
-            }
+        let token_key = if let Some(pem) = place.read("sa.key")? {
+            KeyPair::from_pem(&pem).map_err(|error| place.damaged("sa.key", &error.to_string()))?
+        } else {
+            let key = KeyPair::generate()?;
+            place.keep("sa.key", &key.serialize_pem())?;
+            key
         };
-        let bootstrap_token = match place.read("token")? {
-            Some(token) => token.trim().to_owned(),
-            None => {
-                let token: [u8; 32] = rand::random();
-                let token = hex::encode(token);
-                place.keep("token", &token)?;
-                token
-            }
+        let bootstrap_token = if let Some(token) = place.read("token")? {
+            token.trim().to_owned()
+        } else {
+            let token = hex::encode(rand::random::<[u8; 32]>());
+            place.keep("token", &token)?;
+            token
         };
         Ok(Self {
             place,

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::status::{Result, Status};
 
+/// The media type of almost all answers.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// How an object is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -82,7 +85,7 @@ fn form_of(clause: &str) -> Option<Form> {
 }
 
 /// A failure as an answer. Failures are always JSON, which every client reads.
-pub(super) fn status_response(status: &Status, _: &Accept) -> Response {
+pub(super) fn status_response(status: &Status) -> Response {
     let mut response = json(status.code, &status.to_value());
     let retry = status
         .details
@@ -107,7 +110,7 @@ pub(super) fn json(code: StatusCode, value: &Value) -> Response {
 
 /// JSON bytes as an answer.
 pub(super) fn bytes(code: StatusCode, body: Bytes) -> Response {
-    typed(code, body, HeaderValue::from_static("application/json"))
+    typed(code, body, JSON)
 }
 
 /// Bytes of a media type as an answer.

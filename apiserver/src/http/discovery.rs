@@ -1,5 +1,6 @@
 //! Discovery, version, health and OpenAPI.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -8,7 +9,7 @@ use caravel_schema::resources::{Discovery, DiscoveryVersion};
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::answer::{Accept, json as json_answer, typed};
+use super::answer::{Accept, JSON, json as json_answer, typed};
 use super::{Frontend, Incoming};
 use crate::status::{Result, Status};
 
@@ -29,6 +30,8 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Res
     match parts.as_slice() {
         ["version"] => Ok(json_answer(StatusCode::OK, &version())),
         ["healthz" | "livez" | "readyz"] => Ok(health(frontend, incoming)),
+        ["metrics"] => Ok(metrics(frontend)),
+        ["openapi", "v2"] => Ok(openapi_v2(&incoming.accept)),
         ["openapi", "v3"] => Ok(openapi_index(frontend)),
         ["openapi", "v3", rest @ ..] => openapi(frontend, incoming, &rest.join("/")),
         ["api" | "apis", ..] => discovery(frontend, incoming, &parts),
@@ -88,17 +91,18 @@ fn health(frontend: &Frontend, incoming: &Incoming) -> Response {
     let mut text = String::new();
     if incoming.query.get("verbose").is_some() || !good {
         for (name, good) in checks {
-            let line = if good {
-                format!("[+]{name} ok\n")
+            let (sign, words) = if good {
+                ('+', "ok")
             } else {
-                format!("[-]{name} failed: reason withheld\n")
+                ('-', "failed: reason withheld")
             };
-            text.push_str(&line);
+            let _ = writeln!(text, "[{sign}]{name} {words}");
         }
-        text.push_str(&format!(
-            "{path} check {}\n",
+        let _ = writeln!(
+            text,
+            "{path} check {}",
             if good { "passed" } else { "failed" }
-        ));
+        );
     } else {
         text.push_str("ok");
     }
@@ -221,4 +225,35 @@ fn openapi(frontend: &Frontend, incoming: &Incoming, path: &str) -> Result<Respo
     Ok(response)
 }
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// `OpenAPI` v2 is not served, but kubectl asks for it when a kind is in no v3 document, and says what is wrong with
+/// the kind only if it gets one. So there is one, without paths.
+fn openapi_v2(accept: &Accept) -> Response {
+    if accept
+        .clauses()
+        .any(|clause| clause.contains("proto-openapi.spec.v2"))
+    {
+        // gnostic's Document: swagger = 1, info = 2 {title = 1, version = 2}, paths = 8.
+        let body: &[u8] = b"\x0a\x032.0\x12\x13\x0a\x0aKubernetes\x12\x051.36.\x42\x00";
+        let media_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+        return typed(
+            StatusCode::OK,
+            Bytes::from_static(body),
+            HeaderValue::from_static(media_type),
+        );
+    }
+    let info = json!({"title": "Kubernetes", "version": "v1.36"});
+    json_answer(
+        StatusCode::OK,
+        &json!({"swagger": "2.0", "info": info, "paths": {}}),
+    )
+}
+
+fn metrics(frontend: &Frontend) -> Response {
+    let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = frontend.metrics.encode(&frontend.core);
+    typed(
+        StatusCode::OK,
+        Bytes::from(text),
+        HeaderValue::from_static(media_type),
+    )
+}

@@ -2,13 +2,15 @@
 
 mod answer;
 mod body;
+mod compress;
 mod discovery;
+mod metrics;
 mod resources;
 mod reviews;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +20,7 @@ use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::Semaphore;
 
 use self::answer::{Accept, status_response};
+use self::metrics::{Labels, Metrics};
 use crate::auth::authenticate;
 use crate::core::Core;
 use crate::identity::Identity;
@@ -31,6 +34,7 @@ const IN_FLIGHT: usize = 1024;
 pub(crate) struct Frontend {
     pub(crate) core: Arc<Core>,
     in_flight: Semaphore,
+    metrics: Metrics,
 }
 
 /// The router that serves everything.
@@ -38,6 +42,7 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
     let frontend = Arc::new(Frontend {
         core,
         in_flight: Semaphore::new(IN_FLIGHT),
+        metrics: Metrics::new(),
     });
     Router::new().fallback(handle).with_state(frontend)
 }
@@ -52,14 +57,29 @@ pub(crate) struct Incoming {
 }
 
 async fn handle(State(frontend): State<Arc<Frontend>>, request: Request<Body>) -> Response {
-    let accept = Accept::of(request.headers());
-    let audit = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok();
-    let mut response = match Box::pin(serve(&frontend, request)).await {
-        Ok(response) => response,
-        Err(status) => status_response(&status, &accept),
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let accept = Accept::of(&parts.headers);
+    let query = Query::parse(parts.uri.query());
+    let target = Target::parse(&parts.method, parts.uri.path(), query.flag("watch"));
+    let incoming = Incoming {
+        target,
+        query,
+        accept,
+        user: Identity::default(),
+        parts,
     };
+    let mut labels = labels(&frontend, &incoming.target);
+    let mut response = match Box::pin(serve(&frontend, incoming, body)).await {
+        Ok(response) => response,
+        Err(status) => status_response(&status),
+    };
+    labels.code = response.status().as_u16();
+    frontend
+        .metrics
+        .answered(labels, started.elapsed().as_secs_f64());
     let headers = response.headers_mut();
-    if let Some(audit) = audit {
+    if let Ok(audit) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
         headers.insert("audit-id", audit);
     }
     headers
@@ -68,30 +88,31 @@ async fn handle(State(frontend): State<Arc<Frontend>>, request: Request<Body>) -
     response
 }
 
-async fn serve(frontend: &Arc<Frontend>, request: Request<Body>) -> Result<Response> {
-    let (parts, body) = request.into_parts();
-    let query = Query::parse(parts.uri.query());
-    let target = Target::parse(&parts.method, parts.uri.path(), query.flag("watch"));
-    let accept = Accept::of(&parts.headers);
-    let user = authenticate(&frontend.core, &parts)?;
+/// What a request is counted as.
+fn labels(frontend: &Frontend, target: &Target) -> Labels {
+    let catalog = frontend.core.catalog.load();
+    let known = catalog.find(&target.group, &target.version, &target.resource);
+    let resource = known.map_or_else(String::new, |kind| kind.stored_as.clone());
+    Labels {
+        verb: target.verb,
+        resource,
+        code: 0,
+    }
+}
+
+async fn serve(frontend: &Arc<Frontend>, mut incoming: Incoming, body: Body) -> Result<Response> {
+    incoming.user = authenticate(&frontend.core, &incoming.parts)?;
     frontend
         .core
         .auth
-        .authorize(&frontend.core, &user, &target)?;
-    let incoming = Incoming {
-        target,
-        query,
-        accept,
-        user,
-        parts,
-    };
+        .authorize(&frontend.core, &incoming.user, &incoming.target)?;
     if incoming.target.verb == "watch" {
         return watch::serve(frontend, incoming);
     }
     let _permit = frontend.in_flight.try_acquire().map_err(|_| {
         Status::too_many_requests("too many requests are under way, please try again later")
     })?;
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     let work = async {
         if incoming.target.is_resource() {
             resources::serve(frontend, incoming, body).await

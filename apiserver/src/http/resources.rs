@@ -9,9 +9,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{Form, bytes, json as json_answer, warn};
-use super::{Frontend, Incoming, body, reviews};
+use super::{Frontend, Incoming, body, compress, reviews};
 use crate::catalog::Kind;
-use crate::kinds;
+use crate::kinds::{self, Include};
 use crate::registry::{
     self, Answer, Call, DeleteOptions, FieldValidation, ListOptions, Options, Outcome, Page,
     PatchType,
@@ -50,7 +50,7 @@ pub(super) async fn serve(
     match (target.verb, target.subresource.as_str()) {
         (_, "scale") => scale(&call, &incoming, &body).await,
         ("get", "" | "status") => get(&call, &incoming),
-        ("list", "") => list(&call, &incoming),
+        ("list", "") => list(&call, &incoming).await,
         ("create", "") if target.name.is_empty() => create(&call, &incoming, &body).await,
         ("update", _) => {
             let (object, warnings) = decode(&call, &incoming, &body)?;
@@ -270,6 +270,7 @@ fn get(call: &Call, incoming: &Incoming) -> Result<Response> {
     let object = call.core.store.get(&call.key()).ok_or_else(not_found)?;
     show(
         call,
+        incoming,
         form,
         kinds::answer(&call.kind, object),
         StatusCode::OK,
@@ -290,27 +291,35 @@ fn finish(
         StatusCode::OK
     };
     warnings.extend(outcome.warnings);
-    let mut response = show(call, form, outcome.object, code)?;
+    let mut response = show(call, incoming, form, outcome.object, code)?;
     warn(&mut response, &warnings);
     Ok(response)
 }
 
-fn show(call: &Call, form: Form, object: Answer, code: StatusCode) -> Result<Response> {
+fn show(
+    call: &Call,
+    incoming: &Incoming,
+    form: Form,
+    object: Answer,
+    code: StatusCode,
+) -> Result<Response> {
     match (form, object) {
         (Form::Object, Answer::Stored(object)) => Ok(bytes(code, object.body.clone())),
         (Form::Object, Answer::Value(value)) => Ok(json_answer(code, &value)),
         (_, Answer::Value(value)) if value["kind"] == "Status" => Ok(json_answer(code, &value)),
         (Form::Table, object) => {
+            let include = Include::parse(&incoming.query)?;
             let object = object.into_value();
             let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            let table = kinds::table(&call.kind, &[object], metadata, true, (call.core.clock)())?;
+            let now = (call.core.clock)();
+            let table = kinds::table(&call.kind, vec![object], metadata, include, now);
             Ok(json_answer(code, &table))
         }
         (Form::Metadata, object) => Ok(json_answer(code, &kinds::partial(object.into_value()))),
     }
 }
 
-fn list(call: &Call, incoming: &Incoming) -> Result<Response> {
+async fn list(call: &Call, incoming: &Incoming) -> Result<Response> {
     let form = incoming.accept.form()?;
     let options = ListOptions::parse(&incoming.query, &call.kind, "")?;
     if incoming.query.get("sendInitialEvents").is_some() {
@@ -321,30 +330,35 @@ fn list(call: &Call, incoming: &Incoming) -> Result<Response> {
     }
     let page = registry::list(&call.core, &call.kind, &call.namespace, &options)?;
     let metadata = list_metadata(&page);
-    let resource = &call.kind.resource;
-    match form {
-        Form::Object => Ok(bytes(
-            StatusCode::OK,
-            encode_list(&call.kind, &page, &metadata),
-        )),
+    let body = match form {
+        Form::Object => encode_list(&call.kind, &page, &metadata),
         Form::Table => {
-            let objects: Vec<Value> = values(&call.kind, page);
-            let table = kinds::table(&call.kind, &objects, metadata, true, (call.core.clock)())?;
-            Ok(json_answer(StatusCode::OK, &table))
+            let include = Include::parse(&incoming.query)?;
+            let now = (call.core.clock)();
+            encode(&kinds::table(
+                &call.kind,
+                values(&call.kind, page),
+                metadata,
+                include,
+                now,
+            ))
         }
         Form::Metadata => {
             let items: Vec<Value> = values(&call.kind, page)
                 .into_iter()
                 .map(kinds::partial)
                 .collect();
-            let _ = resource;
-            let list = json!({
+            encode(&json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
                 "metadata": metadata, "items": items,
-            });
-            Ok(json_answer(StatusCode::OK, &list))
+            }))
         }
-    }
+    };
+    Ok(compress::json(&incoming.parts.headers, body).await)
+}
+
+fn encode(value: &Value) -> Bytes {
+    Bytes::from(serde_json::to_vec(value).unwrap_or_default())
 }
 
 fn values(kind: &Kind, page: Page) -> Vec<Value> {

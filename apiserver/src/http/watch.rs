@@ -19,14 +19,14 @@ use super::answer::Form;
 use super::{Frontend, Incoming, resources};
 use crate::catalog::Kind;
 use crate::core::Core;
-use crate::kinds;
+use crate::kinds::{self, Include};
 use crate::listen::Closing;
 use crate::registry::{ListOptions, VersionMatch, invalid_list, list};
 use crate::status::{Result, Status};
 use crate::store::{Change, ChangeKind, Object, Watch};
 
 /// How often an idle watch that asked for bookmarks gets one.
-const BOOKMARK: Duration = Duration::from_secs(60);
+const BOOKMARK: Duration = Duration::from_mins(1);
 /// How long a watch lasts if the client does not say.
 const DEFAULT_TIMEOUT: u64 = 1800;
 
@@ -36,10 +36,9 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Resp
     let form = incoming.accept.form()?;
     let query = &incoming.query;
     let options = ListOptions::parse(query, &kind, &incoming.target.name)?;
-    let streaming = match query.text("sendInitialEvents") {
-        None => None,
-        Some(text) => Some(text == "true" || text == "1"),
-    };
+    let streaming = query
+        .text("sendInitialEvents")
+        .map(|text| text == "true" || text == "1");
     validate(&options, streaming)?;
     let bookmarks = query.flag("allowWatchBookmarks");
     let seconds = query
@@ -68,12 +67,14 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Resp
     let closing = incoming.parts.extensions.get::<Closing>();
     let stopping = closing.map_or_else(|| core.stopping.clone(), |closing| closing.0.clone());
     let mut events = Events {
+        _open: Open::new(frontend),
         stopping,
         ends: Instant::now() + Duration::from_secs(seconds + spread),
         next_bookmark: Instant::now() + BOOKMARK,
         queue: VecDeque::new(),
         bookmarks,
         watch,
+        include: Include::parse(query)?,
         columns_sent: false,
         finished: false,
         core,
@@ -149,11 +150,10 @@ impl View {
             None => change.kind != ChangeKind::Added,
         };
         match (change.kind, before, now) {
-            (ChangeKind::Deleted, true, _) => Some("DELETED"),
             (ChangeKind::Deleted, false, _) | (_, false, false) => None,
+            (ChangeKind::Deleted, true, _) | (_, true, false) => Some("DELETED"),
             (_, false, true) => Some("ADDED"),
             (_, true, true) => Some("MODIFIED"),
-            (_, true, false) => Some("DELETED"),
         }
     }
 }
@@ -190,14 +190,32 @@ fn start(core: &Core, view: &View, streaming: Option<bool>) -> Result<(Vec<Arc<O
     Ok((page.objects, watch))
 }
 
+/// Counts a watch as open until it is dropped.
+struct Open(Arc<Frontend>);
+
+impl Open {
+    fn new(frontend: &Arc<Frontend>) -> Self {
+        frontend.metrics.watches.inc();
+        Self(Arc::clone(frontend))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.watches.dec();
+    }
+}
+
 /// The events of one watch.
 struct Events {
+    _open: Open,
     core: Arc<Core>,
     stopping: CancellationToken,
     view: View,
     watch: Watch,
     queue: VecDeque<Bytes>,
     bookmarks: bool,
+    include: Include,
     columns_sent: bool,
     finished: bool,
     ends: Instant,
@@ -326,15 +344,14 @@ impl Events {
             Form::Metadata => kinds::partial(value),
             Form::Table => {
                 let metadata = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
-                let columns = !std::mem::replace(&mut self.columns_sent, true);
-                kinds::table(
-                    &self.view.kind,
-                    &[value],
-                    metadata,
-                    columns,
-                    (self.core.clock)(),
-                )
-                .unwrap_or_else(|status| status.to_value())
+                let now = (self.core.clock)();
+                let mut table =
+                    kinds::table(&self.view.kind, vec![value], metadata, self.include, now);
+                // Clients read the columns of the first event only.
+                if std::mem::replace(&mut self.columns_sent, true) {
+                    table["columnDefinitions"] = Value::Null;
+                }
+                table
             }
         };
         frame(frames, event, shown.to_string().as_bytes());

@@ -79,7 +79,7 @@ async fn finish(call: &Call, mut object: Value, tracked: bool) -> Result<Outcome
     if let Some(fields) = object.as_object_mut() {
         strategy::prepare_new(&call.kind, fields, &name);
     }
-    kinds::default_new(&call.kind, &mut object);
+    kinds::default(&call.kind, &mut object);
     meta::tidy(&mut object);
     let warnings = call
         .admit(Operation::Create, &name, &mut object, &Value::Null)
@@ -100,6 +100,18 @@ async fn finish(call: &Call, mut object: Value, tracked: bool) -> Result<Outcome
 
 /// The namespace of a new object must exist and stay.
 fn check_home(call: &Call, name: &str) -> Result<()> {
+    if call
+        .kind
+        .custom
+        .as_ref()
+        .is_some_and(|custom| custom.terminating)
+    {
+        return Err(Status::new(
+            http::StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "create not allowed while custom resource definition is terminating",
+        ));
+    }
     if !call.kind.resource.namespaced {
         return Ok(());
     }
@@ -128,7 +140,7 @@ async fn store(
     warnings: Vec<String>,
 ) -> Result<Outcome> {
     kinds::to_storage(&call.kind, &mut object);
-    let draft = call.encode(&object)?;
+    let draft = Call::encode(&object)?;
     let key = call.key_of(name);
     if call.options.dry_run {
         if call.core.store.get(&key).is_some() {

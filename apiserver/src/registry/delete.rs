@@ -14,6 +14,8 @@ use crate::store::{Action, Expect, Object, Write, WriteError};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
+/// Keeps a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 const ATTEMPTS: usize = 32;
 
 /// What may be asked of a deletion.
@@ -66,7 +68,7 @@ impl DeleteOptions {
         if options.propagation_policy.is_some() && options.orphan_dependents.is_some() {
             let error = caravel_schema::field::Error::invalid(
                 "propagationPolicy",
-                options.propagation_policy.clone().unwrap_or_default(),
+                options.propagation_policy.as_deref().unwrap_or_default(),
                 "orphanDependents and deletionPropagation cannot be both set",
             );
             return Err(Status::invalid(
@@ -154,7 +156,12 @@ enum Next {
 }
 
 fn marked(call: &Call, options: &DeleteOptions, old: &Value) -> Next {
-    let finalizers = options.finalizers(meta::strings(&old["metadata"]["finalizers"]));
+    let mut finalizers = options.finalizers(meta::strings(&old["metadata"]["finalizers"]));
+    let definition = call.kind.stored_as == crate::catalog::CRDS;
+    let cleanup = definition && has_instances(call, old);
+    if cleanup && !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+        finalizers.push(CLEANUP.to_owned());
+    }
     let namespace = call.kind.is("", "namespaces");
     let waits = !finalizers.is_empty()
         || (namespace && !meta::strings(&old["spec"]["finalizers"]).is_empty());
@@ -171,7 +178,9 @@ fn marked(call: &Call, options: &DeleteOptions, old: &Value) -> Next {
     }
     if !old["metadata"]["deletionTimestamp"].is_string() {
         object["metadata"]["deletionTimestamp"] = json!(call.core.now());
-        let definition = call.kind.stored_as == crate::catalog::CRDS;
+        if definition {
+            terminate(call, &mut object);
+        }
         if !namespace && !definition {
             object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
             if let Some(generation) = old["metadata"]["generation"]
@@ -189,6 +198,30 @@ fn marked(call: &Call, options: &DeleteOptions, old: &Value) -> Next {
         Next::Keep
     } else {
         Next::Mark(object)
+    }
+}
+
+/// Are there objects of the kind that a definition describes?
+fn has_instances(call: &Call, definition: &Value) -> bool {
+    let spec = &definition["spec"];
+    let plural = spec["names"]["plural"].as_str().unwrap_or_default();
+    let group = spec["group"].as_str().unwrap_or_default();
+    call.core
+        .store
+        .count(&crate::status::qualified(plural, group))
+        > 0
+}
+
+/// Says in a definition's status that it is going away.
+fn terminate(call: &Call, definition: &mut Value) {
+    let condition = json!({
+        "type": "Terminating", "status": "True", "lastTransitionTime": call.core.now(),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    match definition["status"]["conditions"].as_array_mut() {
+        Some(conditions) => conditions.push(condition),
+        None => definition["status"]["conditions"] = json!([condition]),
     }
 }
 
@@ -241,7 +274,7 @@ async fn write(
     remove: bool,
 ) -> Result<Option<Answer>> {
     let gone = remove.then(|| success(call, &object));
-    let draft = call.encode(&object)?;
+    let draft = Call::encode(&object)?;
     if call.options.dry_run {
         return Ok(Some(gone.unwrap_or(Answer::Value(object))));
     }

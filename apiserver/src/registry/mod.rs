@@ -120,7 +120,7 @@ impl Call {
         Status::invalid(self.kind.group(), self.kind.kind(), name, errors)
     }
 
-    fn encode(&self, object: &Value) -> Result<Draft> {
+    fn encode(object: &Value) -> Result<Draft> {
         let draft = Draft::encode(object).map_err(|error| {
             Status::bad_request(format!("the object cannot be stored: {error}"))
         })?;

@@ -1,59 +1,19 @@
 //! Which names are valid.
 
 use caravel_schema::field::Error;
+use caravel_schema::names;
 use rand::Rng;
 
 use super::strategy::NameStyle;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
-    and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
-    start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-    '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
-    alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
-    validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-
 /// What is wrong with a name, in Kubernetes' words.
 pub(super) fn check(style: NameStyle, name: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let limit = match style {
-        NameStyle::Subdomain => Some(253),
-        NameStyle::Label | NameStyle::Label1035 => Some(63),
-        NameStyle::Path => None,
-    };
-    if let Some(limit) = limit.filter(|limit| name.len() > *limit) {
-        wrong.push(format!("must be no more than {limit} bytes"));
-    }
     match style {
-        NameStyle::Subdomain if !name.split('.').all(is_label) => wrong.push(SUBDOMAIN.to_owned()),
-        NameStyle::Label if !is_label(name) => wrong.push(LABEL.to_owned()),
-        NameStyle::Label1035
-            if !is_label(name) || name.starts_with(|c: char| c.is_ascii_digit()) =>
-        {
-            wrong.push(LABEL_1035.to_owned());
-        }
-        NameStyle::Path => {
-            if name == "." || name == ".." {
-                wrong.push(format!("may not be '{name}'"));
-            }
-            wrong.extend(
-                ["/", "%"]
-                    .iter()
-                    .filter(|bad| name.contains(**bad))
-                    .map(|bad| format!("may not contain '{bad}'")),
-            );
-        }
-        _ => {}
+        NameStyle::Subdomain => names::subdomain(name),
+        NameStyle::Label => names::label(name),
+        NameStyle::Label1035 => names::label_1035(name),
+        NameStyle::Path => names::path_segment(name),
     }
-    wrong
-}
-
-/// A label of lower-case letters, digits and inner dashes.
-fn is_label(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.starts_with(plain) && text.ends_with(plain) && text.chars().all(|c| plain(c) || c == '-')
 }
 
 /// A name from `metadata.generateName`.
@@ -84,28 +44,6 @@ pub(super) fn errors(style: NameStyle, name: &str) -> Vec<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_judged_by_their_style() {
-        for (style, name, good) in [
-            (NameStyle::Subdomain, "a.b-c.d1", true),
-            (NameStyle::Subdomain, "Bad_Name", false),
-            (NameStyle::Subdomain, "a..b", false),
-            (NameStyle::Subdomain, "", false),
-            (NameStyle::Label, "a.b", false),
-            (NameStyle::Label, "1a", true),
-            (NameStyle::Label1035, "1a", false),
-            (NameStyle::Path, "system:node:x", true),
-            (NameStyle::Path, "a/b", false),
-            (NameStyle::Path, "..", false),
-        ] {
-            assert_eq!(check(style, name).is_empty(), good, "{style:?} {name}");
-        }
-        assert_eq!(
-            check(NameStyle::Label, &"a".repeat(64)),
-            ["must be no more than 63 bytes"]
-        );
-    }
 
     #[test]
     fn generated_names_fit_and_differ() {

@@ -24,14 +24,11 @@ impl Paths {
                 selector: None,
             });
         };
-        let scale = custom.version["subresources"]["scale"].as_object()?;
+        let scale = custom.version.scale.as_ref()?;
         Some(Self {
-            spec: scale.get("specReplicasPath")?.as_str()?.to_owned(),
-            status: scale.get("statusReplicasPath")?.as_str()?.to_owned(),
-            selector: scale
-                .get("labelSelectorPath")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            spec: scale.spec_replicas.clone(),
+            status: scale.status_replicas.clone(),
+            selector: scale.label_selector.clone(),
         })
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn name_style(kind: &Kind) -> NameStyle {
 /// Is `status` written only through the subresource of that name?
 pub(crate) fn has_status(kind: &Kind) -> bool {
     match &kind.custom {
-        Some(custom) => custom.has_status,
+        Some(custom) => custom.version.has_status,
         None => kind.resource.subresource("status").is_some(),
     }
 }
@@ -116,47 +116,20 @@ fn prepare_namespace(object: &mut Map<String, Value>, name: &str) {
 }
 
 fn prepare_definition(object: &mut Map<String, Value>) {
-    let storage: Vec<Value> = object["spec"]["versions"]
-        .as_array()
-        .map(|versions| {
-            versions
-                .iter()
-                .filter(|version| version["storage"] == true)
-                .map(|v| v["name"].clone())
-                .collect()
-        })
-        .unwrap_or_default();
+    let versions = object
+        .get("spec")
+        .and_then(|spec| spec["versions"].as_array());
+    let storage: Vec<Value> = versions
+        .into_iter()
+        .flatten()
+        .filter(|version| version["storage"] == true)
+        .map(|version| version["name"].clone())
+        .collect();
     let names = json!({"plural": "", "kind": ""});
     object.insert(
         "status".to_owned(),
         json!({"conditions": null, "acceptedNames": names, "storedVersions": storage}),
     );
-    name_definition(object);
-}
-
-/// Fills in the names of a definition that follow from its kind, and the conversion strategy.
-fn name_definition(object: &mut Map<String, Value>) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
-        return;
-    };
-    spec.entry("conversion")
-        .or_insert_with(|| json!({"strategy": "None"}));
-    let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) else {
-        return;
-    };
-    if let Some(kind) = names.get("kind").and_then(Value::as_str).map(str::to_owned) {
-        let default = |names: &mut Map<String, Value>, field: &str, value: String| {
-            if names
-                .get(field)
-                .and_then(Value::as_str)
-                .is_none_or(str::is_empty)
-            {
-                names.insert(field.to_owned(), Value::String(value));
-            }
-        };
-        default(names, "singular", kind.to_lowercase());
-        default(names, "listKind", format!("{kind}List"));
-    }
 }
 
 /// Sets what only the server may set in a changed object of this kind, and counts the generation.
@@ -164,11 +137,9 @@ pub(super) fn prepare_changed(kind: &Kind, object: &mut Map<String, Value>, old:
     if has_status(kind) {
         restore(object, old, "status");
     }
-    match (kind.group(), kind.plural()) {
+    if kind.is("", "namespaces") {
         // Only the subresource `finalize` changes the finalizers of a namespace's content.
-        ("", "namespaces") => restore(object, old, "spec"),
-        ("apiextensions.k8s.io", "customresourcedefinitions") => name_definition(object),
-        _ => {}
+        restore(object, old, "spec");
     }
     if !counts_generation(kind) {
         return;

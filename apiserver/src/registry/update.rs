@@ -136,7 +136,7 @@ async fn settle(call: &Call, desired: Desired, old: &Value) -> Result<(Value, Ve
             _ => strategy::prepare_changed(&call.kind, fields, old),
         }
     }
-    kinds::default_changed(&call.kind, &mut object);
+    kinds::default(&call.kind, &mut object);
     meta::tidy(&mut object);
     let warnings = call
         .admit(Operation::Update, &call.name, &mut object, old)
@@ -214,7 +214,7 @@ async fn commit(
     }
     let mut stored = object;
     kinds::to_storage(&call.kind, &mut stored);
-    let draft = call.encode(&stored)?;
+    let draft = Call::encode(&stored)?;
     if call.options.dry_run {
         kinds::from_storage(&call.kind, &mut stored);
         return Ok(Some(Outcome {

@@ -302,7 +302,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            age: std::time::Duration::from_secs(300),
+            age: std::time::Duration::from_mins(5),
             events: 100_000,
         }
     }

@@ -14,7 +14,7 @@ use super::{Action, Expect, Request, Retention, Shared, Write, WriteError};
 /// Writes that share one commit.
 const GROUP: usize = 256;
 /// How often old events are looked for.
-const COMPACTION: Duration = Duration::from_secs(60);
+const COMPACTION: Duration = Duration::from_mins(1);
 
 type Reply = oneshot::Sender<Result<Arc<Object>, WriteError>>;
 
