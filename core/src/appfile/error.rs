@@ -185,7 +185,10 @@ impl From<Finding> for Rejection {
 
 /// The known word that is closest to a wrong one, if one is close enough to be meant.
 pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let limit = (wrong.chars().count() / 3).max(1);
+    let limit = match wrong.chars().count() {
+        0..3 => return None,
+        letters => (letters / 3).max(1),
+    };
     known
         .into_iter()
         .map(|word| (edit_distance(wrong, word), word))

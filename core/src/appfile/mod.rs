@@ -92,6 +92,9 @@ pub struct Appfile {
 /// # Errors
 /// If a field has the wrong shape; the path is that of the field.
 pub fn read_application(object: &Value) -> Result<Application, Rejection> {
+    if let Some(finding) = wrong_shape(object) {
+        return Err(finding.into());
+    }
     serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();
         let text = error.inner().to_string();
@@ -103,6 +106,51 @@ pub fn read_application(object: &Value) -> Result<Application, Rejection> {
         .kubevela(format!("json: {text}"))
         .into()
     })
+}
+
+/// A list where an object belongs: the decoder would take it for the object's fields in their order.
+fn wrong_shape(object: &Value) -> Option<Finding> {
+    let items = |path: &str| {
+        let list = object.pointer(path).and_then(Value::as_array);
+        let count = list.map_or(0, Vec::len);
+        (0..count)
+            .map(|index| format!("{path}/{index}"))
+            .collect::<Vec<_>>()
+    };
+    let mut paths = vec![
+        "/metadata".to_owned(),
+        "/spec".to_owned(),
+        "/spec/workflow".to_owned(),
+    ];
+    let mut lists = vec!["/spec/components".to_owned(), "/spec/policies".to_owned()];
+    lists.push("/spec/workflow/steps".to_owned());
+    for component in items("/spec/components") {
+        lists.push(format!("{component}/traits"));
+    }
+    for step in items("/spec/workflow/steps") {
+        lists.push(format!("{step}/subSteps"));
+    }
+    paths.extend(lists.iter().flat_map(|list| items(list)));
+    let wrong = paths
+        .iter()
+        .find(|path| object.pointer(path).is_some_and(Value::is_array))?;
+    let place = wrong.split('/').skip(1).fold(String::new(), |place, part| {
+        let dot = if place.is_empty() { "" } else { "." };
+        match part.parse::<usize>() {
+            Ok(index) => format!("{place}[{index}]"),
+            Err(_) => format!("{place}{dot}{part}"),
+        }
+    });
+    let finding = Finding::new(
+        FindingKind::Invalid,
+        place,
+        "this must be an object, not a list",
+    );
+    Some(
+        finding
+            .expected("an object", "array")
+            .kubevela("json: cannot unmarshal array into Go struct field"),
+    )
 }
 
 /// Checks and resolves an Application.
@@ -331,10 +379,7 @@ impl Assembly<'_> {
     fn properties_are_fields(&mut self, properties: Option<&Value>, path: &str, what: &str) {
         let found = match properties {
             None | Some(Value::Null | Value::Object(_)) => return,
-            Some(Value::String(_)) => "string",
-            Some(Value::Array(_)) => "array",
-            Some(Value::Bool(_)) => "bool",
-            Some(Value::Number(_)) => "number",
+            Some(other) => policy::json_type(other),
         };
         let kubevela = format!(
             "failed to parseComponents: {what}: json: cannot unmarshal {found} into Go value of type \

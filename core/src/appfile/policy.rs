@@ -375,6 +375,16 @@ pub fn read_properties<T: DeserializeOwned>(
     path: &str,
     kubevela_prefix: &str,
 ) -> Result<T, Box<Finding>> {
+    if !properties.is_object() && !properties.is_null() {
+        let found = json_type(properties);
+        let text = "properties are fields with values";
+        return Err(Finding::new(FindingKind::Invalid, path, text)
+            .expected("an object", found)
+            .kubevela(format!(
+                "{kubevela_prefix}json: cannot unmarshal {found} into Go value"
+            ))
+            .into());
+    }
     serde_path_to_error::deserialize(properties).map_err(|error| {
         let field = match error.path().to_string().as_str() {
             "." => path.to_owned(),
@@ -415,4 +425,16 @@ fn unknown_field(text: &str, field: &str, unknown: &str, kubevela_prefix: &str) 
 fn quoted_after<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     let rest = &text[text.find(marker)? + marker.len()..];
     rest.split('`').next()
+}
+
+/// What Go's decoder calls the type of a value.
+pub(super) fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }

@@ -1,6 +1,14 @@
-//! What is delivered where, what is left, and why: pure functions over values.
+//! What is delivered where, and why: pure functions over values.
+//!
+//! What is left behind, and what holds for single objects, is decided over inventories and live objects:
+//! see the crate `caravel-clusters`.
 
 mod dry_run;
 pub mod overrides;
+mod placement;
 
 pub use dry_run::{DryRunError, DryRunGroup, RenderedGroup, dry_run, render_group};
+pub use placement::{
+    ComponentCopy, Delivery, KnownCluster, Placement, PlacementReason, PlacementRules, deliveries,
+    place, replicate,
+};
