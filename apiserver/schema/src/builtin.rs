@@ -28,16 +28,16 @@ pub fn default(resource: &Resource, object: &mut Value) {
             }
         }
         ("", "ReplicationController") | ("apps" | "batch", _) => {
-            workload_defaults::default(&resource.kind, object)
+            workload_defaults::default(&resource.kind, object);
         }
         ("", "Service" | "Endpoints") | ("networking.k8s.io" | "discovery.k8s.io", _) => {
-            network::default(&resource.kind, object)
+            network::default(&resource.kind, object);
         }
         ("", "PersistentVolumeClaim" | "PersistentVolume") | ("storage.k8s.io", _) => {
-            storage::default(&resource.kind, object)
+            storage::default(&resource.kind, object);
         }
         ("", "Secret" | "Namespace") | ("autoscaling" | "scheduling.k8s.io", _) => {
-            config::default(&resource.kind, object)
+            config::default(&resource.kind, object);
         }
         (
             "rbac.authorization.k8s.io" | "admissionregistration.k8s.io" | "apiregistration.k8s.io",
@@ -59,10 +59,10 @@ pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Err
         ("", "Pod") => pod_validation::pod(object, old, e),
         ("", "PodTemplate") => pod_validation::template(&object["template"], "template", e),
         ("", "ReplicationController") | ("apps" | "batch", _) => {
-            workloads::validate(&resource.kind, object, old, e)
+            workloads::validate(&resource.kind, object, old, e);
         }
         ("", "Service") | ("networking.k8s.io", _) => {
-            network::validate(&resource.kind, object, old, e)
+            network::validate(&resource.kind, object, old, e);
         }
         ("", "PersistentVolumeClaim" | "PersistentVolume") | ("storage.k8s.io", _) => {
             storage::validate(&resource.kind, object, old, e);

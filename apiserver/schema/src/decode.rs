@@ -5,9 +5,9 @@ mod fields;
 mod reader;
 mod types;
 
-pub use fields::{normalise, prune_unknown};
+pub use fields::{normalise, prune_unknown, prune_unknown_metadata};
 pub use reader::{Decoded, Syntax, json, yaml};
-pub use types::check_types;
+pub use types::{check_metadata_types, check_types};
 
 use crate::field::quote;
 

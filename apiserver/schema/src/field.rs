@@ -3,7 +3,7 @@
 //! The rendering is the one of Kubernetes' `field.Error`, because clients read it from `Status.details.causes`.
 
 use serde_json::Value;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,9 +243,11 @@ pub fn quote(text: &str) -> String {
             '\u{b}' => out.push_str("\\v"),
             '\u{c}' => out.push_str("\\f"),
             c if (c as u32) < 0x80 && c.is_control() => {
-                out.push_str(&format!("\\x{:02x}", c as u32))
+                let _ = write!(out, "\\x{:02x}", c as u32);
             }
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
             c => out.push(c),
         }
     }
@@ -276,6 +278,7 @@ impl<'a> Path<'a> {
     };
 
     /// A field of this value.
+    #[must_use]
     pub fn field(&'a self, name: &'a str) -> Path<'a> {
         Path {
             parent: Some(self),
@@ -284,6 +287,7 @@ impl<'a> Path<'a> {
     }
 
     /// An item of this list.
+    #[must_use]
     pub fn index(&'a self, index: usize) -> Path<'a> {
         Path {
             parent: Some(self),
@@ -292,6 +296,7 @@ impl<'a> Path<'a> {
     }
 
     /// An entry of this map.
+    #[must_use]
     pub fn key(&'a self, key: &'a str) -> Path<'a> {
         Path {
             parent: Some(self),

@@ -1,4 +1,4 @@
-//! The JSONPath of printer columns: fields, indexes, slices, wildcards and simple filters.
+//! The `JSONPath` of printer columns: fields, indexes, slices, wildcards and simple filters.
 //!
 //! Kubernetes has a dialect of its own (`.spec.components[*].name`, no leading `$`), so it is parsed here.
 
@@ -232,13 +232,17 @@ impl<'a> Parser<'a> {
     fn until_bracket(&mut self) -> Result<&'a str, String> {
         let (mut depth, mut quote) = (0_usize, None);
         for (i, c) in self.rest.char_indices() {
-            match (quote, c) {
-                (Some(q), c) if c == q => quote = None,
-                (Some(_), _) => {}
-                (None, '\'' | '"') => quote = Some(c),
-                (None, '[') => depth += 1,
-                (None, ']') if depth > 0 => depth -= 1,
-                (None, ']') => {
+            if let Some(open) = quote {
+                if c == open {
+                    quote = None;
+                }
+                continue;
+            }
+            match c {
+                '\'' | '"' => quote = Some(c),
+                '[' => depth += 1,
+                ']' if depth > 0 => depth -= 1,
+                ']' => {
                     let (inner, rest) = self.rest.split_at(i);
                     self.rest = rest.get(1..).unwrap_or_default();
                     return Ok(inner);

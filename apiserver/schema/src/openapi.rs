@@ -30,6 +30,7 @@ pub fn definitions() -> &'static BTreeMap<String, Value> {
             kinds::schemas().into_iter().map(|(name, schema)| (name, to_openapi(schema))).collect();
         all.insert("io.k8s.apimachinery.pkg.util.intstr.IntOrString".into(), int_or_string());
         all.insert("io.k8s.apimachinery.pkg.api.resource.Quantity".into(), quantity());
+        all.values_mut().for_each(relax_metadata);
         extensions::apply(&mut all);
         for resource in builtins() {
             if let Some(schema) = resource.definition.and_then(|name| all.get_mut(name)) {
@@ -74,6 +75,23 @@ fn quantity() -> Value {
         "description": "Quantity is a fixed-point number with a suffix, such as 500m, 1.5Gi or 2e3.",
         "oneOf": [{"type": "string"}, {"type": "number"}],
     })
+}
+
+/// `k8s-openapi` always writes `metadata`, so its schemas call it required; to clients it is optional.
+fn relax_metadata(schema: &mut Value) {
+    let is_object = schema["properties"].get("apiVersion").is_some();
+    if let Some(required) = schema
+        .get_mut("required")
+        .and_then(Value::as_array_mut)
+        .filter(|_| is_object)
+    {
+        required.retain(|name| name != "metadata");
+        if required.is_empty()
+            && let Some(map) = schema.as_object_mut()
+        {
+            map.remove("required");
+        }
+    }
 }
 
 /// JSON Schema to OpenAPI 3.0: a reference may not have siblings, so it moves into `allOf`.

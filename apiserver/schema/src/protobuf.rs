@@ -112,7 +112,7 @@ impl<'a> Envelope<'a> {
                     while let Some((tag, value)) = inner.field()? {
                         match (tag, value) {
                             (1, wire::Value::Bytes(b)) => {
-                                envelope.api_version = text(b, "apiVersion")?
+                                envelope.api_version = text(b, "apiVersion")?;
                             }
                             (2, wire::Value::Bytes(b)) => envelope.kind = text(b, "kind")?,
                             _ => {}

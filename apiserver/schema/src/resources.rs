@@ -223,6 +223,6 @@ mod tests {
         assert!(
             find("apps", "v1", "deployments").is_some_and(|r| r.subresource("scale").is_some())
         );
-        assert!(find_kind("", "v1", "Pod").is_some_and(|r| r.is_stored()));
+        assert!(find_kind("", "v1", "Pod").is_some_and(Resource::is_stored));
     }
 }

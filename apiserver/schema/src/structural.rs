@@ -46,7 +46,9 @@ impl Schema {
 
     /// Removes the fields that the schema does not specify. Gives their paths, in order.
     pub fn prune(&self, object: &mut Value) -> Vec<String> {
-        prune::prune(object, &self.root)
+        let mut removed = crate::decode::prune_unknown_metadata(object);
+        removed.extend(prune::prune(object, &self.root));
+        removed
     }
 
     /// Fills in defaults.

@@ -188,13 +188,13 @@ fn validate_webhook(hook: &Value, at: &str, e: &mut Errors) {
                 .map(|reason| Error::invalid(join(at, "name"), called, reason)),
         );
     }
-    if !is_set(hook, "sideEffects") {
+    if is_set(hook, "sideEffects") {
+        one_of(hook, "sideEffects", at, &["None", "NoneOnDryRun"], e);
+    } else {
         e.push(Error::required(
             join(at, "sideEffects"),
             "must specify one of None, NoneOnDryRun",
         ));
-    } else {
-        one_of(hook, "sideEffects", at, &["None", "NoneOnDryRun"], e);
     }
     if items(hook, "admissionReviewVersions").next().is_none() {
         e.push(Error::required(

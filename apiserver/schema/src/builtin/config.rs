@@ -184,11 +184,9 @@ fn validate_secret(object: &Value, old: Option<&Value>, e: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => docker(object, ".dockercfg", e),
         "kubernetes.io/dockerconfigjson" => docker(object, ".dockerconfigjson", e),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                need("username");
-                need("password");
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            need("username");
+            need("password");
         }
         "kubernetes.io/ssh-auth" => need("ssh-privatekey"),
         "kubernetes.io/tls" => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(super) fn default(kind: &str, object: &mut Value) {
     match kind {
         "Endpoints" => {
-            items_mut(object, "subsets").for_each(|subset| default_protocols(subset, "ports"))
+            items_mut(object, "subsets").for_each(|subset| default_protocols(subset, "ports"));
         }
         "EndpointSlice" => {
             items_mut(object, "ports").for_each(|port| fill(port, "name", ""));
@@ -307,12 +307,7 @@ fn host(host: &str, at: &str, e: &mut Errors) {
 
 fn ingress_path(path: &Value, at: &str, e: &mut Errors) {
     let given = text(path, "path");
-    if !is_set(path, "pathType") {
-        e.push(Error::required(
-            format!("{at}.pathType"),
-            "pathType must be specified",
-        ));
-    } else {
+    if is_set(path, "pathType") {
         maybe_one_of(
             path,
             "pathType",
@@ -320,6 +315,11 @@ fn ingress_path(path: &Value, at: &str, e: &mut Errors) {
             &["Exact", "ImplementationSpecific", "Prefix"],
             e,
         );
+    } else {
+        e.push(Error::required(
+            format!("{at}.pathType"),
+            "pathType must be specified",
+        ));
     }
     if matches!(text(path, "pathType"), "Exact" | "Prefix") && !given.starts_with('/') {
         e.push(Error::invalid(

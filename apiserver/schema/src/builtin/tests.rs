@@ -43,7 +43,7 @@ fn transcript() -> Value {
 fn bytes_of(dump: &str) -> Vec<u8> {
     let hex = dump
         .lines()
-        .filter_map(|l| Some(l.get(8..)?.split('|').next()?))
+        .filter_map(|l| l.get(8..)?.split('|').next())
         .flat_map(str::split_whitespace);
     hex.filter_map(|b| u8::from_str_radix(b, 16).ok()).collect()
 }

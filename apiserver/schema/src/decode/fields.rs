@@ -1,6 +1,6 @@
 //! Fields of an object against the definition of its kind.
 
-use crate::openapi::{definition, resolve};
+use crate::openapi::{OBJECT_META, definition, resolve};
 use serde_json::Value;
 
 /// Removes the fields that a definition does not know. Gives their paths, in order.
@@ -8,6 +8,15 @@ pub fn prune_unknown(object: &mut Value, of: &str) -> Vec<String> {
     let mut removed = Vec::new();
     if let Some(schema) = definition(of) {
         prune(object, schema, "", &mut removed);
+    }
+    removed
+}
+
+/// Removes the fields that object metadata does not have, such as `metadata.foo`. Gives their paths, in order.
+pub fn prune_unknown_metadata(object: &mut Value) -> Vec<String> {
+    let mut removed = Vec::new();
+    if let (Some(schema), Some(metadata)) = (definition(OBJECT_META), object.get_mut("metadata")) {
+        prune(metadata, schema, "metadata", &mut removed);
     }
     removed
 }
@@ -88,7 +97,9 @@ fn tidy(value: &mut Value, schema: &Value) {
         }
         Value::Array(list) => {
             if let Some(items) = schema.get("items") {
-                list.iter_mut().for_each(|item| tidy(item, items));
+                for item in list {
+                    tidy(item, items);
+                }
             }
         }
         _ => {}

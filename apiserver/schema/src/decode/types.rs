@@ -1,6 +1,6 @@
 //! Are the values of the JSON types that the kind's Go struct has? The words are those of Go's `encoding/json`.
 
-use crate::openapi::{definition, reference, resolve};
+use crate::openapi::{OBJECT_META, definition, reference, resolve};
 use crate::quantity;
 use serde_json::Value;
 
@@ -18,6 +18,21 @@ pub fn check_types(object: &Value, of: &str) -> Result<(), String> {
         fields: String::new(),
     };
     check(object, schema, Some(of), &place)
+}
+
+/// Checks the metadata of a custom resource, whose other fields its structural schema judges.
+///
+/// # Errors
+/// As [`check_types`].
+pub fn check_metadata_types(object: &Value) -> Result<(), String> {
+    let (Some(schema), Some(metadata)) = (definition(OBJECT_META), object.get("metadata")) else {
+        return Ok(());
+    };
+    let place = Place {
+        owner: "ObjectMeta",
+        fields: "metadata".to_owned(),
+    };
+    check(metadata, schema, Some(OBJECT_META), &place)
 }
 
 /// Where the decoder stands: the struct that holds the field, and the fields on the way there (without indexes).

@@ -28,9 +28,9 @@ fn references_resolve_and_have_no_siblings() {
             _ => {}
         }
     }
-    definitions()
-        .iter()
-        .for_each(|(name, schema)| walk(name, schema));
+    for (name, schema) in definitions() {
+        walk(name, schema);
+    }
 }
 
 #[test]

@@ -136,8 +136,7 @@ impl Slot {
             }
         }
         let absent = match self.field.kind {
-            Kind::Text | Kind::Bytes => wire::Value::Bytes(&[]),
-            Kind::Message(_) => wire::Value::Bytes(&[]),
+            Kind::Text | Kind::Bytes | Kind::Message(_) => wire::Value::Bytes(&[]),
             Kind::Int | Kind::Bool => wire::Value::Varint(0),
             Kind::Double => wire::Value::Fixed64(0),
         };

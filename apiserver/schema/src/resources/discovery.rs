@@ -31,27 +31,33 @@ impl DiscoveryVersion {
     }
 }
 
+/// A version and its resources.
+type Version<'a> = (&'a str, Vec<&'a Resource>);
+
+/// A group and its versions.
+type Group<'a> = (&'a str, Vec<Version<'a>>);
+
 /// Writes the discovery documents of a set of resources.
 ///
 /// Groups appear in the order of their first resource; versions of a group in Kubernetes' order of preference.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery<'a> {
-    groups: Vec<(&'a str, Vec<(&'a str, Vec<&'a Resource>)>)>,
+    groups: Vec<Group<'a>>,
 }
 
 impl<'a> Discovery<'a> {
     /// Groups the resources.
     pub fn new(resources: impl IntoIterator<Item = &'a Resource>) -> Self {
-        let mut groups: Vec<(&'a str, Vec<(&'a str, Vec<&'a Resource>)>)> = Vec::new();
+        let mut groups: Vec<Group<'a>> = Vec::new();
         for resource in resources {
-            let versions = match groups.iter_mut().position(|(g, _)| *g == resource.group) {
-                Some(at) => &mut groups[at].1,
-                None => {
+            let versions =
+                if let Some(at) = groups.iter_mut().position(|(g, _)| *g == resource.group) {
+                    &mut groups[at].1
+                } else {
                     groups.push((&resource.group, Vec::new()));
                     let last = groups.len() - 1;
                     &mut groups[last].1
-                }
-            };
+                };
             match versions.iter_mut().find(|(v, _)| *v == resource.version) {
                 Some((_, list)) => list.push(resource),
                 None => versions.push((&resource.version, vec![resource])),
@@ -114,7 +120,7 @@ impl<'a> Discovery<'a> {
 
     /// Aggregated `GET /api`.
     pub fn aggregated_core(&self, form: DiscoveryVersion) -> Value {
-        self.aggregated(form, |group| group.is_empty())
+        self.aggregated(form, str::is_empty)
     }
 
     /// Aggregated `GET /apis`.

@@ -385,7 +385,7 @@ fn junctor(
             .or(structure.get("additionalProperties"))
         {
             Some(specified) if specified.is_object() => {
-                junctor(inner, specified, &at, &below, false, errors)
+                junctor(inner, specified, &at, &below, false, errors);
             }
             Some(Value::Bool(true)) => {}
             _ if is_true(structure, "x-kubernetes-embedded-resource") && name == "metadata" => {}

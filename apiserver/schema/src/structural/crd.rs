@@ -58,8 +58,6 @@ pub struct CustomVersion {
     pub columns: Vec<Column>,
     /// JSON paths that field selectors may name.
     pub selectable_fields: Vec<String>,
-    /// `preserveUnknownFields` of the whole CRD: nothing is pruned.
-    pub preserve_unknown: bool,
 }
 
 /// Fills in the defaults of a CRD.
@@ -162,7 +160,6 @@ fn compile(crd: &Value, index: usize, version: &Value) -> Result<CustomVersion, 
             .flatten()
             .map(|f| text(f, "jsonPath").to_owned())
             .collect(),
-        preserve_unknown: crd["spec"]["preserveUnknownFields"] == true,
     })
 }
 
@@ -288,6 +285,13 @@ pub fn validate_crd(crd: &Value) -> Errors {
             other,
             &["Cluster", "Namespaced"],
         )),
+    }
+    if spec["preserveUnknownFields"] == true {
+        errors.push(Error::invalid(
+            "spec.preserveUnknownFields",
+            true,
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
+        ));
     }
     validate_versions(spec, &mut errors);
     validate_names(&spec["names"], &mut errors);
@@ -484,7 +488,7 @@ fn validate_conversion(conversion: &Value, errors: &mut Errors) {
             errors.push(Error::forbidden(
                 "spec.conversion.webhook",
                 "should not be set when strategy is not set to Webhook",
-            ))
+            ));
         }
         "None" => {}
         "" => errors.push(Error::required("spec.conversion.strategy", "")),

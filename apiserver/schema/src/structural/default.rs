@@ -55,7 +55,9 @@ pub(super) fn prune_nulls(value: &mut Value, node: &Node) {
         }),
         Value::Array(list) => {
             if let Some(items) = &node.items {
-                list.iter_mut().for_each(|item| prune_nulls(item, items));
+                for item in list {
+                    prune_nulls(item, items);
+                }
             }
         }
         _ => {}

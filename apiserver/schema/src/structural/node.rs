@@ -66,9 +66,9 @@ pub(super) enum Additional {
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    pub(super) kind: Option<Kind>,
+    /// The JSON types that a value may have; none means any.
+    pub(super) kinds: &'static [Kind],
     pub(super) nullable: bool,
-    pub(super) int_or_string: bool,
     pub(super) preserve: bool,
     pub(super) embedded: bool,
     pub(super) properties: BTreeMap<String, Node>,
@@ -153,12 +153,8 @@ fn build(schema: &Value, path: &str, errors: &mut Errors) -> Node {
         _ => Additional::None,
     };
     Node {
-        kind: schema
-            .get("type")
-            .and_then(Value::as_str)
-            .and_then(Kind::of),
+        kinds: kinds(schema),
         nullable: flag("nullable"),
-        int_or_string: flag("x-kubernetes-int-or-string"),
         preserve: flag("x-kubernetes-preserve-unknown-fields"),
         embedded: flag("x-kubernetes-embedded-resource"),
         properties,
@@ -169,6 +165,24 @@ fn build(schema: &Value, path: &str, errors: &mut Errors) -> Node {
         constraints: Constraints::parse(schema, path, errors),
         rules: Rules::compile(schema, path, errors),
     }
+}
+
+fn kinds(schema: &Value) -> &'static [Kind] {
+    if schema.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+        return &[Kind::Integer, Kind::Text];
+    }
+    let kind = schema
+        .get("type")
+        .and_then(Value::as_str)
+        .and_then(Kind::of);
+    kind.map_or(&[], |kind| match kind {
+        Kind::Object => &[Kind::Object],
+        Kind::Array => &[Kind::Array],
+        Kind::Text => &[Kind::Text],
+        Kind::Integer => &[Kind::Integer],
+        Kind::Number => &[Kind::Number],
+        Kind::Boolean => &[Kind::Boolean],
+    })
 }
 
 fn list_type(schema: &Value) -> ListType {

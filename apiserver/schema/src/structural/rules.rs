@@ -2,7 +2,7 @@
 
 use super::node::{Additional, Node};
 use crate::field::{Error, ErrorKind, Errors, Path};
-use kube_cel::{CompiledSchema, Validator, compile_schema};
+use kube_cel::{CompiledSchema, compile_schema, validate_compiled};
 use serde_json::Value;
 use std::fmt;
 
@@ -47,15 +47,8 @@ impl Rules {
         Some(Self { compiled })
     }
 
-    fn evaluate(
-        &self,
-        validator: &Validator,
-        value: &Value,
-        old: Option<&Value>,
-        path: &Path<'_>,
-        errors: &mut Errors,
-    ) {
-        let Err(found) = validator.validate_compiled(&self.compiled, value, old) else {
+    fn evaluate(&self, value: &Value, old: Option<&Value>, path: &Path<'_>, errors: &mut Errors) {
+        let Err(found) = validate_compiled(&self.compiled, value, old) else {
             return;
         };
         let unchanged = old == Some(value);
@@ -105,30 +98,16 @@ fn without_rules(schema: &Value) -> Value {
 /// Evaluates all rules.
 pub(super) fn validate(object: &Value, old: Option<&Value>, root: &Node) -> Errors {
     let mut errors = Errors::new();
-    walk(
-        &Validator::new(),
-        object,
-        old,
-        root,
-        &Path::ROOT,
-        &mut errors,
-    );
+    walk(object, old, root, &Path::ROOT, &mut errors);
     errors
 }
 
-fn walk(
-    validator: &Validator,
-    value: &Value,
-    old: Option<&Value>,
-    node: &Node,
-    path: &Path<'_>,
-    errors: &mut Errors,
-) {
+fn walk(value: &Value, old: Option<&Value>, node: &Node, path: &Path<'_>, errors: &mut Errors) {
     if !node.has_rules() || value.is_null() {
         return;
     }
     if let Some(rules) = &node.rules {
-        rules.evaluate(validator, value, old, path, errors);
+        rules.evaluate(value, old, path, errors);
     }
     match value {
         Value::Object(map) => {
@@ -140,14 +119,7 @@ fn walk(
                     } else {
                         path.field(name)
                     };
-                    walk(
-                        validator,
-                        child,
-                        old.and_then(|o| o.get(name)),
-                        inner,
-                        &at,
-                        errors,
-                    );
+                    walk(child, old.and_then(|o| o.get(name)), inner, &at, errors);
                 }
             }
         }
@@ -155,7 +127,6 @@ fn walk(
             if let Some(items) = &node.items {
                 for (i, item) in list.iter().enumerate() {
                     walk(
-                        validator,
                         item,
                         node.correlate(item, old),
                         items,

@@ -117,6 +117,18 @@ fn transcript_86_wrong_shape() {
 }
 
 #[test]
+fn unknown_fields_of_metadata_are_named_too() {
+    let mut object = gadget(json!({"size": 1}));
+    object["metadata"]["foo"] = 1.into();
+    assert_eq!(gadget_schema().prune(&mut object), ["metadata.foo"]);
+    object["metadata"]["labels"] = json!({"a": 1});
+    assert_eq!(
+        crate::decode::check_metadata_types(&object),
+        Err("json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string".to_owned())
+    );
+}
+
+#[test]
 fn unknown_fields_are_pruned_and_named() {
     let mut object = gadget(json!({"size": 1, "colour": "red", "items": [{"name": "a", "w": 1}]}));
     assert_eq!(
@@ -246,7 +258,9 @@ fn faulty_crds_are_refused_in_kubernetes_words() {
     schema["properties"]["spec"]["properties"]["size"]["pattern"] = "(".into();
     schema["properties"]["spec"]["x-kubernetes-validations"] = json!([{"rule": "self.size >"}]);
     let mut found = messages(&validate_crd(&crd));
-    found.iter_mut().for_each(|m| m.truncate(150));
+    for message in &mut found {
+        message.truncate(150);
+    }
     insta::assert_json_snapshot!(found);
 }
 

@@ -19,11 +19,7 @@ fn walk(value: &Value, old: Option<&Value>, node: &Node, path: &Path<'_>, errors
     if old == Some(value) {
         return;
     }
-    let allowed: &[Kind] = match &node.kind {
-        _ if node.int_or_string => &[Kind::Integer, Kind::Text],
-        Some(kind) => std::slice::from_ref(kind),
-        None => &[],
-    };
+    let allowed = node.kinds;
     if value.is_null() {
         if !node.nullable && !allowed.is_empty() {
             errors.push(wrong_type(path, allowed, value));
