@@ -327,3 +327,6 @@ impl Watch {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

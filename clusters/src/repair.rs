@@ -120,3 +120,6 @@ fn wanted(entry: &ManagedResource) -> Option<Wanted> {
         manifest: entry.raw.clone()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

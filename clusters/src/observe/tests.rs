@@ -1,0 +1,149 @@
+use serde_json::json;
+
+use super::*;
+use crate::testing::{Hub, config_map};
+
+fn kind(api_version: &str, kind: &str) -> WatchedKind {
+    WatchedKind {
+        cluster: "local".to_owned(),
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+    }
+}
+
+fn owned(name: &str, value: &str) -> Value {
+    let mut map = config_map(name, json!({"a": value}));
+    map["metadata"]["namespace"] = json!("demo");
+    map["metadata"]["labels"] = json!({"app.oam.dev/name": "app", "app.oam.dev/namespace": "demo"});
+    map
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::of(None, &owned(name, ""))
+}
+
+/// Waits for an event that is meant.
+async fn until<T>(
+    events: &mut mpsc::Receiver<Observed>,
+    meant: impl Fn(Observed) -> Option<T>,
+) -> T {
+    loop {
+        let event = events.recv().await.expect("the watch ended");
+        if let Some(found) = meant(event) {
+            return found;
+        }
+    }
+}
+
+fn changed(name: &'static str, value: &'static str) -> impl Fn(Observed) -> Option<Arc<Value>> {
+    move |event| match event {
+        Observed::Changed { key, object } if key.name == name && object["data"]["a"] == value => {
+            Some(object)
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn sees_what_is_there_what_changes_and_what_goes() {
+    let hub = Hub::open().await;
+    hub.create(owned("a", "1")).await;
+    hub.create(config_map_of_nobody()).await;
+    let (observer, mut events) = Observer::new(hub.clusters.clone(), 16);
+    let maps = kind("v1", "ConfigMap");
+    let objects = observer.objects();
+    assert!(matches!(objects.get(&key("a")), Known::Unknown));
+    observer.watch(&BTreeSet::from([maps.clone()]));
+    let seen = until(&mut events, changed("a", "1")).await;
+    assert_eq!((seen["kind"].as_str(), seen["apiVersion"].as_str()), (Some("ConfigMap"), Some("v1")));
+    until(&mut events, |event| matches!(event, Observed::Synced(_)).then_some(())).await;
+    assert!(objects.is_synced(&maps));
+    assert!(matches!(objects.get(&key("a")), Known::There(_)));
+    // Only what has an owner is seen, so nothing is said of others but that they are not ours.
+    assert!(matches!(objects.get(&key("nobody")), Known::Gone));
+
+    hub.create(owned("b", "1")).await;
+    until(&mut events, changed("b", "1")).await;
+    hub.edit("v1", "ConfigMap", "b", json!({"data": {"a": "2"}})).await;
+    until(&mut events, changed("b", "2")).await;
+    let target = hub.target("v1", "ConfigMap", "b").await;
+    hub.cluster.delete(&target, kube::core::params::Preconditions::default()).await.unwrap();
+    let gone = until(&mut events, |event| match event {
+        Observed::Deleted { key, .. } => Some(key),
+        _ => None,
+    });
+    assert_eq!(gone.await, key("b"));
+    assert!(matches!(objects.get(&key("b")), Known::Gone));
+}
+
+fn config_map_of_nobody() -> Value {
+    let mut map = config_map("nobody", json!({}));
+    map["metadata"]["namespace"] = json!("demo");
+    map
+}
+
+#[tokio::test]
+async fn watches_start_and_stop_with_what_is_asked_for() {
+    let hub = Hub::open().await;
+    hub.create(owned("a", "1")).await;
+    let (observer, mut events) = Observer::new(hub.clusters.clone(), 16);
+    let maps = kind("v1", "ConfigMap");
+    let secrets = kind("v1", "Secret");
+    observer.watch(&BTreeSet::from([maps.clone(), secrets.clone()]));
+    for _ in 0..2 {
+        until(&mut events, |event| matches!(event, Observed::Synced(_)).then_some(())).await;
+    }
+    observer.watch(&BTreeSet::from([secrets.clone()]));
+    assert_eq!(observer.watched(), [secrets]);
+    // What is no longer watched is no longer known.
+    assert!(matches!(observer.objects().get(&key("a")), Known::Unknown));
+    assert!(!observer.objects().is_synced(&maps));
+}
+
+#[tokio::test]
+async fn a_kind_that_appears_later_is_found() {
+    let hub = Hub::open().await;
+    let (observer, mut events) = Observer::new(hub.clusters.clone(), 16);
+    observer.watch(&BTreeSet::from([kind("example.com/v1", "Gadget")]));
+    hub.create(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Gadget", "plural": "gadgets", "singular": "gadget",
+                "listKind": "GadgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object",
+                    "x-kubernetes-preserve-unknown-fields": true}}}]}}))
+    .await;
+    until(&mut events, |event| matches!(event, Observed::Synced(_)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_vanished_while_nobody_watched_is_reported() {
+    let hub = Hub::open().await;
+    let (events, mut receiver) = mpsc::channel(16);
+    let mut watch = Watch {
+        kind: kind("v1", "ConfigMap"),
+        clusters: hub.clusters.clone(),
+        objects: Objects::default(),
+        events,
+        listed: None,
+    };
+    let object = |name: &str| -> DynamicObject { serde_json::from_value(owned(name, "1")).unwrap() };
+    for name in ["a", "b"] {
+        watch.take(watcher::Event::Apply(object(name))).await;
+    }
+    // The connection broke, history is gone: the watcher lists again.
+    watch.take(watcher::Event::Init).await;
+    watch.take(watcher::Event::InitApply(object("b"))).await;
+    watch.take(watcher::Event::InitDone).await;
+    drop(watch);
+    let mut said = Vec::new();
+    while let Some(event) = receiver.recv().await {
+        said.push(match event {
+            Observed::Changed { key, .. } => format!("changed {}", key.name),
+            Observed::Deleted { key, .. } => format!("deleted {}", key.name),
+            Observed::Synced(_) => "synced".to_owned(),
+        });
+    }
+    assert_eq!(said, ["changed a", "changed b", "deleted a", "synced"]);
+}
