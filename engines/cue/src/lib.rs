@@ -8,6 +8,7 @@
 //! [`call`] must not run in a destructor of thread-local storage (Go needs the thread's signal stack).
 
 mod ffi;
+mod sandbox;
 mod worker;
 
 pub use ffi::call;

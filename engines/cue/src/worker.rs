@@ -5,6 +5,8 @@ use std::process::exit;
 use std::sync::mpsc;
 use std::thread;
 
+use crate::sandbox;
+
 /// Longest frame that is read; the bridge itself refuses requests over 2 MiB with a reply.
 const MAX_FRAME: u32 = 4 << 20;
 
@@ -17,7 +19,7 @@ const MAX_FRAME: u32 = 4 << 20;
 /// # Exit status
 /// 0 at the end of input, 1 when a frame is malformed or a reply cannot be written.
 pub fn worker_main() -> ! {
-    harden();
+    sandbox::enter();
     let (send, requests) = mpsc::channel();
     thread::spawn(move || {
         let mut input = io::stdin().lock();
@@ -41,19 +43,6 @@ pub fn worker_main() -> ! {
     }
     exit(0)
 }
-
-/// Gives up what a worker does not need: new privileges, and a life after its daemon. Limits of memory
-/// and files are set by the pool from outside, before the first frame.
-#[cfg(target_os = "linux")]
-fn harden() {
-    use rustix::process::{Signal, set_parent_process_death_signal};
-    // Where the kernel refuses, the end of input still ends the worker.
-    let _ = rustix::thread::set_no_new_privs(true);
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-}
-
-#[cfg(not(target_os = "linux"))]
-fn harden() {}
 
 /// Reads one frame; `None` where the input ends between two frames.
 fn read_frame(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {

@@ -205,7 +205,7 @@ fn a_worker_ends_with_its_daemon_even_while_it_evaluates() {
 }
 
 #[test]
-fn a_worker_cannot_gain_privileges() {
+fn a_worker_has_no_files_network_or_new_privileges() {
     let mut worker = Command::new(WORKER)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -226,6 +226,13 @@ fn a_worker_cannot_gain_privileges() {
         .unwrap();
     let status = fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    for task in fs::read_dir(format!("/proc/{}/task", worker.id())).unwrap() {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        assert!(
+            status.contains("Seccomp:\t2"),
+            "a thread without a filter: {status}"
+        );
+    }
     drop(input);
     assert!(worker.wait().unwrap().success());
 }

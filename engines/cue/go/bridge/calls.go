@@ -37,7 +37,10 @@ func (e *callError) Unwrap() error { return e.err }
 // by @step(n) and then as declared, one after the other, each result filled in before the next is looked
 // for. Calls that need the world are looked up in the replay; the first that is not there ends in a
 // needError. scope keeps the keys of several templates in one request apart.
-func resolve(value cue.Value, scope string, answers replay) (cue.Value, error) {
+func (s *source) resolve(value cue.Value, scope string, answers replay) (cue.Value, error) {
+	if !s.mayCall {
+		return value, nil
+	}
 	executed := map[string]bool{}
 	for {
 		next, found := nextCall(value, executed)

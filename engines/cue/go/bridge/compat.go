@@ -66,6 +66,9 @@ func quoteErrorLabels(file *ast.File) []rewrite {
 }
 
 func listArithmetic(file *ast.File) []rewrite {
+	if !mayAddLists(file) {
+		return nil
+	}
 	lists := listNames(file)
 	list, imported := listImport(file)
 	var made []rewrite
@@ -109,6 +112,30 @@ func listArithmetic(file *ast.File) []rewrite {
 		unresolve(file)
 	}
 	return made
+}
+
+// mayAddLists says whether there is a + that does not plainly add texts or numbers, or a * at all: a fast
+// answer for most templates.
+func mayAddLists(file *ast.File) bool {
+	found := false
+	ast.Walk(file, func(node ast.Node) bool {
+		if binary, ok := node.(*ast.BinaryExpr); ok {
+			found = found || binary.Op == token.MUL || binary.Op == token.ADD && !isScalar(binary)
+		}
+		return !found
+	}, nil)
+	return found
+}
+
+// isScalar says whether an expression is a text or a number by its looks.
+func isScalar(expr ast.Expr) bool {
+	switch x := expr.(type) {
+	case *ast.BasicLit, *ast.Interpolation:
+		return true
+	case *ast.BinaryExpr:
+		return isScalar(x.X) || isScalar(x.Y)
+	}
+	return false
 }
 
 // unresolve forgets what names refer to, because some of it was replaced; CUE resolves them anew.

@@ -26,6 +26,8 @@ type source struct {
 	sections []section
 	// rewritten says what had to be changed for today's CUE.
 	rewritten []rewrite
+	// mayCall says that there can be calls in it: looking for them is a fifth of a render.
+	mayCall bool
 }
 
 // section is an appended part that begins on a line of its own.
@@ -117,16 +119,18 @@ func (s *source) build(packages *packageSet) (cue.Value, error) {
 	if err != nil {
 		return cue.Value{}, err
 	}
-	s.rewritten = modernise(file, s.text.String())
-	return buildFile(file, packages)
-}
-
-func buildFile(file *ast.File, packages *packageSet) (cue.Value, error) {
-	instance := build.NewContext().NewInstance("", nil)
+	text := s.text.String()
+	s.rewritten = modernise(file, text)
 	imports, err := packages.importedBy(file)
 	if err != nil {
 		return cue.Value{}, err
 	}
+	s.mayCall = len(imports) > 0 || strings.Contains(text, "#do")
+	return buildFile(file, imports)
+}
+
+func buildFile(file *ast.File, imports []*build.Instance) (cue.Value, error) {
+	instance := build.NewContext().NewInstance("", nil)
 	instance.Imports = imports
 	if err := instance.AddSyntax(file); err != nil {
 		return cue.Value{}, err

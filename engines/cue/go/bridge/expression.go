@@ -31,7 +31,7 @@ func expression(request *expressionRequest) (json.RawMessage, error) {
 		}
 		file.Decls = append(file.Decls, parsed.Decls...)
 	}
-	value, err := buildFile(file, noPackages)
+	value, err := buildFile(file, nil)
 	if err != nil {
 		return nil, where.failure(stageParse, err, err.Error())
 	}
@@ -101,7 +101,7 @@ func lookupExpression(value cue.Value, text string) (cue.Value, error) {
 		return cue.Value{}, err
 	}
 	file.Decls = append(file.Decls, scope.Decls...)
-	built, err := buildFile(file, noPackages)
+	built, err := buildFile(file, nil)
 	if err != nil {
 		return cue.Value{}, err
 	}

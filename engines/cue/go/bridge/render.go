@@ -42,6 +42,7 @@ type auxiliary struct {
 
 func render(request *renderRequest) (*renderResult, error) {
 	r := &renderer{request: request}
+	r.addParameter()
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
@@ -54,6 +55,18 @@ func render(request *renderRequest) (*renderResult, error) {
 		return nil, err
 	}
 	return r.export()
+}
+
+// addParameter lets all templates see the component's parameters as `context.parameter` (row REN-101).
+func (r *renderer) addParameter() {
+	if _, given := r.request.Context["parameter"]; given || r.request.Component == nil {
+		return
+	}
+	parameters := r.request.Component.Parameters
+	if isNull(parameters) {
+		parameters = json.RawMessage("null")
+	}
+	r.request.Context = r.request.Context.with("parameter", parameters)
 }
 
 // begin sets the base: from the component's template, or from live objects.
@@ -108,7 +121,7 @@ func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
 	value, err := where.source.build(componentPackages)
 	r.warnings = append(r.warnings, where.warnings(where.source.rewritten)...)
 	if err == nil {
-		value, err = resolve(value, scope, r.request.Replay)
+		value, err = where.source.resolve(value, scope, r.request.Replay)
 	}
 	if err != nil {
 		return value, where.compileFailure(err)

@@ -24,7 +24,7 @@ func step(request *stepRequest) (*stepResult, error) {
 	}
 	value, err := src.build(workflowPackages)
 	if err == nil {
-		value, err = resolve(value, "", request.Replay)
+		value, err = src.resolve(value, "", request.Replay)
 	}
 	if err != nil {
 		return nil, stepFailure(where, err)

@@ -1,0 +1,52 @@
+package bridge
+
+import (
+	"encoding/json"
+	"os"
+	"runtime/debug"
+	"testing"
+)
+
+// builtIn gives the template of a built-in definition.
+func builtIn(b *testing.B, path string) string {
+	source, err := os.ReadFile("../../../../definitions/" + path)
+	if err != nil {
+		b.Skip(err)
+	}
+	file, err := splitDefinition(path, string(source))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return file.templateText()
+}
+
+// BenchmarkRender renders webservice with two traits that patch it, without any cache.
+func BenchmarkRender(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	if err := useEvaluator("v2"); err != nil {
+		b.Fatal(err)
+	}
+	request := &renderRequest{
+		Component: &template{
+			Name:       "webservice",
+			Source:     builtIn(b, "component/webservice.cue"),
+			Parameters: json.RawMessage(`{"image":"nginx","ports":[{"port":80,"expose":true}],"env":[{"name":"A","value":"1"}]}`),
+		},
+		Traits: []template{
+			{Name: "labels", Source: builtIn(b, "trait/labels.cue"), Parameters: json.RawMessage(`{"a":"b"}`)},
+			{Name: "env", Source: builtIn(b, "trait/env.cue"), Parameters: json.RawMessage(`{"env":{"B":"2"}}`)},
+		},
+		Context: jsonObject{
+			"name":           json.RawMessage(`"web"`),
+			"appName":        json.RawMessage(`"web"`),
+			"namespace":      json.RawMessage(`"default"`),
+			"clusterVersion": json.RawMessage(`{"major":"1","minor":29}`),
+		},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := render(request); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
