@@ -39,6 +39,10 @@ fn source_of(package: &str) -> PathBuf {
     let metadata = metadata(true)
         .or_else(|| metadata(false))
         .expect("`cargo metadata` works in this workspace");
+    // No unit of the build depends on the package, so a new version is seen in the lock file only.
+    if let Some(root) = metadata["workspace_root"].as_str() {
+        println!("cargo::rerun-if-changed={root}/Cargo.lock");
+    }
     let packages = metadata["packages"]
         .as_array()
         .expect("`cargo metadata` lists packages");

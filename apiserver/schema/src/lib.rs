@@ -14,5 +14,6 @@ pub mod openapi;
 pub mod protobuf;
 pub mod quantity;
 pub mod resources;
+pub mod selectors;
 pub mod structural;
 pub mod table;

@@ -52,7 +52,7 @@ fn decode_into(
 
 /// The message of a field that Go embeds, so that its fields stand in the parent: the parent's definition has no such
 /// field, but has all the fields of that message.
-fn inlined(field: &Field, names: Option<&'static Names>) -> Option<&'static Message> {
+pub(super) fn inlined(field: &Field, names: Option<&'static Names>) -> Option<&'static Message> {
     let (Kind::Message(path), Cardinality::One, Some(parent)) =
         (field.kind, field.cardinality, names)
     else {

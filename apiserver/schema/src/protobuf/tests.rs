@@ -143,3 +143,53 @@ fn bodies_once() -> &'static [(u64, Vec<u8>)] {
     static BODIES: std::sync::OnceLock<Vec<(u64, Vec<u8>)>> = std::sync::OnceLock::new();
     BODIES.get_or_init(|| bodies("request"))
 }
+
+/// Every field of every message that a built-in kind can hold has a JSON name or stands in its parent.
+#[test]
+fn no_field_of_a_served_kind_is_lost() {
+    let mut lost = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let kinds = builtins().iter().filter_map(|r| r.definition);
+    let bodies = [
+        "authentication.v1.TokenRequest",
+        "autoscaling.v1.Scale",
+        "policy.v1.Eviction",
+    ]
+    .map(|k| format!("io.k8s.api.{k}"));
+    for definition in kinds.map(str::to_owned).chain(bodies) {
+        match tags::find_definition(&definition) {
+            Some(message) => walk(message, tags::names(message), &mut seen, &mut lost),
+            None => lost.push(definition),
+        }
+    }
+    assert!(seen.len() > 300, "{} messages", seen.len());
+    insta::assert_json_snapshot!(lost);
+}
+
+fn walk(
+    message: &'static tags::Message,
+    names: Option<&'static tags::Names>,
+    seen: &mut std::collections::BTreeSet<(&'static str, usize)>,
+    lost: &mut Vec<String>,
+) {
+    let parent = names.map_or(0, |n| std::ptr::from_ref(n) as usize);
+    if !seen.insert((message.path, parent)) {
+        return;
+    }
+    for field in &message.fields {
+        let tags::Kind::Message(path) = field.kind else {
+            if names.is_some_and(|n| n.get(field.name).is_none()) {
+                lost.push(format!("{}.{}", message.path, field.name));
+            }
+            continue;
+        };
+        let inner = tags::find(path).expect("a message of the table");
+        match names.map(|n| n.get(field.name)) {
+            Some(None) => match message::inlined(field, names) {
+                Some(inner) => walk(inner, names, seen, lost),
+                None => lost.push(format!("{}.{}", message.path, field.name)),
+            },
+            _ => walk(inner, tags::names(inner), seen, lost),
+        }
+    }
+}
