@@ -12,6 +12,8 @@ pub enum ClusterError {
         name: String,
         /// The names that there are.
         known: String,
+        /// Whether all registered clusters have been read.
+        complete: bool,
     },
     /// The cluster does not serve this kind.
     #[error(
@@ -76,7 +78,8 @@ impl ClusterError {
     /// The object is not there, and neither is its kind or its cluster (APP-055).
     pub fn is_gone(&self) -> bool {
         match self {
-            Self::UnknownCluster { .. } | Self::KindNotServed { .. } => true,
+            Self::UnknownCluster { complete, .. } => *complete,
+            Self::KindNotServed { .. } => true,
             other => other.code() == 404,
         }
     }
@@ -95,7 +98,10 @@ impl ClusterError {
     /// The same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unanswered { .. } => true,
+            Self::Unanswered { .. }
+            | Self::UnknownCluster {
+                complete: false, ..
+            } => true,
             other => matches!(other.code(), 409 | 429 | 500 | 502 | 503 | 504),
         }
     }

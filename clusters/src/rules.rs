@@ -29,6 +29,10 @@ pub enum Purpose {
     StateKeep,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a policy of its own"
+)]
 /// What holds for one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {

@@ -7,6 +7,7 @@ mod discovery;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use caravel_core::api::LOCAL_CLUSTER;
@@ -36,6 +37,7 @@ pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
 #[derive(Clone, Debug)]
 pub struct Clusters {
     by_name: Arc<ArcSwap<BTreeMap<String, Arc<Cluster>>>>,
+    complete: Arc<AtomicBool>,
 }
 
 impl Clusters {
@@ -43,6 +45,7 @@ impl Clusters {
     pub fn new(local: kube::Client) -> Self {
         let clusters = Self {
             by_name: Arc::default(),
+            complete: Arc::new(AtomicBool::new(true)),
         };
         clusters.insert(LOCAL_CLUSTER, local);
         clusters
@@ -67,6 +70,12 @@ impl Clusters {
         });
     }
 
+    /// Says whether all registered clusters are in. Until they are, a cluster that is not here is not
+    /// taken for one that was detached, so nothing is forgotten because of it.
+    pub fn set_complete(&self, complete: bool) {
+        self.complete.store(complete, Ordering::Release);
+    }
+
     /// The cluster of this name. An empty name is the hub's own.
     ///
     /// # Errors
@@ -79,6 +88,7 @@ impl Clusters {
             .ok_or_else(|| ClusterError::UnknownCluster {
                 name: name.to_owned(),
                 known: clusters.keys().cloned().collect::<Vec<_>>().join(", "),
+                complete: self.complete.load(Ordering::Acquire),
             })
     }
 
@@ -260,9 +270,26 @@ impl Cluster {
     /// # Errors
     /// If it is there already, or is refused.
     pub async fn create(&self, target: &Target, object: &Value) -> Result<Value, ClusterError> {
+        self.post(target, object, false).await
+    }
+
+    /// What a create would come to.
+    ///
+    /// # Errors
+    /// As [`Cluster::create`].
+    pub async fn dry_create(&self, target: &Target, object: &Value) -> Result<Value, ClusterError> {
+        self.post(target, object, true).await
+    }
+
+    async fn post(
+        &self,
+        target: &Target,
+        object: &Value,
+        dry_run: bool,
+    ) -> Result<Value, ClusterError> {
         let params = PostParams {
+            dry_run,
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
         };
         let request = target
             .request()

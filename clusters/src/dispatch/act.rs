@@ -7,7 +7,7 @@ use kube::core::params::Preconditions;
 use serde_json::Value;
 
 use super::failure::forget_if_missing;
-use super::{Applied, Change, ObjectError, Plan, Step, decide};
+use super::{Applied, Change, ObjectError, Plan, Preview, Step, decide};
 use crate::error::ClusterError;
 use crate::key::{ObjectKey, text};
 use crate::owner::{Owner, object_at};
@@ -68,6 +68,36 @@ pub(super) async fn carry_out(
         }
     }
     unreachable!("the loop ends at the last attempt")
+}
+
+/// Asks the cluster what a step would come to.
+pub(super) async fn dry_run(plan: Plan, step: Step) -> Result<Preview, (ObjectKey, ObjectError)> {
+    let Plan {
+        cluster,
+        target,
+        live,
+        key,
+        ..
+    } = plan;
+    let answer = match &step {
+        Step::Create(body) => match cluster.dry_create(&target, body).await {
+            // Its namespace or kind would be there by then: the same dispatch brings it.
+            Err(error) if error.code() == 404 => Ok(Some(body.clone())),
+            other => other.map(Some),
+        },
+        Step::Apply { body, .. } => cluster.apply(&target, body, true).await.map(Some),
+        Step::Replace(body) | Step::Recreate { body, .. } => Ok(Some(body.clone())),
+        Step::Share(_) | Step::Nothing(_) => Ok(None),
+    };
+    match answer {
+        Ok(after) => Ok(Preview {
+            key,
+            step,
+            before: live,
+            after,
+        }),
+        Err(error) => Err((key.clone(), ObjectError::of(&key, error))),
+    }
 }
 
 async fn act(plan: &Plan, step: &Step) -> Result<(Change, Value), ObjectError> {
@@ -141,10 +171,7 @@ async fn recreate(plan: &Plan, body: &Value, field: &str) -> Result<Value, Objec
         live,
         ..
     } = plan;
-    let metadata = live
-        .as_ref()
-        .map(|live| &live["metadata"])
-        .unwrap_or(&Value::Null);
+    let metadata = live.as_ref().map_or(&Value::Null, |live| &live["metadata"]);
     let preconditions = Preconditions {
         uid: Some(text(&metadata["uid"]).to_owned()),
         resource_version: Some(text(&metadata["resourceVersion"]).to_owned()),

@@ -112,10 +112,10 @@ pub fn decide(
 ) -> Result<Step, Refusal> {
     let object = ObjectKey::of(None, desired).short();
     let Some(live) = live else {
-        return match rules.read_only {
-            true => Err(Refusal::Missing { object }),
-            false => Ok(Step::Create(shared_by(desired.clone(), None, owner, rules))),
-        };
+        if rules.read_only {
+            return Err(Refusal::Missing { object });
+        }
+        return Ok(Step::Create(shared_by(desired.clone(), None, owner, rules)));
     };
     if rules.read_only {
         return Ok(Step::Nothing(Reason::ReadOnly));

@@ -70,10 +70,6 @@ pub(super) fn scalars(a: &Value, b: &Value, path: &str) -> bool {
     }
 }
 
-#[expect(
-    clippy::float_cmp,
-    reason = "the same number in two notations is exactly the same"
-)]
 fn same_number(a: &Number, b: &Number) -> bool {
     a.as_f64() == b.as_f64()
 }
@@ -96,6 +92,25 @@ fn is_quantity_place(path: &str) -> bool {
     path.split('.').any(|part| PLACES.contains(&part))
 }
 
+/// The suffixes of quantities, longer ones first.
+const SUFFIXES: [(&str, f64); 15] = [
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("Pi", 1_125_899_906_842_624.0),
+    ("Ei", 1_152_921_504_606_846_976.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+    ("E", 1e18),
+];
+
 /// A Kubernetes quantity as a number.
 fn quantity(value: &Value) -> Option<f64> {
     let text = match value {
@@ -103,23 +118,6 @@ fn quantity(value: &Value) -> Option<f64> {
         Value::String(text) => text.as_str(),
         _ => return None,
     };
-    const SUFFIXES: [(&str, f64); 15] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
     let suffix = SUFFIXES.iter().find(|(suffix, _)| text.ends_with(suffix));
     let (digits, scale) = match suffix {
         Some((suffix, scale)) => (text.strip_suffix(suffix)?, *scale),

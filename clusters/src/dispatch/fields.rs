@@ -70,10 +70,11 @@ pub(crate) fn adoption(live: &Value, api_version: &str) -> Option<Value> {
         "manager": FIELD_MANAGER, "operation": "Apply", "apiVersion": api_version,
         "time": time, "fieldsType": "FieldsV1", "fieldsV1": owned,
     }));
+    // Writing the version that we read makes the API server refuse the patch if there is another one.
     let version = &live["metadata"]["resourceVersion"];
     Some(json!([
-        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "replace", "path": "/metadata/managedFields", "value": kept},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
     ]))
 }
 

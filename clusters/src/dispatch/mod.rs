@@ -74,6 +74,19 @@ pub enum Change {
     Unchanged(Reason),
 }
 
+/// What would become of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// Which object.
+    pub key: ObjectKey,
+    /// What would be done.
+    pub step: Step,
+    /// The object as it is; none if it is not there.
+    pub before: Option<Value>,
+    /// The object as it would be; none if it stays as it is.
+    pub after: Option<Value>,
+}
+
 /// Writes objects to clusters. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
@@ -124,7 +137,7 @@ impl Dispatcher {
             .await
     }
 
-    /// What [`Dispatcher::dispatch`] would do, without writing anything.
+    /// What [`Dispatcher::dispatch`] would do, by a dry run against each cluster. Nothing is written.
     ///
     /// # Errors
     /// As [`Dispatcher::dispatch`].
@@ -133,13 +146,23 @@ impl Dispatcher {
         owner: &Owner,
         objects: Vec<Wanted>,
         policies: &ResourcePolicies,
-    ) -> Result<Vec<(ObjectKey, Step)>, DispatchError> {
+    ) -> Result<Vec<Preview>, DispatchError> {
         let (plans, failures) = self.decide(owner, objects, policies, Purpose::Update).await;
         nothing_failed(failures, false)?;
-        Ok(plans
-            .into_iter()
-            .map(|(plan, step)| (plan.key, step))
-            .collect())
+        let results: Vec<Result<Preview, Failure>> = stream::iter(plans)
+            .map(|(plan, step)| act::dry_run(plan, step))
+            .buffered(PARALLEL)
+            .collect()
+            .await;
+        let mut previews = Vec::with_capacity(results.len());
+        let mut failures = Vec::new();
+        for result in results {
+            match result {
+                Ok(preview) => previews.push(preview),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        nothing_failed(failures, false).map(|()| previews)
     }
 
     /// Brings objects back to what was recorded (APP-048). The inventory changes only where a uid does.
@@ -324,7 +347,7 @@ fn last_of_each(plans: Vec<Plan>) -> Vec<Plan> {
     last
 }
 
-/// Where an object is. Its kind may be one that a CustomResourceDefinition of the same dispatch brings.
+/// Where an object is. Its kind may be one that a `CustomResourceDefinition` of the same dispatch brings.
 /// An object without namespace goes to the namespace of its Application.
 async fn locate(
     cluster: &Cluster,

@@ -9,7 +9,7 @@ use crate::key::{group_of, text};
 pub(crate) enum Rank {
     /// Namespaces.
     Namespace,
-    /// CustomResourceDefinitions.
+    /// `CustomResourceDefinitions`.
     Definition,
     /// Everything else.
     Other,
@@ -29,7 +29,7 @@ impl Rank {
     }
 }
 
-/// Whether the kind that a CustomResourceDefinition of the same dispatch will serve lives in
+/// Whether the kind that a `CustomResourceDefinition` of the same dispatch will serve lives in
 /// namespaces.
 pub(super) fn scope_from<'a>(
     mut manifests: impl Iterator<Item = &'a Value>,

@@ -498,18 +498,108 @@ fn an_object_of_kubevela_becomes_ours_by_one_guarded_patch() {
         json!({"f:data": {".": {}, "f:a": {}}}),
     );
     let patch = fields::adoption(&live, "v1").unwrap();
+    let version = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "7"});
+    assert_eq!(patch[1], version);
+    assert_eq!(patch[0]["value"][0]["manager"], "caravel");
+    assert_eq!(patch[0]["value"][0]["operation"], "Apply");
     assert_eq!(
-        patch[0],
-        json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"})
-    );
-    assert_eq!(patch[1]["value"][0]["manager"], "caravel");
-    assert_eq!(patch[1]["value"][0]["operation"], "Apply");
-    assert_eq!(
-        patch[1]["value"][0]["fieldsV1"],
+        patch[0]["value"][0]["fieldsV1"],
         json!({"f:data": {".": {}, "f:a": {}}})
     );
     let foreign = live_with(config_map("c", json!({})), "kubectl", "Update", json!({}));
     assert_eq!(fields::adoption(&foreign, "v1"), None);
+}
+
+#[tokio::test]
+async fn a_change_between_decision_and_write_is_decided_again() {
+    let hub = Hub::open().await;
+    run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await;
+    let owner = owner("app", 2);
+    let mut inventory = hub.inventory(&owner).await;
+    let objects = vec![wanted(config_map("c", json!({"a": "2"})))];
+    let (plans, _) = hub
+        .dispatcher
+        .decide(&owner, objects, &none(), Purpose::Update)
+        .await;
+    assert!(matches!(
+        plans[0].1,
+        Step::Apply {
+            adoption: Some(_),
+            ..
+        }
+    ));
+    hub.edit("v1", "ConfigMap", "c", json!({"data": {"foreign": "x"}}))
+        .await;
+    hub.dispatcher
+        .carry_out(&mut inventory, plans, vec![], Purpose::Update)
+        .await
+        .unwrap();
+    let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
+    assert_eq!(live["data"], json!({"a": "2", "foreign": "x"}));
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_between_decision_and_write_is_not_touched() {
+    let hub = Hub::open().await;
+    run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await;
+    let owner = owner("app", 2);
+    let mut inventory = hub.inventory(&owner).await;
+    let objects = vec![wanted(config_map("c", json!({"a": "2"})))];
+    let (plans, _) = hub
+        .dispatcher
+        .decide(&owner, objects, &none(), Purpose::Update)
+        .await;
+    let target = hub.target("v1", "ConfigMap", "c").await;
+    hub.cluster
+        .delete(&target, kube::core::params::Preconditions::default())
+        .await
+        .unwrap();
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "c", "namespace": "demo"}, "data": {"theirs": "1"}});
+    hub.create_foreign(theirs).await;
+    let result = hub
+        .dispatcher
+        .carry_out(&mut inventory, plans, vec![], Purpose::Update)
+        .await;
+    assert!(
+        result
+            .unwrap_err()
+            .to_string()
+            .contains("exists but not managed")
+    );
+    let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
+    assert_eq!(live["data"], json!({"theirs": "1"}));
+}
+
+#[tokio::test]
+async fn a_preview_shows_what_would_be_and_writes_nothing() {
+    let hub = Hub::open().await;
+    let owner = owner("app", 1);
+    run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await;
+    let objects = vec![
+        config_map("c", json!({"a": "2"})),
+        deployment("web", "nginx:1"),
+    ];
+    let objects: Vec<Wanted> = objects.into_iter().map(wanted).collect();
+    let previews = hub
+        .dispatcher
+        .preview(&owner, objects, &none())
+        .await
+        .unwrap();
+    assert!(matches!(previews[0].step, Step::Apply { .. }));
+    assert_eq!(previews[0].before.as_ref().unwrap()["data"]["a"], "1");
+    assert_eq!(
+        previews[0].after.as_ref().unwrap()["data"],
+        json!({"a": "2"})
+    );
+    assert!(matches!(previews[1].step, Step::Create(_)));
+    assert_eq!(previews[1].after.as_ref().unwrap()["kind"], "Deployment");
+    assert_eq!(hub.get("apps/v1", "Deployment", "web").await, None);
+    assert_eq!(
+        hub.get("v1", "ConfigMap", "c").await.unwrap()["data"]["a"],
+        "1"
+    );
+    assert_eq!(hub.inventory(&owner).await.keys().len(), 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The inventory of an Application: ResourceTrackers in KubeVela's format (APP-041 … APP-045).
+//! The inventory of an Application: `ResourceTracker`s in KubeVela's format (APP-041 … APP-045).
 //!
 //! An entry is written before its object is applied, without uid (*intended*). The uid follows when the
 //! object is there. What is in an inventory decides what may be deleted; the names and generations of

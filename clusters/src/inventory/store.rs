@@ -120,6 +120,25 @@ impl Store {
         }
     }
 
+    /// Makes trackers that somebody deleted by hand anew, while the Application lives: the objects stay
+    /// (measured trap 9). What was removed for good comes back with the next dispatch.
+    ///
+    /// # Errors
+    /// [`InventoryError::Conflict`] if another writer was faster.
+    pub async fn revive(&self, inventory: &mut Inventory) -> Result<bool, InventoryError> {
+        let mut revived = false;
+        for tracker in inventory
+            .trackers_mut()
+            .filter(|tracker| tracker.is_deleting())
+        {
+            self.drop_tracker(tracker).await?;
+            tracker.unstore();
+            self.save_tracker(tracker).await?;
+            revived = true;
+        }
+        Ok(revived)
+    }
+
     /// Deletes the trackers that list nothing, except the current one while the Application lives.
     ///
     /// # Errors

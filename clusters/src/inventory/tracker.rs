@@ -154,6 +154,24 @@ impl Tracker {
             .find(|entry| ObjectKey::of_entry(entry) == *key)
     }
 
+    /// As if it had never been stored.
+    pub(super) fn unstore(&mut self) {
+        let metadata = as_map(&mut self.raw["metadata"]);
+        for field in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "managedFields",
+        ] {
+            metadata.remove(field);
+        }
+        metadata.insert("finalizers".to_owned(), json!([finalizers::TRACKER]));
+        self.changed = true;
+    }
+
     pub(super) fn is_changed(&self) -> bool {
         self.changed
     }

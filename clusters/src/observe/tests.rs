@@ -55,8 +55,14 @@ async fn sees_what_is_there_what_changes_and_what_goes() {
     assert!(matches!(objects.get(&key("a")), Known::Unknown));
     observer.watch(&BTreeSet::from([maps.clone()]));
     let seen = until(&mut events, changed("a", "1")).await;
-    assert_eq!((seen["kind"].as_str(), seen["apiVersion"].as_str()), (Some("ConfigMap"), Some("v1")));
-    until(&mut events, |event| matches!(event, Observed::Synced(_)).then_some(())).await;
+    assert_eq!(
+        (seen["kind"].as_str(), seen["apiVersion"].as_str()),
+        (Some("ConfigMap"), Some("v1"))
+    );
+    until(&mut events, |event| {
+        matches!(event, Observed::Synced(_)).then_some(())
+    })
+    .await;
     assert!(objects.is_synced(&maps));
     assert!(matches!(objects.get(&key("a")), Known::There(_)));
     // Only what has an owner is seen, so nothing is said of others but that they are not ours.
@@ -64,10 +70,14 @@ async fn sees_what_is_there_what_changes_and_what_goes() {
 
     hub.create(owned("b", "1")).await;
     until(&mut events, changed("b", "1")).await;
-    hub.edit("v1", "ConfigMap", "b", json!({"data": {"a": "2"}})).await;
+    hub.edit("v1", "ConfigMap", "b", json!({"data": {"a": "2"}}))
+        .await;
     until(&mut events, changed("b", "2")).await;
     let target = hub.target("v1", "ConfigMap", "b").await;
-    hub.cluster.delete(&target, kube::core::params::Preconditions::default()).await.unwrap();
+    hub.cluster
+        .delete(&target, kube::core::params::Preconditions::default())
+        .await
+        .unwrap();
     let gone = until(&mut events, |event| match event {
         Observed::Deleted { key, .. } => Some(key),
         _ => None,
@@ -91,7 +101,10 @@ async fn watches_start_and_stop_with_what_is_asked_for() {
     let secrets = kind("v1", "Secret");
     observer.watch(&BTreeSet::from([maps.clone(), secrets.clone()]));
     for _ in 0..2 {
-        until(&mut events, |event| matches!(event, Observed::Synced(_)).then_some(())).await;
+        until(&mut events, |event| {
+            matches!(event, Observed::Synced(_)).then_some(())
+        })
+        .await;
     }
     observer.watch(&BTreeSet::from([secrets.clone()]));
     assert_eq!(observer.watched(), [secrets]);
@@ -105,16 +118,21 @@ async fn a_kind_that_appears_later_is_found() {
     let hub = Hub::open().await;
     let (observer, mut events) = Observer::new(hub.clusters.clone(), 16);
     observer.watch(&BTreeSet::from([kind("example.com/v1", "Gadget")]));
-    hub.create(json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    hub.create(
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "gadgets.example.com"},
         "spec": {"group": "example.com", "scope": "Namespaced",
             "names": {"kind": "Gadget", "plural": "gadgets", "singular": "gadget",
                 "listKind": "GadgetList"},
             "versions": [{"name": "v1", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": {"type": "object",
-                    "x-kubernetes-preserve-unknown-fields": true}}}]}}))
+                    "x-kubernetes-preserve-unknown-fields": true}}}]}}),
+    )
     .await;
-    until(&mut events, |event| matches!(event, Observed::Synced(_)).then_some(())).await;
+    until(&mut events, |event| {
+        matches!(event, Observed::Synced(_)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -128,7 +146,8 @@ async fn what_vanished_while_nobody_watched_is_reported() {
         events,
         listed: None,
     };
-    let object = |name: &str| -> DynamicObject { serde_json::from_value(owned(name, "1")).unwrap() };
+    let object =
+        |name: &str| -> DynamicObject { serde_json::from_value(owned(name, "1")).unwrap() };
     for name in ["a", "b"] {
         watch.take(watcher::Event::Apply(object(name))).await;
     }

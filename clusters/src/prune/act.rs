@@ -83,7 +83,7 @@ pub(super) async fn prune(
 }
 
 /// What may go now, and what has to wait for it: components that others depend on (APP-053), then
-/// CustomResourceDefinitions, then Namespaces.
+/// `CustomResourceDefinitions`, then Namespaces.
 fn next_wave(items: Vec<Item>, dependents: Option<&Dependents>) -> (Vec<Item>, Vec<Item>) {
     let rank = |item: &Item| Rank::of(&item.entry.api_version, &item.entry.kind);
     let last = items.iter().map(rank).max();
@@ -298,7 +298,7 @@ fn bound(live: &Value, mut metadata: Value) -> Value {
     Value::Object(patch)
 }
 
-/// Why a Namespace or CustomResourceDefinition must stay: what it holds is not all ours.
+/// Why a Namespace or `CustomResourceDefinition` must stay: what it holds is not all ours.
 async fn in_use(
     pruner: &Pruner,
     owner: &Owner,

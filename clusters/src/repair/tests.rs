@@ -6,14 +6,28 @@ use crate::testing::{Hub, config_map, deployment, owner, policy};
 
 async fn deployed(hub: &Hub, policies: &ResourcePolicies) -> Inventory {
     let mut inventory = hub.inventory(&owner("app", 1)).await;
-    let objects = vec![deployment("web", "nginx:1"), config_map("c", json!({"a": "1"}))];
+    let objects = vec![
+        deployment("web", "nginx:1"),
+        config_map("c", json!({"a": "1"})),
+    ];
     let objects = objects.into_iter().map(crate::testing::wanted).collect();
-    hub.dispatcher.dispatch(&mut inventory, objects, policies).await.unwrap();
+    hub.dispatcher
+        .dispatch(&mut inventory, objects, policies)
+        .await
+        .unwrap();
     inventory
 }
 
-async fn repaired(hub: &Hub, inventory: &mut Inventory, policies: &ResourcePolicies) -> Vec<Change> {
-    let applied = hub.dispatcher.repair(inventory, None, policies).await.unwrap();
+async fn repaired(
+    hub: &Hub,
+    inventory: &mut Inventory,
+    policies: &ResourcePolicies,
+) -> Vec<Change> {
+    let applied = hub
+        .dispatcher
+        .repair(inventory, None, policies)
+        .await
+        .unwrap();
     applied.into_iter().map(|applied| applied.change).collect()
 }
 
@@ -26,16 +40,31 @@ async fn a_changed_field_is_restored_and_a_foreign_one_stays() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default();
     let mut inventory = deployed(&hub, &policies).await;
-    assert!(!repaired(&hub, &mut inventory, &policies).await.iter().any(is_update));
-    hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift", "foreign": "x"},
-        "metadata": {"labels": {"mine": "yes"}}}))
-        .await;
+    assert!(
+        !repaired(&hub, &mut inventory, &policies)
+            .await
+            .iter()
+            .any(is_update)
+    );
+    hub.edit(
+        "v1",
+        "ConfigMap",
+        "c",
+        json!({"data": {"a": "drift", "foreign": "x"},
+        "metadata": {"labels": {"mine": "yes"}}}),
+    )
+    .await;
     let changes = repaired(&hub, &mut inventory, &policies).await;
     assert_eq!(changes.iter().filter(|change| is_update(change)).count(), 1);
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     assert_eq!(live["data"], json!({"a": "1", "foreign": "x"}));
     assert_eq!(live["metadata"]["labels"]["mine"], "yes");
-    assert!(!repaired(&hub, &mut inventory, &policies).await.iter().any(is_update));
+    assert!(
+        !repaired(&hub, &mut inventory, &policies)
+            .await
+            .iter()
+            .any(is_update)
+    );
 }
 
 #[tokio::test]
@@ -44,7 +73,10 @@ async fn a_deleted_object_comes_back_with_its_new_uid_recorded() {
     let policies = ResourcePolicies::default();
     let mut inventory = deployed(&hub, &policies).await;
     let target = hub.target("v1", "ConfigMap", "c").await;
-    hub.cluster.delete(&target, kube::core::params::Preconditions::default()).await.unwrap();
+    hub.cluster
+        .delete(&target, kube::core::params::Preconditions::default())
+        .await
+        .unwrap();
     let changes = repaired(&hub, &mut inventory, &policies).await;
     assert!(changes.contains(&Change::Created));
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
@@ -61,9 +93,19 @@ async fn one_object_that_cannot_be_repaired_stops_no_other() {
     let mut inventory = deployed(&hub, &policies).await;
     let labels = json!({"metadata": {"labels": {"app.oam.dev/name": null}}});
     hub.edit("apps/v1", "Deployment", "web", labels).await;
-    hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift"}})).await;
-    let error = hub.dispatcher.repair(&mut inventory, None, &policies).await.unwrap_err();
-    assert!(error.to_string().contains("exists but not managed by any application"), "{error}");
+    hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift"}}))
+        .await;
+    let error = hub
+        .dispatcher
+        .repair(&mut inventory, None, &policies)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("exists but not managed by any application"),
+        "{error}"
+    );
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     assert_eq!(live["data"], json!({"a": "1"}));
 }
@@ -74,8 +116,14 @@ async fn what_is_written_once_is_not_repaired() {
     let policies = ResourcePolicies::default().for_addon();
     let mut inventory = deployed(&hub, &policies).await;
     // Manifests are not even kept (APP-044).
-    assert!(inventory.trackers().flat_map(Tracker::entries).all(|entry| entry.raw.is_none()));
-    hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift"}})).await;
+    assert!(
+        inventory
+            .trackers()
+            .flat_map(Tracker::entries)
+            .all(|entry| entry.raw.is_none())
+    );
+    hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift"}}))
+        .await;
     assert_eq!(repaired(&hub, &mut inventory, &policies).await, []);
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     assert_eq!(live["data"], json!({"a": "drift"}));
@@ -88,7 +136,10 @@ async fn an_object_that_is_written_once_as_a_whole_stays_deleted() {
     let policies = policy("apply-once", &["c"], Some(strategy));
     let mut inventory = deployed(&hub, &policies).await;
     let target = hub.target("v1", "ConfigMap", "c").await;
-    hub.cluster.delete(&target, kube::core::params::Preconditions::default()).await.unwrap();
+    hub.cluster
+        .delete(&target, kube::core::params::Preconditions::default())
+        .await
+        .unwrap();
     repaired(&hub, &mut inventory, &policies).await;
     assert_eq!(hub.get("v1", "ConfigMap", "c").await, None);
 }
@@ -110,7 +161,11 @@ async fn drift_is_seen_only_where_something_is_known() {
         let web = Arc::new(web.clone());
         let map = Arc::new(map);
         move |key: &ObjectKey| {
-            Known::There(if key.name == "c" { Arc::clone(&map) } else { Arc::clone(&web) })
+            Known::There(if key.name == "c" {
+                Arc::clone(&map)
+            } else {
+                Arc::clone(&web)
+            })
         }
     };
     assert_eq!(drift(&known(map.clone())), [] as [String; 0]);
@@ -130,7 +185,10 @@ async fn an_entry_that_a_step_deleted_is_not_restored() {
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     inventory.mark_deleted(&ObjectKey::of(None, &live));
     let target = hub.target("v1", "ConfigMap", "c").await;
-    hub.cluster.delete(&target, kube::core::params::Preconditions::default()).await.unwrap();
+    hub.cluster
+        .delete(&target, kube::core::params::Preconditions::default())
+        .await
+        .unwrap();
     repaired(&hub, &mut inventory, &policies).await;
     assert_eq!(hub.get("v1", "ConfigMap", "c").await, None);
 }
