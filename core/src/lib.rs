@@ -4,6 +4,7 @@
 pub mod api;
 pub mod appfile;
 pub mod engine;
+pub mod health;
 pub mod plan;
 pub mod render;
 pub mod yaml;

@@ -1,7 +1,6 @@
 //! What KubeVela renders, we render: the goldens of the suites `docs`, `own` and `errors`.
 //!
-//! The goldens lie outside of the project (`CARAVEL_CONFORMANCE_DIR`). `CONFORMANCE=skip` leaves them
-//! out; without it an absent folder is a failure.
+//! The goldens lie outside of the project (see [`caravel_tests::conformance`]).
 
 mod case;
 mod compare;
@@ -11,31 +10,15 @@ mod run;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 
 use caravel_core::engine::Evaluator;
+use caravel_tests::conformance;
 use serde_json::{Value, json};
 
 use case::Case;
 use compare::{ErrorPlaces, difference, normalized};
 use known::Known;
 use run::Ran;
-
-/// Where the goldens are; `None` if they are to be left out.
-fn goldens() -> Option<PathBuf> {
-    if std::env::var("CONFORMANCE").is_ok_and(|value| value == "skip") {
-        return None;
-    }
-    let named = std::env::var_os("CARAVEL_CONFORMANCE_DIR").map(PathBuf::from);
-    let folder = named
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"));
-    assert!(
-        folder.is_dir(),
-        "the goldens are not at {}: set CARAVEL_CONFORMANCE_DIR, or CONFORMANCE=skip to leave them out",
-        folder.display()
-    );
-    Some(folder)
-}
 
 /// What a comparison comes to.
 enum Verdict {
@@ -113,7 +96,9 @@ const EVALUATORS: [(Evaluator, &str); 2] = [(Evaluator::V2, "v2"), (Evaluator::V
 
 #[test]
 fn applications_that_render_give_the_same_objects() {
-    let Some(root) = goldens() else { return };
+    let Some(root) = conformance::folder() else {
+        return;
+    };
     let known = Known::read();
     let mut total = Tally::default();
     for suite in ["docs", "own"] {
@@ -158,7 +143,9 @@ fn rendered(case: &Case, evaluator: Evaluator) -> Verdict {
 
 #[test]
 fn applications_that_fail_fail_at_the_same_place() {
-    let Some(root) = goldens() else { return };
+    let Some(root) = conformance::folder() else {
+        return;
+    };
     let known = Known::read();
     let mut total = Tally::default();
     for case in &Case::all(&root, "errors") {
@@ -198,7 +185,9 @@ fn refused(case: &Case, evaluator: Evaluator) -> Verdict {
 
 #[test]
 fn workflows_have_the_same_mode_and_steps() {
-    let Some(root) = goldens() else { return };
+    let Some(root) = conformance::folder() else {
+        return;
+    };
     let (mut equal, mut without) = (0, 0);
     let mut different = Vec::new();
     for suite in ["docs", "own", "errors"] {

@@ -1,0 +1,315 @@
+//! How components stand: what the engine is asked about live objects, and what its answers come to
+//! (REN-026 … REN-031, APP-023). Pure: who calls asks the engine and reads the clusters.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::api::{ComponentStatus, LOCAL_CLUSTER, TraitStatus};
+use crate::appfile::{AppComponent, Appfile, Policy, PolicyRule, Stage};
+use crate::engine::{StatusRequest, StatusResult};
+use crate::render::{RenderedComponent, Role, Target, object};
+
+/// Message of a trait that waits for its workload (TRAP-008: users look for it).
+pub const PENDING_MESSAGE: &str = "⏳ Waiting for component to be healthy";
+
+/// A component at one place, beside what is really there.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The Application.
+    pub appfile: &'a Appfile,
+    /// The component.
+    pub component: &'a AppComponent,
+    /// Where it was delivered.
+    pub target: &'a Target,
+    /// What was rendered for there.
+    pub rendered: &'a RenderedComponent,
+    /// The live object of each rendered one, in their order; null for one that is not there.
+    pub live: &'a [Value],
+}
+
+/// What a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The component itself.
+    Component,
+    /// The trait of the component with this index.
+    Trait(usize),
+}
+
+/// The engine's answers. One that could not be had is unhealthy, with the reason.
+pub type Answers = BTreeMap<Subject, Result<StatusResult, String>>;
+
+impl Observation<'_> {
+    /// What the engine is to be asked. Components and traits whose definitions say nothing are healthy
+    /// without asking; Terraform components are judged here.
+    pub fn questions(&self) -> Vec<(Subject, StatusRequest)> {
+        let mut questions = Vec::new();
+        let definition = &self.component.resolved.definition;
+        if self.judged_by_engine() && !is_silent(&definition.status) {
+            let parameters = self.component.spec.properties.as_ref();
+            questions.push((
+                Subject::Component,
+                self.question(Subject::Component, parameters),
+            ));
+        }
+        for (index, part) in self.component.traits.iter().enumerate() {
+            let status = &part.resolved.definition.status;
+            if !self.is_pending(index) && !is_silent(status) {
+                let subject = Subject::Trait(index);
+                questions.push((subject, self.question(subject, part.properties.as_ref())));
+            }
+        }
+        questions
+    }
+
+    fn judged_by_engine(&self) -> bool {
+        let definition = &self.component.resolved.definition;
+        definition.terraform.is_none() && !self.component.workload_is_managed()
+    }
+
+    fn question(&self, subject: Subject, parameters: Option<&Value>) -> StatusRequest {
+        let status = match subject {
+            Subject::Component => &self.component.resolved.definition.status,
+            Subject::Trait(index) => &self.component.traits[index].resolved.definition.status,
+        };
+        StatusRequest {
+            health_policy: status.health_policy.clone(),
+            custom_status: status.custom_status.clone(),
+            details: status.details.clone(),
+            context: self.context(subject),
+            parameters: parameters.cloned().unwrap_or_default(),
+        }
+    }
+
+    /// `context` of the three texts (REN-106). A trait sees its own objects, a component the workload and
+    /// its further objects.
+    fn context(&self, subject: Subject) -> Map<String, Value> {
+        let revision = match self.target.revision.as_str() {
+            "" => &self.appfile.revision,
+            named => named,
+        };
+        let cluster = match self.target.cluster.as_str() {
+            "" => LOCAL_CLUSTER,
+            named => named,
+        };
+        let mut context = Map::new();
+        let mut put = |key: &str, value: Value| context.insert(key.to_owned(), value);
+        put("name", json!(self.component.spec.name));
+        put("appName", json!(self.appfile.name));
+        put("namespace", json!(self.namespace()));
+        put("appRevision", json!(revision));
+        put("cluster", json!(cluster));
+        if !self.target.replica_key.is_empty() {
+            put("replicaKey", json!(self.target.replica_key));
+        }
+        let mut outputs = Map::new();
+        for (rendered, live) in self.rendered.objects.iter().zip(self.live) {
+            let index = match subject {
+                Subject::Component => None,
+                Subject::Trait(index) => Some(index),
+            };
+            match rendered.role {
+                Role::Workload => {
+                    put("output", live.clone());
+                }
+                _ if rendered.trait_index == index => {
+                    outputs.insert(rendered.output_name.clone(), live.clone());
+                }
+                _ => {}
+            }
+        }
+        put("outputs", Value::Object(outputs));
+        context
+    }
+
+    fn namespace(&self) -> &str {
+        match self.target.namespace.as_str() {
+            "" => &self.appfile.namespace,
+            placed => placed,
+        }
+    }
+
+    /// Whether a trait waits for the workload: it is of a late stage and has not been rendered.
+    fn is_pending(&self, index: usize) -> bool {
+        let part = &self.component.traits[index];
+        let waits = self
+            .rendered
+            .pending_traits
+            .contains(&part.resolved.type_name);
+        part.resolved.definition.stage == Stage::PostDispatch && waits
+    }
+
+    /// The row of `status.services`.
+    pub fn assess(&self, answers: &Answers) -> ComponentStatus {
+        let own = self.component_result(answers);
+        let missing = self.missing();
+        let workload_healthy = own.healthy && missing.is_none();
+        let traits: Vec<TraitStatus> = (0..self.component.traits.len())
+            .map(|index| self.trait_status(index, answers))
+            .collect();
+        let healthy = workload_healthy && traits.iter().all(|row| row.healthy || row.pending);
+        let own_message = missing.or_else(|| some_text(own.message));
+        let message = own_message.or_else(|| {
+            // As in KubeVela, a trait may speak for a component that says nothing.
+            let mut spoken = traits.iter().filter(|row| !row.pending);
+            spoken.find_map(|row| row.message.clone())
+        });
+        ComponentStatus {
+            name: self.component.spec.name.clone(),
+            namespace: Some(self.namespace().to_owned()),
+            cluster: some_text(self.target.cluster.clone()),
+            workload_definition: Some(
+                self.component
+                    .resolved
+                    .definition
+                    .workload
+                    .clone()
+                    .unwrap_or_default(),
+            ),
+            healthy,
+            workload_healthy,
+            details: own.details,
+            message,
+            traits,
+            ..ComponentStatus::default()
+        }
+    }
+
+    fn component_result(&self, answers: &Answers) -> StatusResult {
+        if self.component.resolved.definition.terraform.is_some() {
+            let workload = self
+                .rendered
+                .objects
+                .iter()
+                .position(|one| one.role == Role::Workload);
+            let live = workload.and_then(|index| self.live.get(index));
+            return terraform(live.unwrap_or(&Value::Null));
+        }
+        answer(answers, Subject::Component)
+    }
+
+    fn trait_status(&self, index: usize, answers: &Answers) -> TraitStatus {
+        let type_ = self.component.traits[index].resolved.type_name.clone();
+        if self.is_pending(index) {
+            return TraitStatus {
+                type_,
+                pending: true,
+                message: Some(PENDING_MESSAGE.to_owned()),
+                ..TraitStatus::default()
+            };
+        }
+        let result = answer(answers, Subject::Trait(index));
+        TraitStatus {
+            type_,
+            healthy: result.healthy,
+            details: result.details,
+            message: some_text(result.message),
+            ..TraitStatus::default()
+        }
+    }
+
+    /// The first object that was applied and is not there.
+    fn missing(&self) -> Option<String> {
+        let pairs = self.rendered.objects.iter().zip(self.live);
+        let mut gone = pairs.filter(|(one, live)| !one.managed_elsewhere && live.is_null());
+        let (one, _) = gone.next()?;
+        let (kind, name) = (object::kind(&one.object), object::name(&one.object));
+        Some(format!("{kind} {name} is not there"))
+    }
+}
+
+fn is_silent(status: &crate::engine::DefinitionStatusText) -> bool {
+    status.health_policy.is_empty() && status.custom_status.is_empty() && status.details.is_empty()
+}
+
+fn some_text(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The answer to a question; what was not asked is healthy. KubeVela only logs why an evaluation failed
+/// (TRAPS 39); here it is the message.
+fn answer(answers: &Answers, subject: Subject) -> StatusResult {
+    match answers.get(&subject) {
+        None => StatusResult {
+            healthy: true,
+            ..StatusResult::default()
+        },
+        Some(Err(reason)) => StatusResult {
+            message: reason.clone(),
+            ..StatusResult::default()
+        },
+        Some(Ok(result)) => {
+            let mut result = result.clone();
+            if let Some(first) = result.errors.first()
+                && !result.healthy
+                && result.message.is_empty()
+            {
+                result.message.clone_from(&first.message);
+            }
+            result
+        }
+    }
+}
+
+/// How a Terraform Configuration stands (REN-035): applied, and for the spec that is there now.
+fn terraform(live: &Value) -> StatusResult {
+    let number = |path: &str| {
+        object::get_path(live, path)
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    };
+    let text = |path: &str| {
+        object::get_path(live, path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (seen, generation) = (
+        number("status.observedGeneration"),
+        number("metadata.generation"),
+    );
+    StatusResult {
+        healthy: text("status.apply.state") == "Available" && (seen == 0 || seen == generation),
+        message: text("status.apply.message"),
+        ..StatusResult::default()
+    }
+}
+
+/// Whether an Application is healthy: all of its components are, with the traits that do not wait. A
+/// policy whose definition says `manageHealthCheck` takes this over (APP-023).
+pub fn is_healthy(services: &[ComponentStatus], policies: &[Policy]) -> bool {
+    let managed = policies.iter().any(|policy| match &policy.rule {
+        PolicyRule::Custom(resolved) => resolved.definition.manage_health_check,
+        _ => false,
+    });
+    managed
+        || services
+            .iter()
+            .all(|row| row.healthy && row.traits.iter().all(|part| part.healthy || part.pending))
+}
+
+/// `status.services` after a turn (APP-013, TRAP-007): new rows take the places of old ones of the same
+/// component and place, further ones come at the end, and rows of components that the Application no
+/// longer has are gone.
+pub fn merge_services(
+    found: &[ComponentStatus],
+    new: Vec<ComponentStatus>,
+    components: &[AppComponent],
+) -> Vec<ComponentStatus> {
+    let place =
+        |row: &ComponentStatus| (row.name.clone(), row.cluster.clone(), row.namespace.clone());
+    let still_there =
+        |row: &&ComponentStatus| components.iter().any(|part| part.spec.name == row.name);
+    let mut merged: Vec<ComponentStatus> = found.iter().filter(still_there).cloned().collect();
+    for row in new {
+        match merged.iter_mut().find(|old| place(old) == place(&row)) {
+            Some(old) => *old = row,
+            None => merged.push(row),
+        }
+    }
+    merged
+}
