@@ -38,6 +38,9 @@ pub enum BootstrapError {
     /// A kind was registered and is not served.
     #[error("{0} is registered, but the hub does not serve it")]
     NotEstablished(String),
+    /// The hub's own cluster cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] caravel_clusters::ClusterError),
     /// A built-in definition cannot be read: a fault of this build.
     #[error("the built-in definition {name} cannot be read: {source}")]
     Definition {

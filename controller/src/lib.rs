@@ -4,8 +4,13 @@ pub mod admission;
 mod application;
 pub mod bootstrap;
 mod definition;
+pub mod engine;
 pub mod evaluation;
 mod library;
+mod start;
+
+pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions};
+pub use start::{Controllers, Options};
 
 /// The field manager of everything that Caravel writes.
 pub const FIELD_MANAGER: &str = "caravel";

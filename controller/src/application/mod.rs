@@ -1,6 +1,307 @@
 //! The controller of Applications.
+//!
+//! A turn gathers, decides, acts and reports once. What is in the way is read from the API; only definitions
+//! and observed objects come from caches. A turn is triggered by a change of the Application, of one of its objects, of a
+//! definition that it misses, by a point in time, and by nothing else: nothing is polled.
 
+mod deletion;
+mod delivery;
+mod deploy;
+mod events;
+mod health;
+mod intent;
+mod metrics;
+mod observe;
+mod ports;
+mod queue;
+mod report;
 mod revision;
+mod run;
+mod session;
 mod source;
+mod status;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use caravel_apiserver::simulator::{Clock, SystemClock};
+use caravel_clusters::connect::Clusters;
+use caravel_clusters::dispatch::Dispatcher;
+use caravel_clusters::inventory::{self, Inventory, InventoryError};
+use caravel_clusters::observe::{Observer, WatchedKind};
+use caravel_clusters::prune::Pruner;
+use caravel_clusters::{ClusterError, cluster_name};
+use caravel_core::api::Application;
+use caravel_core::render::ClusterVersion;
+use caravel_store::{Store, StoreError};
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
 pub(crate) use self::source::LiveSource;
+use self::metrics::Metrics;
+use self::queue::Queue;
+use self::session::{Key, Sessions};
+use crate::definition::oam_resource;
+use crate::evaluation::Evaluation;
+use crate::engine::{AbortAt, Faults, RunError, Runner};
+use crate::library::Library;
+
+/// How long to wait after a turn that failed for a reason that passes.
+const RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// How long to wait after somebody else wrote at the same time.
+const SOON: SignedDuration = SignedDuration::from_millis(20);
+/// How many events of objects may wait.
+const OBSERVED: usize = 4096;
+
+/// What the work on Applications needs besides hub, library and engine.
+#[derive(Clone)]
+pub struct Options {
+    /// Journal and history.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Sends the requests of steps.
+    pub http: reqwest::Client,
+    /// Named places at which tests end the process.
+    pub faults: Arc<dyn Faults>,
+    /// The version of the hub's own cluster (`context.clusterVersion`).
+    pub cluster_version: ClusterVersion,
+}
+
+impl Options {
+    /// With the system's clock.
+    pub fn new(store: Arc<dyn Store>, cluster_version: ClusterVersion) -> Self {
+        Self {
+            store,
+            cluster_version,
+            clock: Arc::new(SystemClock),
+            http: reqwest::Client::new(),
+            faults: Arc::new(AbortAt::from_environment()),
+        }
+    }
+}
+
+/// Shows the work on Applications.
+#[derive(Clone)]
+pub struct Handle {
+    metrics: Arc<Metrics>,
+}
+
+impl Handle {
+    /// All metrics in the `OpenMetrics` text format.
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+}
+
+/// Everything that turns share.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) clusters: Clusters,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) inventories: inventory::Store,
+    pub(crate) pruner: Pruner,
+    pub(crate) observer: Observer,
+    pub(crate) library: Library,
+    pub(crate) evaluation: Evaluation,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) runner: Runner,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) sessions: Sessions,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The version of the hub's own cluster.
+    pub(crate) cluster_version: ClusterVersion,
+    /// Which kinds each Application's objects are of.
+    kinds: Mutex<BTreeMap<Key, BTreeSet<WatchedKind>>>,
+    pub(crate) queue: Queue,
+}
+
+/// Why a turn did not come to its end; it is repeated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TurnError {
+    /// The hub refused or does not answer.
+    #[error("{0}")]
+    Api(#[from] kube::Error),
+    /// A cluster refused or does not answer.
+    #[error("{0}")]
+    Cluster(#[from] ClusterError),
+    /// The inventory cannot be read or written.
+    #[error("{0}")]
+    Inventory(#[from] InventoryError),
+    /// The journal cannot be read or written.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The run of the workflow cannot go on.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// Something that we wrote cannot be read.
+    #[error("{0}")]
+    Damaged(String),
+    /// Somebody else wrote at the same time.
+    #[error("{0}: gathered again")]
+    Again(&'static str),
+}
+
+impl Context {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Watches the kinds that the Application's inventory lists.
+    pub(crate) fn watch(&self, application: &Application, inventory: &Inventory) {
+        let kinds: BTreeSet<WatchedKind> = inventory
+            .trackers()
+            .flat_map(inventory::Tracker::entries)
+            .map(|entry| WatchedKind {
+                cluster: cluster_name(entry.cluster.as_deref()).to_owned(),
+                api_version: entry.api_version.clone(),
+                kind: entry.kind.clone(),
+            })
+            .collect();
+        self.watch_kinds(Key::of(application), Some(kinds));
+    }
+
+    /// Forgets an Application that is gone.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.sessions.forget(key);
+        self.watch_kinds(key.clone(), None);
+    }
+
+    /// Wants a turn of all Applications that have objects.
+    pub(crate) fn trigger_all_with_objects(&self) {
+        let keys: Vec<Key> = {
+            let all = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+            all.keys().cloned().collect()
+        };
+        for key in keys {
+            self.trigger(&key);
+        }
+    }
+
+    fn watch_kinds(&self, key: Key, kinds: Option<BTreeSet<WatchedKind>>) {
+        let mut all = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match kinds {
+            Some(kinds) if all.get(&key) == Some(&kinds) => false,
+            Some(kinds) => {
+                all.insert(key, kinds);
+                true
+            }
+            None => all.remove(&key).is_some(),
+        };
+        if changed {
+            let wanted = all.values().flatten().cloned().collect();
+            self.observer.watch(&wanted);
+        }
+    }
+
+    /// Wants a turn of the Application soon, whatever it has seen before.
+    pub(crate) fn trigger(&self, key: &Key) {
+        self.sessions.mark(key);
+        self.queue.wake(key);
+    }
+}
+
+fn applications() -> ApiResource {
+    oam_resource("Application", "applications")
+}
+
+/// Prepares the work on Applications; the future does it until `shutdown`.
+pub(crate) fn start(
+    client: Client,
+    library: Library,
+    evaluation: Evaluation,
+    options: Options,
+    shutdown: CancellationToken,
+) -> Result<(Handle, impl Future<Output = ()> + Send + 'static), ClusterError> {
+    let clusters = Clusters::new(client.clone());
+    let inventories = inventory::Store::new(clusters.hub()?);
+    let (observer, observed) = Observer::new(clusters.clone(), OBSERVED);
+    let (queue, turns) = Queue::new(options.clock.clone());
+    let metrics = Arc::new(Metrics::default());
+    let context = Arc::new(Context {
+        dispatcher: Dispatcher::new(clusters.clone(), inventories.clone()),
+        pruner: Pruner::new(clusters.clone(), inventories.clone()),
+        client,
+        clusters,
+        inventories,
+        observer,
+        library,
+        runner: Runner::new(
+            options.store.clone(),
+            evaluation.clone(),
+            options.http,
+            options.clock.clone(),
+            options.faults,
+        ),
+        store: options.store,
+        clock: options.clock,
+        evaluation,
+        sessions: Sessions::default(),
+        metrics: metrics.clone(),
+        cluster_version: options.cluster_version,
+        kinds: Mutex::default(),
+        queue: queue.clone(),
+    });
+    let work = async move {
+        let watching = observe::objects(context.clone(), observed, shutdown.clone());
+        let waiting = observe::definitions(context.clone(), shutdown.clone());
+        let following = follow(context.clone(), shutdown.clone());
+        let turning =
+            queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
+        tokio::join!(watching, waiting, following, turning);
+    };
+    Ok((Handle { metrics }, work))
+}
+
+/// Wakes each Application that changes, until `shutdown`.
+async fn follow(context: Arc<Context>, shutdown: CancellationToken) {
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &applications());
+    let mut events = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .take_until(shutdown.cancelled_owned())
+        .boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(
+                watcher::Event::Apply(object)
+                | watcher::Event::InitApply(object)
+                | watcher::Event::Delete(object),
+            ) => {
+                let key = Key {
+                    namespace: object.namespace().unwrap_or_default(),
+                    name: object.name_any(),
+                };
+                context.queue.wake(&key);
+            }
+            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+            Err(error) => warn!(%error, "the watch of Applications is tried again"),
+        }
+    }
+}
+
+/// A turn, and when the next is due; one that failed is repeated.
+async fn make_turn(context: Arc<Context>, key: Key) -> Option<Timestamp> {
+    let started = context.now();
+    let outcome = turn::turn(&context, &key).await;
+    context.metrics.turn(outcome.is_ok(), context.now().duration_since(started));
+    match outcome {
+        Ok(due) => due,
+        Err(TurnError::Again(why)) => {
+            debug!(application = %key, why, "gathered again");
+            context.sessions.mark(&key);
+            Some(context.now() + SOON)
+        }
+        Err(error) => {
+            warn!(application = %key, %error, "the turn is repeated");
+            context.sessions.mark(&key);
+            Some(context.now() + RETRY)
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! How a component stands: its definition's health policy over its live objects (rows REN-026 to REN-031).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use caravel_clusters::inventory::Tracker;
+use caravel_clusters::repair::Known;
+use caravel_clusters::{ObjectKey, cluster_name};
+use caravel_core::api::{
+    ComponentStatus, ManagedResource, TraitStatus, WorkloadGvk, labels,
+};
+use caravel_core::appfile::{AppComponent, Appfile, Stage};
+use caravel_core::engine::{DefinitionStatusText, Operation, StatusRequest, StatusResult};
+use caravel_core::render::{RenderedComponent, RenderedObject, Role};
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use super::delivery::Delivery;
+use crate::evaluation::Evaluation;
+
+/// Where a component was put.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Name of the cluster; empty for the hub's own where no policy names it.
+    pub(crate) cluster: String,
+    /// The namespace.
+    pub(crate) namespace: String,
+}
+
+/// A rendered component beside its live objects.
+pub(crate) struct Deployed<'a> {
+    pub(crate) appfile: &'a Appfile,
+    pub(crate) component: &'a AppComponent,
+    pub(crate) revision: &'a str,
+    pub(crate) place: &'a Place,
+    pub(crate) rendered: &'a RenderedComponent,
+    /// The live object of each rendered one, in the same order; `Null` for one that is not there.
+    pub(crate) live: &'a [Value],
+}
+
+impl Deployed<'_> {
+    /// The row of `status.services`. A policy that cannot be evaluated means unhealthy, with the reason as
+    /// message: KubeVela only logs it (TRAPS 39).
+    pub(crate) async fn assess(&self, evaluation: &Evaluation) -> ComponentStatus {
+        let definition = &self.component.resolved.definition;
+        let parameters = self.component.spec.properties.clone().unwrap_or_default();
+        let own = self.evaluate(evaluation, &definition.status, &parameters).await;
+        let missing = self.missing();
+        let workload_healthy = own.healthy && missing.is_none();
+        let mut traits = Vec::new();
+        for (index, part) in self.component.traits.iter().enumerate() {
+            traits.push(self.assess_trait(evaluation, index, part).await);
+        }
+        let healthy = workload_healthy && traits.iter().all(|row| row.healthy || row.pending);
+        ComponentStatus {
+            name: self.component.spec.name.clone(),
+            namespace: Some(self.place.namespace.clone()),
+            cluster: Some(self.place.cluster.clone()).filter(|name| !name.is_empty()),
+            workload_definition: Some(definition.workload.clone().unwrap_or_else(WorkloadGvk::default)),
+            healthy,
+            workload_healthy,
+            message: missing.or(Some(own.message)).filter(|text| !text.is_empty()),
+            details: own.details,
+            traits,
+            ..ComponentStatus::default()
+        }
+    }
+
+    async fn assess_trait(
+        &self,
+        evaluation: &Evaluation,
+        index: usize,
+        part: &caravel_core::appfile::AppTrait,
+    ) -> TraitStatus {
+        let definition = &part.resolved.definition;
+        if definition.stage == Stage::PostDispatch
+            && !self.rendered.objects.iter().any(|object| object.trait_index == Some(index))
+        {
+            return TraitStatus {
+                type_: part.type_.clone(),
+                healthy: false,
+                pending: true,
+                message: Some("⏳ Waiting for component to be healthy".to_owned()),
+                ..TraitStatus::default()
+            };
+        }
+        let parameters = part.properties.clone().unwrap_or_default();
+        let result = self.evaluate(evaluation, &definition.status, &parameters).await;
+        TraitStatus {
+            type_: part.type_.clone(),
+            healthy: result.healthy,
+            message: Some(result.message).filter(|text| !text.is_empty()),
+            details: result.details,
+            ..TraitStatus::default()
+        }
+    }
+
+    async fn evaluate(
+        &self,
+        evaluation: &Evaluation,
+        status: &DefinitionStatusText,
+        parameters: &Value,
+    ) -> StatusResult {
+        if *status == DefinitionStatusText::default() {
+            return StatusResult { healthy: true, ..StatusResult::default() };
+        }
+        let request = StatusRequest {
+            health_policy: status.health_policy.clone(),
+            custom_status: status.custom_status.clone(),
+            details: status.details.clone(),
+            context: self.context(),
+            parameters: parameters.clone(),
+        };
+        let namespace = &self.appfile.namespace;
+        match evaluation.call::<StatusResult>(namespace, Operation::Status(request)).await {
+            Ok(mut result) => {
+                if let Some(first) = result.errors.first()
+                    && !result.healthy
+                    && result.message.is_empty()
+                {
+                    result.message.clone_from(&first.message);
+                }
+                result
+            }
+            Err(error) => StatusResult {
+                healthy: false,
+                message: error.to_string(),
+                ..StatusResult::default()
+            },
+        }
+    }
+
+    /// `context` of the status texts (row REN-106).
+    fn context(&self) -> Map<String, Value> {
+        let mut context = Map::new();
+        let mut put = |key: &str, value: Value| context.insert(key.to_owned(), value);
+        put("name", json!(self.component.spec.name));
+        put("appName", json!(self.appfile.name));
+        put("namespace", json!(self.place.namespace));
+        put("appRevision", json!(self.revision));
+        let cluster = if self.place.cluster.is_empty() { "local" } else { &self.place.cluster };
+        put("cluster", json!(cluster));
+        let (output, outputs) = self.outputs();
+        put("output", output);
+        put("outputs", json!(outputs));
+        context
+    }
+
+    /// The live workload, and the live other objects by their names in the templates.
+    pub(crate) fn outputs(&self) -> (Value, BTreeMap<String, Value>) {
+        let mut output = Value::Null;
+        let mut outputs = BTreeMap::new();
+        for (object, live) in self.rendered.objects.iter().zip(self.live) {
+            match object.role {
+                Role::Workload => output = live.clone(),
+                Role::Auxiliary | Role::Trait | Role::Policy => {
+                    outputs.insert(object.output_name.clone(), live.clone());
+                }
+            }
+        }
+        (output, outputs)
+    }
+
+    /// What is not there although it was applied.
+    fn missing(&self) -> Option<String> {
+        let mut pairs = self.rendered.objects.iter().zip(self.live);
+        let (gone, _) = pairs.find(|(object, live)| is_dispatched(object) && live.is_null())?;
+        let kind = gone.object["kind"].as_str().unwrap_or("object");
+        let name = gone.object["metadata"]["name"].as_str().unwrap_or_default();
+        Some(format!("{kind} {name} is not there"))
+    }
+}
+
+/// Whether a rendered object is applied by us at all (REN-020).
+pub(crate) fn is_dispatched(object: &RenderedObject) -> bool {
+    !object.managed_elsewhere
+}
+
+/// Sees again how the components stand, from recorded manifests and observed objects: nothing is rendered.
+/// A component of which something is not known yet keeps its row.
+pub(crate) async fn reassess(context: &Context, delivery: &Delivery, appfile: &Appfile) {
+    let rows = delivery.services.lock().await.clone();
+    for row in rows {
+        let Some(component) = appfile.components.iter().find(|one| one.spec.name == row.name) else {
+            continue;
+        };
+        let place = Place {
+            cluster: row.cluster.clone().unwrap_or_default(),
+            namespace: row.namespace.clone().unwrap_or_default(),
+        };
+        let Some((rendered, live)) = recorded(context, delivery, component, &place).await else {
+            continue;
+        };
+        let deployed = Deployed {
+            appfile,
+            component,
+            revision: &delivery.revision.name,
+            place: &place,
+            rendered: &rendered,
+            live: &live,
+        };
+        delivery.note(deployed.assess(&context.evaluation).await).await;
+    }
+}
+
+/// The objects of a component as they were recorded, and as they are now.
+async fn recorded(
+    context: &Context,
+    delivery: &Delivery,
+    component: &AppComponent,
+    place: &Place,
+) -> Option<(RenderedComponent, Vec<Value>)> {
+    let observed = context.observer.objects();
+    let inventory = delivery.inventory.lock().await;
+    let mut objects = Vec::new();
+    let mut live = Vec::new();
+    let mut seen = BTreeSet::new();
+    let entries = inventory.kept().flat_map(Tracker::entries);
+    for entry in entries.filter(|entry| is_of(entry, &component.spec.name, place)) {
+        let key = ObjectKey::of_entry(entry);
+        if !seen.insert(key.clone()) {
+            continue;
+        }
+        objects.push(object_of(component, entry.raw.clone()?));
+        live.push(match observed.get(&key) {
+            Known::There(object) => (*object).clone(),
+            Known::Gone => Value::Null,
+            Known::Unknown => return None,
+        });
+    }
+    let rendered =
+        RenderedComponent { name: component.spec.name.clone(), objects, ..RenderedComponent::default() };
+    (!rendered.objects.is_empty()).then_some((rendered, live))
+}
+
+fn is_of(entry: &ManagedResource, component: &str, place: &Place) -> bool {
+    entry.component.as_deref() == Some(component)
+        && cluster_name(entry.cluster.as_deref()) == cluster_name(Some(&place.cluster))
+        && entry.namespace.as_ref().is_none_or(|namespace| {
+            place.namespace.is_empty() || *namespace == place.namespace
+        })
+        && !entry.deleted
+}
+
+/// A recorded manifest as the renderer would have made it: its labels say what it is (section 2.10).
+fn object_of(component: &AppComponent, manifest: Value) -> RenderedObject {
+    let label = |name: &str| {
+        manifest["metadata"]["labels"][name].as_str().unwrap_or_default().to_owned()
+    };
+    let trait_type = label(labels::TRAIT_TYPE);
+    let role = match (label(labels::RESOURCE_TYPE).as_str(), trait_type.as_str()) {
+        (labels::WORKLOAD, _) => Role::Workload,
+        (_, labels::AUXILIARY_WORKLOAD) => Role::Auxiliary,
+        _ => Role::Trait,
+    };
+    let trait_index = component.traits.iter().position(|part| part.type_ == trait_type);
+    RenderedObject {
+        output_name: label(labels::TRAIT_RESOURCE),
+        trait_type: Some(trait_type).filter(|name| !name.is_empty()),
+        trait_index,
+        role,
+        stage: Stage::Default,
+        control_plane_only: false,
+        managed_elsewhere: false,
+        object: manifest,
+    }
+}

@@ -1,0 +1,305 @@
+//! What is to be delivered: the Application with its definitions, and the revision that records them.
+
+use std::sync::Arc;
+
+use caravel_core::api::labels::APP_NAME;
+use caravel_core::api::labels::annotations::PUBLISH_VERSION;
+use caravel_core::api::{
+    Algorithm, Application, ApplicationRevision, ApplicationRevisionSpec, LatestRevision,
+    RevisionContent, WorkflowStep, WorkflowSubStep,
+};
+use caravel_core::appfile::{
+    Appfile, DefinitionSet, DefinitionSource, Finding, Rejection, apply_component_step, parse,
+};
+use caravel_core::engine::DefinitionKind;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::revision::{self, Choice, External, Known};
+use super::source::LiveSource;
+use super::{Context, TurnError};
+use crate::FIELD_MANAGER;
+
+/// Revisions that are kept besides the one in use, unless a policy says otherwise (row APP-030).
+const REVISION_LIMIT: usize = 10;
+
+/// What is to be delivered.
+#[derive(Clone)]
+pub(crate) struct Intent {
+    /// The Application as its revision has it.
+    pub(crate) application: Arc<Application>,
+    /// Resolved and checked.
+    pub(crate) appfile: Arc<Appfile>,
+    /// Where its definitions come from.
+    pub(crate) source: Arc<dyn DefinitionSource + Send + Sync>,
+    /// The steps as the engine runs them.
+    pub(crate) steps: Vec<WorkflowStep>,
+    /// The revision that records it.
+    pub(crate) revision: LatestRevision,
+    /// What `status.workflow.appRevision` says (TRAP-007).
+    pub(crate) desired: String,
+    /// Whether the revision was made just now.
+    pub(crate) is_new: bool,
+}
+
+/// Why there is nothing to deliver.
+pub(crate) enum Obstacle {
+    /// The Application is wrong, or names what is not there (yet).
+    Rejected(Rejection),
+    /// Something else.
+    Turn(TurnError),
+}
+
+impl<E: Into<TurnError>> From<E> for Obstacle {
+    fn from(error: E) -> Self {
+        Self::Turn(error.into())
+    }
+}
+
+/// Reads what is needed, decides, and writes a new revision if one is needed.
+pub(crate) async fn intent(
+    context: &Context,
+    application: &Application,
+) -> Result<Intent, Obstacle> {
+    let known = revisions(context, application).await?;
+    let latest = application.status.as_ref().and_then(|s| s.latest_revision.as_ref());
+    let latest = latest.map(|revision| revision.name.as_str());
+    let publish_version = publish_version(application);
+    let pinned = known.iter().find(|revision| {
+        Some(revision.latest.name.as_str()) == latest
+            && publish_version.is_some()
+            && revision.publish_version == publish_version
+    });
+    if let Some(pinned) = pinned {
+        return from_revision(application, pinned, publish_version);
+    }
+    let source = LiveSource::gather(&context.client, &context.library, application).await?;
+    let mut appfile = parse(application, &source).map_err(Obstacle::Rejected)?;
+    let steps = converted(application, &appfile)?;
+    let external =
+        External { policies: source.policies.clone(), workflow: source.workflow.clone() };
+    let content = content(context, application, &appfile, &external);
+    let choice = revision::choose(application, &external, &content, latest, &known);
+    let is_new = matches!(choice, Choice::New(_));
+    let revision = choice.latest().clone();
+    if is_new {
+        create(context, application, &revision, content).await?;
+    }
+    appfile.revision.clone_from(&revision.name);
+    Ok(Intent {
+        steps,
+        source: Arc::new(source),
+        application: Arc::new(application.clone()),
+        appfile: Arc::new(appfile),
+        desired: publish_version.unwrap_or_else(|| revision.name.clone()),
+        revision,
+        is_new,
+    })
+}
+
+/// With a publish version everything comes from the revision, whatever was edited since (row APP-009).
+fn from_revision(
+    application: &Application,
+    pinned: &Known,
+    publish_version: Option<String>,
+) -> Result<Intent, Obstacle> {
+    let content = &pinned.content;
+    let mut set = DefinitionSet::default();
+    let namespace = application.namespace().unwrap_or_default();
+    let with_kind = |kind: &str, object: serde_json::Value| {
+        let mut object = object;
+        object["kind"] = json!(kind);
+        object
+    };
+    let definitions = content
+        .component_definitions
+        .values()
+        .map(|d| with_kind("ComponentDefinition", json!(d)))
+        .chain(content.trait_definitions.values().map(|d| with_kind("TraitDefinition", json!(d))))
+        .chain(content.policy_definitions.values().map(|d| with_kind("PolicyDefinition", json!(d))))
+        .chain(
+            content
+                .workflow_step_definitions
+                .values()
+                .map(|d| with_kind("WorkflowStepDefinition", json!(d))),
+        )
+        .chain(content.policies.values().map(|p| with_kind("Policy", json!(p))))
+        .chain(content.workflow.iter().map(|w| with_kind("Workflow", json!(w))));
+    for object in definitions {
+        set.add(&object, &namespace).map_err(|problem| {
+            TurnError::Damaged(format!("revision {}: {problem}", pinned.latest.name))
+        })?;
+    }
+    let mut pinned_application = application.clone();
+    pinned_application.spec = content.application.spec.clone();
+    let mut appfile = parse(&pinned_application, &set).map_err(Obstacle::Rejected)?;
+    appfile.revision.clone_from(&pinned.latest.name);
+    Ok(Intent {
+        steps: converted(&pinned_application, &appfile)?,
+        source: Arc::new(set),
+        application: Arc::new(pinned_application),
+        appfile: Arc::new(appfile),
+        desired: publish_version.unwrap_or_else(|| pinned.latest.name.clone()),
+        revision: pinned.latest.clone(),
+        is_new: false,
+    })
+}
+
+/// The steps as the engine runs them: `apply-component` takes over what its component says of inputs,
+/// outputs and dependencies (row APP-040).
+fn converted(application: &Application, appfile: &Appfile) -> Result<Vec<WorkflowStep>, Obstacle> {
+    let components = &application.spec.components;
+    let rejected = |finding: Box<Finding>| Obstacle::Rejected((*finding).into());
+    let mut steps = appfile.workflow.steps.clone();
+    for step in &mut steps {
+        if is_apply_component(&step.type_) {
+            *step = apply_component_step(step, components).map_err(rejected)?;
+        }
+        for sub_step in &mut step.sub_steps {
+            if is_apply_component(&sub_step.type_) {
+                let alone = alone(sub_step);
+                let converted = apply_component_step(&alone, components).map_err(rejected)?;
+                sub_step.depends_on = converted.depends_on;
+                sub_step.inputs = converted.inputs;
+                sub_step.outputs = converted.outputs;
+                sub_step.properties = converted.properties;
+            }
+        }
+    }
+    Ok(steps)
+}
+
+fn is_apply_component(type_: &str) -> bool {
+    matches!(type_, "apply-component" | "builtin-apply-component")
+}
+
+/// A sub-step as a step.
+fn alone(sub_step: &WorkflowSubStep) -> WorkflowStep {
+    WorkflowStep {
+        name: sub_step.name.clone(),
+        type_: sub_step.type_.clone(),
+        depends_on: sub_step.depends_on.clone(),
+        inputs: sub_step.inputs.clone(),
+        outputs: sub_step.outputs.clone(),
+        properties: sub_step.properties.clone(),
+        ..WorkflowStep::default()
+    }
+}
+
+/// The value of `app.oam.dev/publishVersion`, if there is one.
+pub(crate) fn publish_version(application: &Application) -> Option<String> {
+    application.annotations().get(PUBLISH_VERSION).filter(|value| !value.is_empty()).cloned()
+}
+
+/// The revisions of an Application; a damaged one is an error, for nothing may be pruned on half the truth.
+pub(crate) async fn revisions(
+    context: &Context,
+    application: &Application,
+) -> Result<Vec<Known>, TurnError> {
+    let namespace = application.namespace().unwrap_or_default();
+    let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
+    let mine = ListParams::default().labels(&format!("{APP_NAME}={}", application.name_any()));
+    let list = api.list(&mine).await?;
+    list.items.iter().map(|object| revision::read(object).map_err(TurnError::Damaged)).collect()
+}
+
+/// What a revision records: the Application, and all definitions and objects that it was resolved with.
+fn content(
+    context: &Context,
+    application: &Application,
+    appfile: &Appfile,
+    external: &External,
+) -> RevisionContent {
+    let mut content = RevisionContent {
+        application: revision::snapshot(application),
+        policies: external.policies.clone(),
+        workflow: external.workflow.clone(),
+        ..RevisionContent::default()
+    };
+    for component in &appfile.components {
+        let definition = &component.resolved.definition;
+        let place = (definition.namespace.as_str(), definition.name.as_str());
+        let name = component.resolved.type_name.clone();
+        if let Some(found) = object(context, DefinitionKind::Component, place) {
+            content.component_definitions.insert(name, found);
+        }
+        for part in &component.traits {
+            let definition = &part.resolved.definition;
+            let place = (definition.namespace.as_str(), definition.name.as_str());
+            if let Some(found) = object(context, DefinitionKind::Trait, place) {
+                content.trait_definitions.insert(part.resolved.type_name.clone(), found);
+            }
+        }
+    }
+    for (type_, resolved) in &appfile.step_definitions {
+        let definition = &resolved.definition;
+        let place = (definition.namespace.as_str(), definition.name.as_str());
+        if let Some(found) = object(context, DefinitionKind::WorkflowStep, place) {
+            content.workflow_step_definitions.insert(type_.clone(), found);
+        }
+    }
+    content
+}
+
+fn object<T: DeserializeOwned>(
+    context: &Context,
+    kind: DefinitionKind,
+    (namespace, name): (&str, &str),
+) -> Option<T> {
+    let entry = context.library.definition(kind, namespace, name)?;
+    let mut object = (*entry.object).clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|field, _| {
+            matches!(field.as_str(), "name" | "namespace" | "labels" | "annotations")
+        });
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    serde_json::from_value(object).ok()
+}
+
+async fn create(
+    context: &Context,
+    application: &Application,
+    latest: &LatestRevision,
+    content: RevisionContent,
+) -> Result<(), TurnError> {
+    let mut object = revision::object(application, latest, RevisionContent::default());
+    object.spec = ApplicationRevisionSpec::pack(content, Some(Algorithm::Zstd))
+        .map_err(|error| TurnError::Damaged(format!("revision {}: {error}", latest.name)))?;
+    let namespace = application.namespace().unwrap_or_default();
+    let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
+    let parameters =
+        PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match api.create(&parameters, &object).await {
+        // Made by a turn that was cut off before it could report it. It has the same number, so the same
+        // Application: the next turn compares it.
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            Err(TurnError::Again("the revision was made by an earlier turn"))
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// Deletes revisions beyond the limit (row APP-030).
+pub(crate) async fn drop_surplus(
+    context: &Context,
+    application: &Application,
+    intent: &Intent,
+    limit: Option<i64>,
+) -> Result<(), TurnError> {
+    let known = revisions(context, application).await?;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(REVISION_LIMIT);
+    let namespace = application.namespace().unwrap_or_default();
+    let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
+    for name in revision::surplus(&known, &intent.revision.name, limit) {
+        match api.delete(&name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            other => drop(other?),
+        }
+    }
+    Ok(())
+}

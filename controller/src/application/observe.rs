@@ -1,0 +1,64 @@
+//! What wakes an Application besides itself: its objects, and definitions that it misses.
+
+use std::sync::Arc;
+
+use caravel_clusters::observe::Observed;
+use caravel_clusters::owner_labels;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::session::Key;
+
+/// Wants a turn of each Application whose object changed, until `shutdown`.
+pub(crate) async fn objects(
+    context: Arc<Context>,
+    mut observed: mpsc::Receiver<Observed>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let event = tokio::select! {
+            event = observed.recv() => event,
+            () = shutdown.cancelled() => return,
+        };
+        match event {
+            Some(Observed::Changed { object, .. } | Observed::Deleted { object, .. }) => {
+                if let Some(key) = owner(&object) {
+                    context.trigger(&key);
+                }
+            }
+            // What changed while nobody watched is seen now.
+            Some(Observed::Synced(_)) => context.trigger_all_with_objects(),
+            None => return,
+        }
+    }
+}
+
+fn owner(object: &Value) -> Option<Key> {
+    let (namespace, name) = owner_labels(object)?;
+    Some(Key { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+/// Wants a turn of each Application that misses a definition, when definitions change.
+pub(crate) async fn definitions(context: Arc<Context>, shutdown: CancellationToken) {
+    let mut changes = context.library.changes();
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = shutdown.cancelled() => return,
+        }
+        changes.mark_unchanged();
+        for key in context.sessions.keys() {
+            // One that is in the middle of a turn looks at the library itself, or is marked by the next change.
+            let session = context.sessions.get(&key);
+            let unresolved = match session.memory.try_lock() {
+                Ok(memory) => memory.is_unresolved,
+                Err(_) => true,
+            };
+            if unresolved {
+                context.trigger(&key);
+            }
+        }
+    }
+}

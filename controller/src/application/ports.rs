@@ -1,0 +1,182 @@
+//! The world of one run: what its steps do to clusters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use caravel_core::api::ComponentStatus;
+use caravel_core::appfile::AppComponent;
+use serde_json::Value;
+
+use super::delivery::{Delivered, Delivery, DeliveryError};
+use super::health::Place;
+use crate::engine::{
+    Applied, ComponentRequest, DeployRequest, PortError, Ports, StepTemplate, UnknownOutcome,
+};
+
+#[async_trait]
+impl Ports for Delivery {
+    async fn template(&self, type_: &str) -> Result<Option<StepTemplate>, PortError> {
+        let definition = match self.appfile.step_definitions.get(type_) {
+            Some(resolved) => resolved.definition.clone(),
+            // Types that need no definition in an Application still have one in the hub (WF-023).
+            None => match self.builtin_step(type_) {
+                Some(definition) => definition,
+                None => return Ok(None),
+            },
+        };
+        let declared = definition.annotations.get(UnknownOutcome::ANNOTATION);
+        let unknown_outcome = match declared {
+            None => UnknownOutcome::default(),
+            Some(text) => UnknownOutcome::parse(text).ok_or_else(|| {
+                PortError::new(format!(
+                    "definition {}: annotation {} is {text:?}: expected repeat or fail",
+                    definition.name,
+                    UnknownOutcome::ANNOTATION
+                ))
+            })?,
+        };
+        Ok(Some(StepTemplate {
+            name: definition.name.clone(),
+            source: definition.template.clone(),
+            evaluator: None,
+            unknown_outcome,
+        }))
+    }
+
+    async fn apply(&self, cluster: &str, mut object: Value) -> Result<Value, PortError> {
+        if object["metadata"]["namespace"].as_str().is_none_or(str::is_empty) {
+            object["metadata"]["namespace"] = Value::from(self.appfile.namespace.clone());
+        }
+        self.apply_object(cluster, object).await.map_err(PortError::new)
+    }
+
+    async fn read(&self, cluster: &str, object: &Value) -> Result<Option<Value>, PortError> {
+        let mut object = object.clone();
+        if object["metadata"]["namespace"].as_str().is_none_or(str::is_empty) {
+            object["metadata"]["namespace"] = Value::from(self.appfile.namespace.clone());
+        }
+        self.read_object(cluster, &object).await.map_err(PortError::new)
+    }
+
+    async fn apply_component(&self, request: ComponentRequest) -> Result<Applied, PortError> {
+        if request.patch.is_some() {
+            return Err(PortError::new(
+                "a patch of the workload is not supported in apply-component: use a trait or an override policy",
+            ));
+        }
+        let component = self.component(&request).map_err(told)?;
+        let namespace = if request.namespace.is_empty() {
+            self.appfile.namespace.clone()
+        } else {
+            request.namespace
+        };
+        let place = Place { cluster: request.cluster, namespace };
+        let delivered =
+            Self::apply_component(self, &self.appfile, &component, &place).await.map_err(told)?;
+        Ok(applied(delivered))
+    }
+
+    async fn deploy(&self, request: DeployRequest) -> Result<Applied, PortError> {
+        super::deploy::deploy(self, &request).await
+    }
+}
+
+impl Delivery {
+    /// The component with what the step says differently of it.
+    fn component(&self, request: &ComponentRequest) -> Result<AppComponent, DeliveryError> {
+        let name = &request.component;
+        let found = self.appfile.components.iter().find(|one| one.spec.name == *name);
+        let mut component =
+            found.cloned().ok_or_else(|| DeliveryError::NoComponent(name.clone()))?;
+        let Some(value) = &request.value else { return Ok(component) };
+        if let Some(properties) = value.get("properties").filter(|given| !given.is_null()) {
+            overlay(component.spec.properties.get_or_insert_with(Value::default), properties);
+        }
+        let given = value.get("traits").and_then(Value::as_array).into_iter().flatten();
+        for (part, given) in component.traits.iter_mut().zip(given) {
+            if let Some(properties) = given.get("properties").filter(|given| !given.is_null()) {
+                overlay(part.properties.get_or_insert_with(Value::default), properties);
+            }
+        }
+        Ok(component)
+    }
+}
+
+/// Lays values over others: objects field by field, lists item by item, everything else as a whole.
+fn overlay(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                overlay(base.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(base), Value::Array(over)) => {
+            for (index, value) in over.iter().enumerate() {
+                match base.get_mut(index) {
+                    Some(item) => overlay(item, value),
+                    None => base.push(value.clone()),
+                }
+            }
+        }
+        // A hole in a list that an input left: what was there stays.
+        (_, Value::Null) => {}
+        (base, over) => *base = over.clone(),
+    }
+}
+
+/// In KubeVela's words, which clients know; ours stand in the conditions.
+pub(super) fn told(error: DeliveryError) -> PortError {
+    PortError::new(error)
+}
+
+/// A component that was applied, as steps see it.
+pub(super) fn applied(delivered: Delivered) -> Applied {
+    Applied {
+        healthy: healthy(&delivered.row),
+        message: unhealthy_message(&delivered.row),
+        output: delivered.output,
+        outputs: delivered.outputs,
+    }
+}
+
+/// Whether a component and its traits are healthy; a trait that waits for it does not count.
+pub(super) fn healthy(row: &ComponentStatus) -> bool {
+    row.healthy && row.traits.iter().all(|part| part.healthy || part.pending)
+}
+
+fn unhealthy_message(row: &ComponentStatus) -> String {
+    let of_trait = row.traits.iter().find(|part| !part.healthy && !part.pending);
+    let text = row.message.clone().filter(|_| !row.workload_healthy);
+    let text = text.or_else(|| of_trait.and_then(|part| part.message.clone()));
+    match text {
+        Some(text) => format!("wait healthy: {text}"),
+        None => "wait healthy".to_owned(),
+    }
+}
+
+/// A delivery as the ports of a run.
+pub(super) fn ports(delivery: &Arc<Delivery>) -> Arc<dyn Ports> {
+    delivery.clone()
+}
+
+/// Outputs by name, for those who only look.
+pub(super) type Outputs = BTreeMap<String, Value>;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn inputs_are_laid_over_what_the_component_says() {
+        let mut base = json!({"image": "a:1", "ports": [{"port": 80, "expose": true}], "env": 1});
+        overlay(&mut base, &json!({"ports": [{"port": 81}, {"port": 82}], "cpu": "1"}));
+        assert_eq!(
+            base,
+            json!({"image": "a:1", "cpu": "1", "env": 1,
+                   "ports": [{"port": 81, "expose": true}, {"port": 82}]})
+        );
+    }
+}

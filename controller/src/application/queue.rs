@@ -1,0 +1,215 @@
+//! Who gets a turn, and when: each Application at most one at a time, woken by changes and by time.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use caravel_apiserver::simulator::Clock;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::session::Key;
+
+/// Turns under way at the same time.
+const AT_ONCE: usize = 64;
+
+/// Wakes Applications. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    slots: Arc<Mutex<HashMap<Key, Slot>>>,
+    ready: mpsc::UnboundedSender<Key>,
+    clock: Arc<dyn Clock>,
+}
+
+/// One Application in the queue.
+#[derive(Default)]
+struct Slot {
+    state: State,
+    timer: Option<AbortHandle>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// It waits for something to happen.
+    #[default]
+    Idle,
+    /// It waits for its turn.
+    Queued,
+    /// Its turn is under way.
+    Running,
+    /// Its turn is under way, and something happened since that began.
+    RunningAgain,
+}
+
+impl Queue {
+    /// A queue, and the end from which [`Queue::run`] takes.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> (Self, mpsc::UnboundedReceiver<Key>) {
+        let (ready, turns) = mpsc::unbounded_channel();
+        (Self { slots: Arc::default(), ready, clock }, turns)
+    }
+
+    /// Wants a turn soon.
+    pub(crate) fn wake(&self, key: &Key) {
+        let mut slots = self.slots();
+        let slot = slots.entry(key.clone()).or_default();
+        match slot.state {
+            State::Idle => {
+                slot.state = State::Queued;
+                // The other end goes when the daemon ends: then there are no turns.
+                let _ = self.ready.send(key.clone());
+            }
+            State::Running => slot.state = State::RunningAgain,
+            State::Queued | State::RunningAgain => {}
+        }
+    }
+
+    /// Gives turns until `shutdown`. A turn says when the next is due by itself.
+    pub(crate) async fn run<F>(
+        self,
+        mut turns: mpsc::UnboundedReceiver<Key>,
+        turn: impl Fn(Key) -> F,
+        shutdown: CancellationToken,
+    ) where
+        F: Future<Output = Option<Timestamp>> + Send + 'static,
+    {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut running = JoinSet::new();
+        loop {
+            let key = tokio::select! {
+                key = turns.recv() => key,
+                Some(_) = running.join_next(), if !running.is_empty() => continue,
+                () = shutdown.cancelled() => break,
+            };
+            let Some(key) = key else { break };
+            // The semaphore is never closed.
+            let Ok(place) = places.clone().acquire_owned().await else { break };
+            self.begin(&key);
+            let (queue, work) = (self.clone(), turn(key.clone()));
+            running.spawn(async move {
+                let due = work.await;
+                queue.end(&key, due);
+                drop(place);
+            });
+        }
+        // Turns that have begun come to their end.
+        while running.join_next().await.is_some() {}
+    }
+
+    fn begin(&self, key: &Key) {
+        if let Some(slot) = self.slots().get_mut(key) {
+            slot.state = State::Running;
+            if let Some(timer) = slot.timer.take() {
+                timer.abort();
+            }
+        }
+    }
+
+    fn end(&self, key: &Key, due: Option<Timestamp>) {
+        let mut slots = self.slots();
+        let Some(slot) = slots.get_mut(key) else { return };
+        if slot.state == State::RunningAgain {
+            slot.state = State::Queued;
+            let _ = self.ready.send(key.clone());
+            return;
+        }
+        slot.state = State::Idle;
+        match due {
+            Some(due) => slot.timer = Some(self.timer(key.clone(), due)),
+            None => {
+                slots.remove(key);
+            }
+        }
+    }
+
+    fn timer(&self, key: Key, due: Timestamp) -> AbortHandle {
+        let queue = self.clone();
+        let sleep = self.clock.sleep_until(due);
+        let task = tokio::spawn(async move {
+            sleep.await;
+            queue.wake(&key);
+        });
+        task.abort_handle()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use caravel_apiserver::simulator::ManualClock;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn key() -> Key {
+        Key { namespace: "demo".to_owned(), name: "web".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_happens_during_a_turn_makes_one_more_and_no_two_overlap() {
+        let (queue, turns) = Queue::new(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (count, overlap) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let shutdown = CancellationToken::new();
+        let work = {
+            let (begun, go_on) = (begun.clone(), go_on.clone());
+            let (count, overlap) = (count.clone(), overlap.clone());
+            move |_| {
+                let (begun, go_on) = (begun.clone(), go_on.clone());
+                let (count, overlap) = (count.clone(), overlap.clone());
+                async move {
+                    assert_eq!(overlap.fetch_add(1, Ordering::SeqCst), 0, "turns overlap");
+                    count.fetch_add(1, Ordering::SeqCst);
+                    begun.notify_one();
+                    go_on.notified().await;
+                    overlap.fetch_sub(1, Ordering::SeqCst);
+                    None
+                }
+            }
+        };
+        let running = tokio::spawn(queue.clone().run(turns, work, shutdown.clone()));
+        queue.wake(&key());
+        begun.notified().await;
+        queue.wake(&key());
+        queue.wake(&key());
+        go_on.notify_one();
+        begun.notified().await;
+        go_on.notify_one();
+        shutdown.cancel();
+        running.await.expect("the queue ends");
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_due_comes_by_itself() {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let (queue, turns) = Queue::new(clock.clone());
+        let begun = Arc::new(Notify::new());
+        let shutdown = CancellationToken::new();
+        let due = Timestamp::from_second(60).expect("a time");
+        let work = {
+            let begun = begun.clone();
+            move |_| {
+                let begun = begun.clone();
+                async move {
+                    begun.notify_one();
+                    Some(due)
+                }
+            }
+        };
+        let running = tokio::spawn(queue.clone().run(turns, work, shutdown.clone()));
+        queue.wake(&key());
+        begun.notified().await;
+        clock.advance(Duration::from_secs(61));
+        begun.notified().await;
+        shutdown.cancel();
+        running.await.expect("the queue ends");
+    }
+}

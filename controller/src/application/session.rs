@@ -1,0 +1,120 @@
+//! What is remembered of each Application between turns. All of it can be dropped at any time: the next turn
+//! finds it again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use caravel_core::api::{Application, WorkflowStatus};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::delivery::Delivery;
+use super::intent::Intent;
+use super::run::Run;
+
+/// Namespace and name of an Application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Key {
+    pub(crate) fn of(application: &Application) -> Self {
+        Self {
+            namespace: application.namespace().unwrap_or_default(),
+            name: application.name_any(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// One Application between two turns.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// The Application that all of this is about.
+    pub(crate) uid: String,
+    /// Its version after our last write, or our last look.
+    pub(crate) seen: Option<String>,
+    /// When the next turn is due by itself.
+    pub(crate) due: Option<Timestamp>,
+    /// What is being delivered, and for which generation and annotations it was decided.
+    pub(crate) intent: Option<(IntentKey, Intent)>,
+    /// The run, its delivery, and whether all of the run happened in this process.
+    pub(crate) active: Option<Active>,
+    /// The status that a user left for a run to go on from.
+    pub(crate) restart: Option<WorkflowStatus>,
+    /// It names what is not there: a new definition may help.
+    pub(crate) is_unresolved: bool,
+}
+
+/// What an intent was decided from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IntentKey {
+    pub(crate) generation: i64,
+    pub(crate) publish_version: Option<String>,
+    /// Counts definitions' changes; only for an Application that follows them.
+    pub(crate) library: Option<u64>,
+}
+
+/// A run that is loaded.
+pub(crate) struct Active {
+    pub(crate) run: Run,
+    pub(crate) delivery: Arc<Delivery>,
+    /// All of the run happened in this process, so that its record of what it applied is complete.
+    pub(crate) is_complete: bool,
+    /// The end of the run has been dealt with: pruned, recorded.
+    pub(crate) is_settled: bool,
+}
+
+/// A place in memory for each Application; turns of one never overlap.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// Something happened that a turn must look at, though the Application is unchanged.
+    dirty: AtomicBool,
+    pub(crate) memory: tokio::sync::Mutex<Memory>,
+}
+
+impl Session {
+    /// Takes the mark away; says whether it was there.
+    pub(crate) fn take_mark(&self) -> bool {
+        self.dirty.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<HashMap<Key, Arc<Session>>>);
+
+impl Sessions {
+    /// The session of an Application, made if it is not there.
+    pub(crate) fn get(&self, key: &Key) -> Arc<Session> {
+        self.all().entry(key.clone()).or_default().clone()
+    }
+
+    /// Marks that the next turn must look.
+    pub(crate) fn mark(&self, key: &Key) {
+        self.get(key).dirty.store(true, Ordering::Release);
+    }
+
+    /// Forgets one that is gone.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.all().remove(key);
+    }
+
+    /// All Applications that are known.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.all().keys().cloned().collect()
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,508 @@
+//! One turn of an Application: gather, decide, act, report.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use caravel_clusters::prune::{Cause, plan};
+use caravel_clusters::repair::drifted;
+use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
+use caravel_core::api::labels::annotations::AUTO_UPDATE;
+use caravel_core::api::labels::{PAUSE, finalizers};
+use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
+use caravel_core::api::Application;
+use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
+use caravel_workflow::{Command, RunPhase};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::delivery::Delivery;
+use super::deletion::{self, Left};
+use super::health::reassess;
+use super::intent::{self, Intent, Obstacle, publish_version};
+use super::run::Run;
+use super::session::{Active, IntentKey, Key, Memory};
+use super::status::{Report, Stage, applied_resource, failure, is_healthy, phase};
+use super::{Context, TurnError, applications, events, report};
+use crate::FIELD_MANAGER;
+
+/// Makes a turn; when the next one is due by itself.
+pub(crate) async fn turn(context: &Arc<Context>, key: &Key) -> Result<Option<Timestamp>, TurnError> {
+    let session = context.sessions.get(key);
+    let mut memory = session.memory.lock().await;
+    let is_marked = session.take_mark();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &key.namespace, &applications());
+    let Some(object) = api.get_opt(&key.name).await? else {
+        drop(memory);
+        context.forget(key);
+        return Ok(None);
+    };
+    let now = context.now();
+    let is_due = memory.due.is_some_and(|due| due <= now);
+    if !is_marked && !is_due && memory.seen == object.resource_version() {
+        return Ok(memory.due);
+    }
+    let object = serde_json::to_value(&object)
+        .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
+    let application: Application = serde_json::from_value(object.clone())
+        .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
+    if memory.uid != application.uid().unwrap_or_default() {
+        *memory = Memory { uid: application.uid().unwrap_or_default(), ..Memory::default() };
+    }
+    memory.seen = application.resource_version();
+    memory.due = None;
+    if is_paused(&application) {
+        return Ok(None);
+    }
+    let mut turn = Turn { context, api, object, application, memory: &mut memory };
+    if turn.application.metadata.deletion_timestamp.is_some() {
+        turn.delete().await?;
+    } else {
+        turn.ensure_finalizer().await?;
+        turn.deliver().await?;
+    }
+    let due = memory.due;
+    Ok(due)
+}
+
+/// Row APP-002.
+fn is_paused(application: &Application) -> bool {
+    application.labels().get(PAUSE).is_some_and(|value| value == "true")
+}
+
+/// A turn under way.
+struct Turn<'a> {
+    context: &'a Arc<Context>,
+    api: Api<DynamicObject>,
+    /// The Application as it was read: fields that we do not know survive in here.
+    object: Value,
+    application: Application,
+    memory: &'a mut Memory,
+}
+
+impl Turn<'_> {
+    async fn delete(&mut self) -> Result<(), TurnError> {
+        let has_ours =
+            self.application.finalizers().iter().any(|name| name == finalizers::RESOURCE_TRACKER);
+        if !has_ours {
+            return Ok(());
+        }
+        self.memory.active = None;
+        let policies = resource_policies_of_spec(&self.application);
+        let owner = self.owner(None);
+        let left = deletion::turn(self.context, &self.application, owner, &policies).await?;
+        match left {
+            Left::Waiting(message) => {
+                let found = self.application.status.clone().unwrap_or_default();
+                let now = report::time(self.context.now());
+                let status = super::status::deleting(&found, Some(message), &now);
+                self.write_status(&status).await
+            }
+            Left::Nothing => self.remove_finalizers().await,
+        }
+    }
+
+    async fn remove_finalizers(&mut self) -> Result<(), TurnError> {
+        let kept: Vec<&String> = self
+            .application
+            .finalizers()
+            .iter()
+            .filter(|name| {
+                ![finalizers::RESOURCE_TRACKER, finalizers::ORPHAN_RESOURCE]
+                    .contains(&name.as_str())
+            })
+            .collect();
+        let kept = json!(kept);
+        self.patch_metadata(json!({"finalizers": kept})).await
+    }
+
+    /// Row APP-007. Nothing is created before it stands.
+    async fn ensure_finalizer(&mut self) -> Result<(), TurnError> {
+        if self.application.finalizers().iter().any(|name| name == finalizers::RESOURCE_TRACKER) {
+            return Ok(());
+        }
+        let mut names = self.application.finalizers().to_vec();
+        names.push(finalizers::RESOURCE_TRACKER.to_owned());
+        self.patch_metadata(json!({"finalizers": names})).await
+    }
+
+    async fn patch_metadata(&mut self, mut metadata: Value) -> Result<(), TurnError> {
+        metadata["resourceVersion"] = json!(self.application.resource_version());
+        let patch = json!({"metadata": metadata});
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let name = self.application.name_any();
+        match self.api.patch(&name, &parameters, &Patch::Merge(patch)).await {
+            Ok(object) => self.take(object),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                Err(TurnError::Again("the Application changed"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The Application as our own write left it.
+    fn take(&mut self, object: DynamicObject) -> Result<(), TurnError> {
+        self.memory.seen = object.resource_version();
+        let damaged = |error| TurnError::Damaged(format!("the Application: {error}"));
+        self.object = serde_json::to_value(object).map_err(damaged)?;
+        self.application = serde_json::from_value(self.object.clone()).map_err(damaged)?;
+        Ok(())
+    }
+
+    async fn deliver(&mut self) -> Result<(), TurnError> {
+        let intent = match self.intent().await {
+            Ok(intent) => intent,
+            Err(Obstacle::Rejected(rejection)) => return self.reject(&rejection).await,
+            Err(Obstacle::Turn(error)) => return Err(error),
+        };
+        self.memory.is_unresolved = false;
+        self.obey().await?;
+        self.begin_or_go_on(&intent).await?;
+        let Some(active) = self.memory.active.as_mut() else { return Ok(()) };
+        let is_over = active.run.look().phase.is_over();
+        if let Some(reason) = active.run.broken() {
+            warn!(application = self.application.name_any(), reason, "the run is taken up again");
+            self.memory.active = None;
+            return Err(TurnError::Again("the workflow run stopped"));
+        }
+        if is_over && !active.is_settled {
+            self.settle(&intent).await?;
+        }
+        self.keep_state(&intent).await?;
+        self.report(&intent).await
+    }
+
+    /// What is to be delivered; decided anew only when what it follows from has changed (TRAP-002).
+    async fn intent(&mut self) -> Result<Intent, Obstacle> {
+        let follows = self.application.annotations().contains_key(AUTO_UPDATE);
+        let key = IntentKey {
+            generation: self.application.metadata.generation.unwrap_or(0),
+            publish_version: publish_version(&self.application),
+            library: follows.then(|| *self.context.library.changes().borrow()),
+        };
+        if let Some((known, intent)) = &self.memory.intent
+            && *known == key
+        {
+            return Ok(intent.clone());
+        }
+        let intent = intent::intent(self.context, &self.application).await?;
+        if intent.is_new {
+            let message = format!("revision {} recorded", intent.revision.name);
+            self.event(EventReason::Revisioned, &message).await;
+        }
+        self.memory.intent = Some((key, intent.clone()));
+        Ok(intent)
+    }
+
+    /// The Application cannot be delivered as it is. What ran before keeps running.
+    async fn reject(&mut self, rejection: &Rejection) -> Result<(), TurnError> {
+        self.memory.intent = None;
+        self.memory.is_unresolved = rejection.unresolved().next().is_some();
+        let message = rejection.to_string();
+        let found = self.application.status.clone().unwrap_or_default();
+        let mut report = Report {
+            generation: self.application.metadata.generation.unwrap_or(0),
+            phase: Some(ApplicationPhase::Rendering),
+            stages: vec![Stage::failed(ConditionType::Parsed, message.clone())],
+            latest_revision: found.latest_revision.clone(),
+            workflow: found.workflow.clone(),
+            services: found.services.clone(),
+            applied_resources: found.applied_resources.clone(),
+        };
+        if found.workflow.as_ref().is_some_and(|workflow| workflow.finished) {
+            // The last delivery still stands: the phase tells of it, the condition of the mistake.
+            report.phase = None;
+        }
+        let status = super::status::project(&found, report, &report::time(self.context.now()));
+        if status != found {
+            self.event(EventReason::FailedParse, &message).await;
+        }
+        self.write_status(&status).await
+    }
+
+    /// Status is also a command channel (rows WF-028, TRAP-009).
+    async fn obey(&mut self) -> Result<(), TurnError> {
+        if self.memory.active.is_none() {
+            self.memory.active = self.load().await?;
+        }
+        let Some(active) = self.memory.active.as_mut() else { return Ok(()) };
+        let found = self.application.status.as_ref().and_then(|status| status.workflow.as_ref());
+        active.run.look();
+        for command in active.run.wishes(found) {
+            info!(application = self.application.name_any(), ?command, "a user's wish");
+            if matches!(command, Command::RestartStep { .. }) && active.run.phase().is_over() {
+                // The run is over, so another goes on from the status that the user left.
+                self.memory.active = None;
+                self.memory.restart = found.cloned();
+                return Ok(());
+            }
+            active.run.command(command).await?;
+        }
+        Ok(())
+    }
+
+    /// The newest run of the Application, as its journal has it.
+    async fn load(&self) -> Result<Option<Active>, TurnError> {
+        let Some((_, intent)) = &self.memory.intent else { return Ok(None) };
+        let app = deletion::app_key(&self.application);
+        let delivery = Arc::new(self.delivery(intent).await?);
+        let found = Run::latest(self.context, &app, delivery.clone()).await?;
+        Ok(found.map(|run| Active { run, delivery, is_complete: false, is_settled: false }))
+    }
+
+    /// Takes up the run of what is to be delivered, or opens one (rows APP-034, APP-035).
+    async fn begin_or_go_on(&mut self, intent: &Intent) -> Result<(), TurnError> {
+        let goes_on = self.memory.active.as_ref().is_some_and(|active| {
+            !active.run.is_superseded() && active.run.app_revision() == intent.desired
+        });
+        if goes_on {
+            return Ok(());
+        }
+        // Dropping a run stops its task; what it did is in its journal and in the inventory.
+        let is_first = self.memory.active.take().is_none();
+        let app = deletion::app_key(&self.application);
+        let delivery = Arc::new(self.delivery(intent).await?);
+        let status = self.application.status.as_ref();
+        let handed_over = status
+            .and_then(|status| status.workflow.clone())
+            .filter(|found| is_first && found.app_revision.as_deref() == Some(&intent.desired))
+            .filter(|found| !found.steps.is_empty());
+        let adopted = self.memory.restart.take().or(handed_over);
+        if adopted.is_none() {
+            // Rows of the run before say nothing about this one (row APP-035).
+            delivery.services.lock().await.clear();
+        }
+        let ports = delivery.clone();
+        let run = Run::open(self.context, &app, &self.application, intent, adopted.as_ref(), ports).await?;
+        let is_complete = adopted.is_none();
+        self.memory.active = Some(Active { run, delivery, is_complete, is_settled: false });
+        Ok(())
+    }
+
+    async fn delivery(&self, intent: &Intent) -> Result<Delivery, TurnError> {
+        let owner = self.owner(Some(intent));
+        let inventory = self.context.inventories.load(owner).await?;
+        self.context.watch(&self.application, &inventory);
+        let services = self.application.status.as_ref().map(|s| s.services.clone());
+        Ok(Delivery::new(self.context, intent, inventory, services.unwrap_or_default()))
+    }
+
+    fn owner(&self, intent: Option<&Intent>) -> Owner {
+        Owner {
+            name: self.application.name_any(),
+            namespace: self.application.namespace().unwrap_or_default(),
+            uid: self.application.uid().unwrap_or_default(),
+            generation: self.application.metadata.generation.unwrap_or(0),
+            publish_version: publish_version(&self.application),
+            revision: intent.map(|intent| intent.revision.name.clone()),
+        }
+    }
+
+    /// The run is over: what it no longer applied goes, and what came of it is recorded.
+    async fn settle(&mut self, intent: &Intent) -> Result<(), TurnError> {
+        let Some(active) = self.memory.active.as_mut() else { return Ok(()) };
+        let phase = active.run.phase();
+        let garbage = active.delivery.policies.garbage().clone();
+        let may_prune = phase == RunPhase::Succeeded
+            || (phase == RunPhase::Failed && garbage.continue_on_failure);
+        if may_prune && !prune(self.context, &self.application, active).await? {
+            // What is on its way out is looked at again when it is seen to be gone.
+            return Ok(());
+        }
+        active.run.close(self.context, &self.application, intent).await?;
+        active.is_settled = true;
+        let limit = garbage.application_revision_limit;
+        intent::drop_surplus(self.context, &self.application, intent, limit).await?;
+        let (reason, message) = match phase {
+            RunPhase::Succeeded => (EventReason::Applied, "Workflow finished".to_owned()),
+            _ => {
+                let status = active.run.status(&self.application);
+                (EventReason::FailedWorkflow, failure(&status).unwrap_or_else(|| "Workflow ended".to_owned()))
+            }
+        };
+        self.event(reason, &message).await;
+        Ok(())
+    }
+
+    /// Brings objects back that somebody changed or deleted, from what was recorded (row APP-048).
+    async fn keep_state(&mut self, intent: &Intent) -> Result<(), TurnError> {
+        let Some(active) = self.memory.active.as_ref() else { return Ok(()) };
+        let delivery = active.delivery.clone();
+        let holds = active.is_settled || active.run.phase() == RunPhase::Suspending;
+        if !holds {
+            return Ok(());
+        }
+        let objects = self.context.observer.objects();
+        let mut inventory = delivery.inventory.lock().await;
+        let lost = drifted(&inventory, &delivery.policies, |key| objects.get(key));
+        if !lost.is_empty() {
+            info!(application = self.application.name_any(), objects = lost.len(), "drift is repaired");
+            match self.context.dispatcher.repair(&mut inventory, Some(&lost), &delivery.policies).await {
+                Ok(_) => self.context.metrics.repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
+                Err(error) => {
+                    warn!(application = self.application.name_any(), %error, "drift could not be repaired");
+                    self.memory.due = Some(self.context.now() + jiff::SignedDuration::from_secs(5));
+                }
+            }
+        }
+        drop(inventory);
+        reassess(self.context, &delivery, &intent.appfile).await;
+        Ok(())
+    }
+
+    async fn report(&mut self, intent: &Intent) -> Result<(), TurnError> {
+        let found = self.application.status.clone().unwrap_or_default();
+        let Some(active) = self.memory.active.as_ref() else { return Ok(()) };
+        let workflow = active.run.status(&self.application);
+        let services = active.delivery.services.lock().await.clone();
+        let inventory = active.delivery.inventory.lock().await;
+        self.context.watch(&self.application, &inventory);
+        let mut seen = BTreeSet::new();
+        let applied_resources = inventory
+            .kept()
+            .flat_map(caravel_clusters::inventory::Tracker::entries)
+            .filter(|entry| !entry.deleted && seen.insert(ObjectKey::of_entry(entry)))
+            .map(applied_resource)
+            .collect();
+        drop(inventory);
+        let run_phase = active.run.phase();
+        let services = of_spec(&intent.appfile, services);
+        let now_phase = phase(run_phase, is_healthy(&services));
+        let mut report = Report {
+            generation: self.application.metadata.generation.unwrap_or(0),
+            phase: Some(now_phase),
+            stages: stages(run_phase, failure(&workflow)),
+            latest_revision: Some(intent.revision.clone()),
+            workflow: Some(workflow.clone()),
+            services,
+            applied_resources,
+        };
+        if run_phase.is_over() && !active.is_settled {
+            // Something is still on its way out.
+            report.stages.retain(|stage| stage.condition != ConditionType::Ready);
+        }
+        let status = super::status::project(&found, report, &report::time(self.context.now()));
+        if let Some(active) = self.memory.active.as_mut() {
+            active.run.project(self.context, &workflow).await?;
+        }
+        self.write_status(&status).await?;
+        if let Some(active) = self.memory.active.as_mut() {
+            active.run.projected();
+        }
+        Ok(())
+    }
+
+    async fn write_status(
+        &mut self,
+        status: &caravel_core::api::ApplicationStatus,
+    ) -> Result<(), TurnError> {
+        let Some(patch) = report::patch(&self.object, status)? else { return Ok(()) };
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let name = self.application.name_any();
+        match self.api.patch_status(&name, &parameters, &Patch::Merge(patch)).await {
+            Ok(object) => self.take(object),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                Err(TurnError::Again("the Application changed"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn event(&self, reason: EventReason, message: &str) {
+        let now = self.context.now();
+        events::record(&self.context.client, &self.application, reason, message, now).await;
+    }
+}
+
+/// Deletes what the run did not apply; whether nothing is on its way out any more.
+async fn prune(
+    context: &Context,
+    application: &Application,
+    active: &Active,
+) -> Result<bool, TurnError> {
+    let delivery = &active.delivery;
+    let mut inventory = delivery.inventory.lock().await;
+    let mut applied = delivery.applied.lock().await.clone();
+    if !active.is_complete {
+        // Steps that were done before this process began are not done again: what they applied is in the
+        // inventory of this generation.
+        applied.extend(
+            inventory
+                .kept()
+                .flat_map(caravel_clusters::inventory::Tracker::entries)
+                .map(ObjectKey::of_entry),
+        );
+    }
+    let items = plan(&inventory, &delivery.policies, &Cause::Succeeded { applied: &applied });
+    let in_order = delivery.policies.garbage().order == GarbageOrder::Dependency;
+    let dependents = in_order.then(|| deletion::dependents(&application.spec.components));
+    let report = context.pruner.prune(&mut inventory, items, dependents.as_ref()).await?;
+    for (key, problem) in &report.failed {
+        warn!(application = application.name_any(), object = %key, problem, "could not be deleted");
+    }
+    let is_done = report.is_done();
+    if is_done {
+        context.pruner.tidy(&mut inventory, false).await?;
+    }
+    context.watch(application, &inventory);
+    Ok(is_done)
+}
+
+/// Rows of components that the specification still has (row APP-013).
+fn of_spec(
+    appfile: &Appfile,
+    mut services: Vec<caravel_core::api::ComponentStatus>,
+) -> Vec<caravel_core::api::ComponentStatus> {
+    services.retain(|row| appfile.components.iter().any(|one| one.spec.name == row.name));
+    services
+}
+
+/// The stages that have come to pass when a run stands so.
+fn stages(run: RunPhase, problem: Option<String>) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = [
+        ConditionType::Parsed,
+        ConditionType::Revision,
+        ConditionType::Policy,
+        ConditionType::Render,
+    ]
+    .map(Stage::done)
+    .into();
+    match (run, problem) {
+        (RunPhase::Succeeded, _) => {
+            stages.push(Stage::done(ConditionType::Workflow));
+            stages.push(Stage::done(ConditionType::Ready));
+        }
+        (_, Some(problem)) => stages.push(Stage::failed(ConditionType::Workflow, problem)),
+        (RunPhase::Terminated, None) => {
+            stages.push(Stage::failed(ConditionType::Workflow, "the workflow was terminated"));
+        }
+        (_, None) => {}
+    }
+    stages
+}
+
+/// The policies that a deletion needs, read from the specification alone: definitions may be gone.
+fn resource_policies_of_spec(application: &Application) -> ResourcePolicies {
+    let rules: Vec<PolicyRule> = application
+        .spec
+        .policies
+        .iter()
+        .filter(|policy| policy.type_ == "garbage-collect" || policy.type_ == "shared-resource")
+        .filter_map(|policy| {
+            let properties = policy.properties.clone()?;
+            if policy.type_ == "garbage-collect" {
+                serde_json::from_value(properties).ok().map(PolicyRule::GarbageCollect)
+            } else {
+                serde_json::from_value(properties).ok().map(PolicyRule::SharedResource)
+            }
+        })
+        .collect();
+    ResourcePolicies::of(&rules)
+}

@@ -1,0 +1,79 @@
+//! Starting all controllers of a hub.
+
+use std::sync::Arc;
+
+use caravel_core::engine::Evaluator;
+use caravel_engines::Engine;
+use kube::Client;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::OamAdmission;
+use crate::bootstrap::{self, BootstrapError};
+use crate::evaluation::Evaluation;
+use crate::library::Library;
+use crate::{application, definition};
+
+/// What the controllers of a hub work with.
+#[derive(Clone)]
+pub struct Options {
+    /// Speaks with the hub, and may do everything there.
+    pub client: Client,
+    /// Evaluates templates.
+    pub engine: Arc<dyn Engine>,
+    /// The evaluator for definitions that do not name one.
+    pub evaluator: Evaluator,
+    /// Admission refuses what it otherwise only warns of.
+    pub strict: bool,
+    /// What Applications need besides.
+    pub applications: application::Options,
+}
+
+/// The controllers of a hub, running.
+pub struct Controllers {
+    /// Decides about writes: to be registered with the hub before clients are let in.
+    pub admission: Arc<OamAdmission>,
+    /// Steers and shows the work on Applications.
+    pub applications: application::Handle,
+    tasks: JoinSet<()>,
+}
+
+impl Controllers {
+    /// Prepares the hub (kinds, namespace, built-in definitions), fills the caches, and starts to work.
+    ///
+    /// # Errors
+    /// If the hub refuses what has to be there.
+    pub async fn start(
+        options: Options,
+        shutdown: &CancellationToken,
+    ) -> Result<Self, BootstrapError> {
+        let client = options.client.clone();
+        let evaluation = Evaluation::new(options.engine, options.evaluator);
+        bootstrap::install_kinds(&client).await?;
+        bootstrap::install_namespace(&client).await?;
+        bootstrap::install_definitions(&client, &evaluation).await?;
+        let library = Library::start(&client, shutdown);
+        library.ready().await;
+
+        let mut tasks = JoinSet::new();
+        let context =
+            definition::Context { client: client.clone(), evaluation: evaluation.clone() };
+        tasks.spawn(definition::run(Arc::new(context), shutdown.clone()));
+        let (applications, work) = application::start(
+            client.clone(),
+            library.clone(),
+            evaluation.clone(),
+            options.applications,
+            shutdown.clone(),
+        )?;
+        tasks.spawn(work);
+        let admission =
+            Arc::new(OamAdmission { client, library, evaluation, strict: options.strict });
+        Ok(Self { admission, applications, tasks })
+    }
+
+    /// Waits until all work has ended, after the token that they were started with was cancelled.
+    pub async fn stopped(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
