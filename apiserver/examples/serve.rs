@@ -1,6 +1,10 @@
-//! Serves an empty API server, for trying clients on it: `cargo run --example serve -- FOLDER PORT`.
+//! Serves an empty API server with its controllers and the simulated runtime, for trying clients on it:
+//! `cargo run -p caravel-apiserver --example serve -- FOLDER PORT`.
 
-use caravel_apiserver::{ApiServer, Config};
+use std::sync::Arc;
+
+use caravel_apiserver::simulator::{self, SystemClock};
+use caravel_apiserver::{ApiServer, Config, Identity, controllers};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -17,6 +21,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     server.write_kubeconfig(&folder.join("kubeconfig"), &url)?;
     tracing::info!(%url, "serving");
     let shutdown = CancellationToken::new();
+    let controller = server.client(Identity::admin("system:kube-controller-manager"));
+    let options = controllers::Options {
+        authority: Some(server.authority().to_owned()),
+        ..controllers::Options::default()
+    };
+    tokio::spawn(controllers::run(
+        controller.clone(),
+        Arc::new(SystemClock),
+        options,
+        shutdown.clone(),
+    ));
+    tokio::spawn(simulator::run(
+        controller,
+        Arc::new(SystemClock),
+        simulator::Options::INSTANT,
+        shutdown.clone(),
+    ));
     let stop = shutdown.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use caravel_schema::field::Errors;
-use caravel_schema::{decode, structural, table};
+use caravel_schema::{builtin, decode, table};
 use serde_json::{Value, json};
 
-use crate::catalog::{CRDS, Kind};
+use crate::catalog::Kind;
 use crate::registry::{Answer, FieldValidation};
 use crate::request::Query;
 use crate::status::{Result, Status};
@@ -42,7 +42,6 @@ pub(crate) fn check_fields(
     validation: FieldValidation,
 ) -> Result<Vec<String>> {
     let paths = match (&kind.custom, kind.resource.definition) {
-        (Some(custom), _) if custom.version.preserve_unknown => Vec::new(),
         (Some(custom), _) => custom.version.schema.prune(object),
         (None, Some(definition)) => {
             decode::check_types(object, definition).map_err(|why| cannot_be_handled(kind, &why))?;
@@ -60,32 +59,26 @@ pub(crate) fn check_fields(
 
 /// Sets defaults.
 pub(crate) fn default(kind: &Kind, object: &mut Value) {
-    match (&kind.custom, kind.resource.definition) {
-        (Some(custom), _) => custom.version.schema.default(object),
-        (None, Some(definition)) => {
-            if kind.stored_as == CRDS {
-                structural::default_crd(object);
-            }
-            let status = object.get("status").cloned();
-            decode::normalise(object, definition);
-            // An empty status is written by the real server, too.
-            if let Some(status) = status.filter(|_| object.get("status").is_none()) {
-                object["status"] = status;
-            }
-        }
-        (None, None) => {}
+    if let Some(custom) = &kind.custom {
+        custom.version.schema.default(object);
+        return;
     }
+    if let Some(definition) = kind.resource.definition {
+        // Typed servers write an empty status, where there is one.
+        let status = object.get("status").cloned();
+        decode::normalise(object, definition);
+        if let Some(status) = status.filter(|_| object.get("status").is_none()) {
+            object["status"] = status;
+        }
+    }
+    builtin::default(&kind.resource, object);
 }
 
 /// What is wrong with an object, beyond its metadata.
 pub(crate) fn validate(kind: &Kind, object: &Value, old: Option<&Value>) -> Errors {
     match &kind.custom {
         Some(custom) => custom.version.schema.validate(object, old),
-        None if kind.stored_as == CRDS => match old {
-            None => structural::validate_crd(object),
-            Some(old) => structural::validate_crd_update(object, old),
-        },
-        None => Errors::new(),
+        None => builtin::validate(&kind.resource, object, old),
     }
 }
 
@@ -93,6 +86,9 @@ pub(crate) fn validate(kind: &Kind, object: &Value, old: Option<&Value>) -> Erro
 pub(crate) fn to_storage(kind: &Kind, object: &mut Value) {
     if let Some(custom) = &kind.custom {
         object["apiVersion"] = json!(custom.storage);
+    } else if is_new_event(kind) {
+        rename(object, EVENT_FIELDS.iter().map(|(old, new)| (*new, *old)));
+        object["apiVersion"] = json!("v1");
     }
 }
 
@@ -100,14 +96,45 @@ pub(crate) fn to_storage(kind: &Kind, object: &mut Value) {
 pub(crate) fn from_storage(kind: &Kind, object: &mut Value) {
     if kind.custom.is_some() {
         object["apiVersion"] = json!(kind.resource.api_version());
+    } else if is_new_event(kind) {
+        rename(object, EVENT_FIELDS.iter().copied());
+        object["apiVersion"] = json!(kind.resource.api_version());
     }
 }
 
 /// Do stored bytes already have the form of the kind's version?
 pub(crate) fn is_stored_form(kind: &Kind) -> bool {
-    kind.custom
-        .as_ref()
-        .is_none_or(|custom| custom.storage == kind.resource.api_version())
+    match &kind.custom {
+        Some(custom) => custom.storage == kind.resource.api_version(),
+        None => !is_new_event(kind),
+    }
+}
+
+/// Events of both groups are the same objects; they are stored as those of the core group.
+fn is_new_event(kind: &Kind) -> bool {
+    kind.is("events.k8s.io", "events")
+}
+
+/// Fields of `v1 Event` and what `events.k8s.io/v1 Event` calls them.
+const EVENT_FIELDS: &[(&str, &str)] = &[
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+    ("reportingComponent", "reportingController"),
+];
+
+fn rename<'a>(object: &mut Value, names: impl Iterator<Item = (&'a str, &'a str)>) {
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    for (from, to) in names {
+        if let Some(value) = fields.remove(from) {
+            fields.insert(to.to_owned(), value);
+        }
+    }
 }
 
 /// A stored object as an answer in the kind's version.

@@ -196,7 +196,7 @@ fn split_field(part: &str) -> Option<(&str, &str, bool)> {
 fn known_fields(kind: &Kind) -> Vec<String> {
     let mut known = vec!["metadata.name".to_owned(), "metadata.namespace".to_owned()];
     let more: &[&str] = match (kind.group(), kind.plural()) {
-        ("", "events") => &[
+        ("" | "events.k8s.io", "events") => &[
             "involvedObject.kind",
             "involvedObject.namespace",
             "involvedObject.name",

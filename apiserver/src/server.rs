@@ -152,6 +152,11 @@ impl ApiServer {
         kube::Client::new(service, "default")
     }
 
+    #[cfg(test)]
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Serves TLS connections of a socket until `shutdown`; then watches end, requests are let to end, and it
     /// returns within 10 seconds. `names` are further names and addresses under which clients call the server.
     ///

@@ -514,3 +514,42 @@ async fn who_may_not_is_refused() {
         (403, r#"configmaps is forbidden: User "eve" cannot list resource "configmaps" in API group "" in the namespace "default""#.to_owned())
     );
 }
+
+#[tokio::test]
+async fn events_of_both_groups_are_the_same_objects() {
+    let client = client().await;
+    let event = json!({
+        "metadata": {"name": "e"}, "eventTime": "2026-01-02T03:04:05.000000Z", "action": "Deploy", "reason": "Deployed",
+        "type": "Normal", "note": "it runs", "reportingController": "test", "reportingInstance": "test-1",
+        "regarding": {"kind": "ConfigMap", "name": "a", "namespace": "default"},
+    });
+    let new: Api<k8s_openapi::api::events::v1::Event> = Api::default_namespaced(client.clone());
+    let made = new
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(event).unwrap(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(made.note.as_deref(), Some("it runs"));
+    let old: Api<k8s_openapi::api::core::v1::Event> = Api::default_namespaced(client);
+    let found = old
+        .list(&ListParams::default().fields("involvedObject.name=a,reason=Deployed"))
+        .await
+        .unwrap();
+    assert_eq!(found.items.len(), 1);
+    assert_eq!(found.items[0].message.as_deref(), Some("it runs"));
+    assert_eq!(
+        found.items[0].involved_object.kind.as_deref(),
+        Some("ConfigMap")
+    );
+    assert_eq!(
+        new.list(&ListParams::default()).await.unwrap().items[0]
+            .regarding
+            .as_ref()
+            .unwrap()
+            .name
+            .as_deref(),
+        Some("a")
+    );
+}

@@ -125,7 +125,7 @@ fn discovery(frontend: &Arc<Frontend>, incoming: &Incoming, parts: &[&str]) -> R
     let document = match (parts, aggregated) {
         (["api"], Some(form)) => return Ok(aggregate(&discovery.aggregated_core(form), form)),
         (["apis"], Some(form)) => return Ok(aggregate(&discovery.aggregated_groups(form), form)),
-        (["api"], None) => Some(discovery.api_versions(&address(incoming))),
+        (["api"], None) => return Ok(api_versions(&address(incoming))),
         (["apis"], None) => Some(discovery.group_list()),
         (["apis", group], _) => discovery.group(group),
         (["api", version], _) => discovery.resource_list("", version),
@@ -135,6 +135,15 @@ fn discovery(frontend: &Arc<Frontend>, incoming: &Incoming, parts: &[&str]) -> R
     document
         .map(|document| json_answer(StatusCode::OK, &document))
         .ok_or_else(Status::no_such_path)
+}
+
+/// `GET /api`, byte for byte as the real server writes it.
+fn api_versions(address: &str) -> Response {
+    let body = format!(
+        r#"{{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{{"clientCIDR":"0.0.0.0/0","serverAddress":{}}}]}}"#,
+        json!(address)
+    );
+    typed(StatusCode::OK, Bytes::from(body + "\n"), JSON)
 }
 
 /// The address under which the client reached us.

@@ -9,6 +9,9 @@ mod resources;
 mod reviews;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -52,7 +52,7 @@ pub(super) async fn serve(
         ("get", "" | "status") => get(&call, &incoming),
         ("list", "") => list(&call, &incoming).await,
         ("create", "") if target.name.is_empty() => create(&call, &incoming, &body).await,
-        ("update", _) => {
+        ("update", "" | "status" | "finalize") => {
             let (object, warnings) = decode(&call, &incoming, &body)?;
             finish(
                 &call,
@@ -61,7 +61,7 @@ pub(super) async fn serve(
                 warnings,
             )
         }
-        ("patch", _) => patch(&call, &incoming, &body).await,
+        ("patch", "" | "status") => patch(&call, &incoming, &body).await,
         ("delete", "") => {
             let options = delete_options(&incoming, &body)?;
             let call = dry(call, &options);
@@ -79,8 +79,23 @@ pub(super) async fn serve(
             let outcome = registry::delete_collection(&call, &select, &options).await?;
             finish(&call, &incoming, outcome, Vec::new())
         }
-        _ => Err(Status::method_not_allowed()),
+        (_, "") => Err(Status::method_not_allowed()),
+        _ => Err(unserved(&call)),
     }
+}
+
+/// The refusal of a subresource that needs what this server does not have: nodes, most of all.
+fn unserved(call: &Call) -> Status {
+    let (group, plural, subresource) = (call.kind.group(), call.kind.plural(), &call.subresource);
+    if call.core.store.get(&call.key()).is_none() {
+        return Status::not_found(group, plural, &call.name);
+    }
+    let on_node = ["log", "exec", "attach", "portforward", "proxy"].contains(&subresource.as_str());
+    if call.kind.is("", "pods") && on_node {
+        return Status::bad_request(format!("pod {} does not have a host assigned", call.name));
+    }
+    let message = format!("this server does not serve the subresource {plural}/{subresource}");
+    Status::new(StatusCode::NOT_IMPLEMENTED, "", message)
 }
 
 /// Is it answered from what is known, and never stored?

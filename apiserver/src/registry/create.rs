@@ -139,6 +139,7 @@ async fn store(
     mut object: Value,
     warnings: Vec<String>,
 ) -> Result<Outcome> {
+    let shown = if call.options.dry_run { object.clone() } else { Value::Null };
     kinds::to_storage(&call.kind, &mut object);
     let draft = Call::encode(&object)?;
     let key = call.key_of(name);
@@ -147,7 +148,7 @@ async fn store(
             return Err(call.failed(name, WriteError::Exists));
         }
         return Ok(Outcome {
-            object: Answer::Value(object),
+            object: Answer::Value(shown),
             warnings,
             created: true,
         });
@@ -165,7 +166,7 @@ async fn store(
         .map_err(|error| call.failed(name, error))?;
     call.written();
     Ok(Outcome {
-        object: Answer::Stored(stored),
+        object: kinds::answer(&call.kind, stored),
         warnings,
         created: true,
     })

@@ -276,7 +276,9 @@ async fn write(
     let gone = remove.then(|| success(call, &object));
     let draft = Call::encode(&object)?;
     if call.options.dry_run {
-        return Ok(Some(gone.unwrap_or(Answer::Value(object))));
+        let mut shown = object;
+        kinds::from_storage(&call.kind, &mut shown);
+        return Ok(Some(gone.unwrap_or(Answer::Value(shown))));
     }
     let action = if remove {
         Action::Delete(draft)
