@@ -126,6 +126,7 @@ fn definitions() {
         "outputs: a: {kind: \"Pod\"}\nparameter: {}",
         "output: {kind: \"Pod\", args: [\"a\"] + [\"b\"]}\nparameter: {}",
         "output: kind: \"Pod\"\nparameter: a: int & string",
+        "output: {kind: parameter.king, a: parameter.db.prot}\nparameter: {kind: string, db: {port: int}}",
     ] {
         writeln!(report, "# {source}\n{}", validate(source, &Value::Null)).unwrap();
     }

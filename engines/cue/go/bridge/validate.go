@@ -64,18 +64,15 @@ func (v *validation) definition() error {
 		if err := v.fail(where, err); err != nil {
 			return err
 		}
-	} else {
-		v.outputPresent(template.Source)
+	} else if file, err := parser.ParseFile(src.file, template.Source); err == nil {
+		v.outputPresent(file)
+		v.undeclaredUses(where, file)
 	}
 	return v.statusTexts()
 }
 
 // outputPresent checks that a template makes what its kind is for.
-func (v *validation) outputPresent(text string) {
-	file, err := parser.ParseFile("template", text)
-	if err != nil {
-		return
-	}
+func (v *validation) outputPresent(file *ast.File) {
 	names := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
 	has := func(wanted ...string) bool {
 		for _, name := range wanted {
@@ -127,15 +124,26 @@ func (v *validation) statusTexts() error {
 			}
 			continue
 		}
-		if one.field != "" && !value.LookupPath(cue.ParsePath(one.field)).Exists() {
-			v.result.Errors = append(v.result.Errors, diagnostic{
-				Kind: kindMissing, Path: one.field, Message: "field not found: " + one.field,
-				Hint:      fmt.Sprintf("%s is read from `%s`", one.name, one.field),
-				Positions: []position{{File: src.file, Line: 1, Column: 1}},
-			})
-		}
+		v.statusFieldPresent(one.name, one.field, src)
 	}
 	return nil
+}
+
+// statusFieldPresent warns where a text nowhere says what is read from it; conditions are not evaluated.
+func (v *validation) statusFieldPresent(name, field string, src *source) {
+	file, err := parser.ParseFile(src.file, src.author)
+	if field == "" || err != nil {
+		return
+	}
+	names := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
+	if _, ok := names.fields[field]; ok || names.open {
+		return
+	}
+	v.result.Warnings = append(v.result.Warnings, diagnostic{
+		Kind: kindMissing, Path: field, Message: "field not found: " + field,
+		Hint:      fmt.Sprintf("%s is read from `%s`", name, field),
+		Positions: []position{{File: src.file, Line: 1, Column: 1}},
+	})
 }
 
 // parameters checks parameters against a template: wrong and missing ones are errors, undeclared ones

@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"fmt"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+)
+
+// undeclaredUses finds where a template selects a field of `parameter` that it does not declare: that is
+// no error for CUE until the template is rendered.
+func (v *validation) undeclaredUses(where stage, file *ast.File) {
+	names := declarations{file}
+	if names.topLevel("parameter") == nil {
+		return
+	}
+	inner := map[ast.Node]bool{}
+	reported := map[string]bool{}
+	ast.Walk(file, func(node ast.Node) bool {
+		selector, ok := node.(*ast.SelectorExpr)
+		if !ok || inner[node] {
+			return true
+		}
+		path, labels := selection(selector, inner)
+		if len(path) < 2 || path[0] != "parameter" {
+			return true
+		}
+		for i := 1; i < len(path); i++ {
+			schema := names.of(names.at(path[:i]))
+			if _, ok := schema.fields[path[i]]; ok {
+				continue
+			}
+			text := pathText(path[:i+1])
+			if schema.open || len(schema.fields) == 0 || reported[text] {
+				return true
+			}
+			reported[text] = true
+			v.warnUndeclared(where, text, path[i], labels[i], sortedKeys(schema.fields))
+			return true
+		}
+		return true
+	}, nil)
+}
+
+func (v *validation) warnUndeclared(where stage, path, name string, at token.Pos, known []string) {
+	warning := diagnostic{
+		Kind: kindReference, Path: path,
+		Message: fmt.Sprintf("the template uses %s, which it does not declare", path),
+		Hint:    didYouMean(name, known),
+	}
+	if place, ok := where.source.locate(at.Line(), at.Column()); ok && at.IsValid() {
+		warning.Positions = []position{place}
+	}
+	v.result.Warnings = append(v.result.Warnings, warning)
+}
+
+// selection gives the names of a.b.c and where they stand; what is inside it is marked as seen. It is
+// empty for a selection of anything but names.
+func selection(selector *ast.SelectorExpr, inner map[ast.Node]bool) ([]string, []token.Pos) {
+	label, _, err := ast.LabelName(selector.Sel)
+	if err != nil {
+		return nil, nil
+	}
+	var path []string
+	var places []token.Pos
+	switch x := selector.X.(type) {
+	case *ast.Ident:
+		path, places = []string{x.Name}, []token.Pos{x.Pos()}
+	case *ast.SelectorExpr:
+		inner[x] = true
+		path, places = selection(x, inner)
+	}
+	if len(path) == 0 {
+		return nil, nil
+	}
+	return append(path, label), append(places, selector.Sel.Pos())
+}
