@@ -112,13 +112,10 @@ fn object_at<'a>(parent: &'a mut Value, field: &str) -> Option<&'a mut Value> {
     parent.get_mut(field).filter(|v| v.is_object())
 }
 
-/// Items of a list that may be changed.
+/// The objects of a list, to be changed.
 fn items_mut<'a>(parent: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
-    parent
-        .get_mut(field)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
+    let list = parent.get_mut(field).and_then(Value::as_array_mut);
+    list.into_iter().flatten().filter(|item| item.is_object())
 }
 
 /// Items of a list.

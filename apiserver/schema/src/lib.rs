@@ -17,3 +17,6 @@ pub mod resources;
 pub mod selectors;
 pub mod structural;
 pub mod table;
+
+#[cfg(test)]
+mod robustness;

@@ -3,7 +3,7 @@
 use super::check;
 use super::constraints::Constraints;
 use super::rules::Rules;
-use crate::field::Errors;
+use crate::field::{Error, Errors};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -152,7 +152,7 @@ fn build(schema: &Value, path: &str, errors: &mut Errors) -> Node {
         }
         _ => Additional::None,
     };
-    Node {
+    let node = Node {
         kinds: kinds(schema),
         nullable: flag("nullable"),
         preserve: flag("x-kubernetes-preserve-unknown-fields"),
@@ -164,6 +164,32 @@ fn build(schema: &Value, path: &str, errors: &mut Errors) -> Node {
         list: list_type(schema),
         constraints: Constraints::parse(schema, path, errors),
         rules: Rules::compile(schema, path, errors),
+    };
+    check_default(&node, path, errors);
+    node
+}
+
+/// A default must itself be what the schema asks for.
+fn check_default(node: &Node, path: &str, errors: &mut Errors) {
+    let Some(default) = &node.default else { return };
+    let at = format!("{path}.default");
+    let mut filled = default.clone();
+    super::default::default(&mut filled, node);
+    for mut error in super::validate::validate(&filled, None, node) {
+        error.field = match error.field.as_str() {
+            "<nil>" => at.clone(),
+            below => format!("{at}.{below}"),
+        };
+        errors.push(error);
+    }
+    let mut pruned = default.clone();
+    let unknown = super::prune::prune_value(&mut pruned, node);
+    if !unknown.is_empty() {
+        let detail = format!(
+            "must not have fields that the schema does not specify: {}",
+            unknown.join(", ")
+        );
+        errors.push(Error::invalid(at, default.clone(), detail));
     }
 }
 

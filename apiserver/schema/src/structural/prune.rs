@@ -12,6 +12,13 @@ pub(super) fn prune(object: &mut Value, root: &Node) -> Vec<String> {
     removed
 }
 
+/// Prunes a value that is no whole object.
+pub(super) fn prune_value(value: &mut Value, node: &Node) -> Vec<String> {
+    let mut removed = Vec::new();
+    walk(value, node, node.embedded, "", &mut removed);
+    removed
+}
+
 const OBJECT_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 fn walk(

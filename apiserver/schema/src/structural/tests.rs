@@ -265,6 +265,24 @@ fn faulty_crds_are_refused_in_kubernetes_words() {
 }
 
 #[test]
+fn defaults_must_fit_the_schema() {
+    let mut crd = gadget_crd();
+    let spec = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["properties"]["color"]["default"] = "blue".into();
+    spec["properties"]["items"]["default"] = json!([{"name": "a", "w": 1}]);
+    let at = "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties";
+    let expected = [
+        format!(
+            "{at}[color].default: Unsupported value: \"blue\": supported values: \"red\", \"green\""
+        ),
+        format!(
+            "{at}[items].default: Invalid value: [{{\"name\":\"a\",\"w\":1}}]: must not have fields that the schema does not specify: [0].w"
+        ),
+    ];
+    assert_eq!(messages(&validate_crd(&crd)), expected);
+}
+
+#[test]
 fn immutable_parts_of_an_established_crd() {
     let mut old = gadget_crd();
     old["status"] = accepted_conditions(&old, jiff::Timestamp::UNIX_EPOCH);
