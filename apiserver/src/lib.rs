@@ -6,6 +6,7 @@
 pub mod admission;
 mod auth;
 mod catalog;
+pub mod controllers;
 mod core;
 mod custom;
 mod documents;

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test stops at what it does not expect"
 )]
 
@@ -192,11 +193,11 @@ async fn something_slow_starts_and_is_ready_when_its_time_has_come() {
     let started = |status: &Value| status["observedGeneration"] == 1;
     let slow = world.until("apps", "Deployment", "slow", started).await;
     assert!(!available(&slow.data["status"]));
-    world.clock.advance(Duration::from_secs(12 * 3600));
+    world.clock.advance(Duration::from_hours(12));
     world.fence("fence").await;
     let api = world.api("apps", "Deployment");
     assert!(!available(&api.get("slow").await.unwrap().data["status"]));
-    world.clock.advance(Duration::from_secs(12 * 3600));
+    world.clock.advance(Duration::from_hours(12));
     world.until("apps", "Deployment", "slow", available).await;
 }
 

@@ -7,15 +7,16 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
+use kube::core::{DynamicObject, PartialObjectMeta, TypeMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::graph::{Graph, Node, Owner, Uid, Verdict};
+use super::graph::{Graph, Node, Uid, Verdict};
 use super::watching::{Served, already, insist, objects, served, watch};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 /// Events come and go too often, and own nothing.
 const IGNORED: &[&str] = &["Event"];
@@ -56,6 +57,8 @@ enum Outcome {
     /// An owner was looked up.
     Owner(Uid, bool),
     Failed(kube::Error),
+    /// It is time to judge again.
+    Again,
 }
 
 struct Collector {
@@ -87,7 +90,12 @@ impl Collector {
             .filter(|kind| !IGNORED.contains(&kind.resource.kind.as_str()))
             .map(|kind| (url(&kind), kind))
             .collect();
-        let gone: Vec<_> = self.watches.keys().filter(|url| !kinds.contains_key(*url)).cloned().collect();
+        let gone: Vec<_> = self
+            .watches
+            .keys()
+            .filter(|url| !kinds.contains_key(*url))
+            .cloned()
+            .collect();
         for url in gone {
             self.watches.remove(&url);
             self.unlisted.remove(&url);
@@ -99,7 +107,12 @@ impl Collector {
         for (url, kind) in kinds {
             if !self.watches.contains_key(&url) {
                 let stop = CancellationToken::new();
-                tokio::spawn(forward(self.client.clone(), Arc::new(kind), self.sender.clone(), stop.clone()));
+                tokio::spawn(forward(
+                    self.client.clone(),
+                    Arc::new(kind),
+                    self.sender.clone(),
+                    stop.clone(),
+                ));
                 self.unlisted.insert(url.clone());
                 self.watches.insert(url, stop.drop_guard());
             }
@@ -153,7 +166,12 @@ impl Collector {
         if !self.unlisted.is_empty() {
             return;
         }
-        let ready: Vec<Uid> = self.queue.iter().filter(|uid| !self.busy.contains(*uid)).cloned().collect();
+        let ready: Vec<Uid> = self
+            .queue
+            .iter()
+            .filter(|uid| !self.busy.contains(*uid))
+            .cloned()
+            .collect();
         for uid in ready {
             if self.actions.len() >= MAX_ACTIONS {
                 return;
@@ -164,20 +182,22 @@ impl Collector {
             };
             let action = match self.graph.judge(&uid) {
                 Verdict::Stay => continue,
-                Verdict::LookUp(owner) => look_up(self.client.clone(), node.namespace.clone(), owner).boxed(),
-                Verdict::Delete(policy) => delete(self.client.clone(), node, uid.clone(), policy).boxed(),
+                Verdict::LookUp(owner) => {
+                    look_up(self.client.clone(), node.namespace.clone(), owner).boxed()
+                }
+                Verdict::Delete(policy) => delete(&self.client, node, &uid, policy).boxed(),
                 Verdict::Disown(owners) => {
-                    let left = node.owners_without(&owners);
-                    let left = left.iter().map(|owner| json!({"uid": owner.uid}));
-                    disown(self.client.clone(), node, uid.clone(), left.collect()).boxed()
+                    let owners = node.owners_without(&owners);
+                    change(&self.client, node, json!({"ownerReferences": owners})).boxed()
                 }
                 Verdict::Release(finalizer) => {
-                    let patch = json!({"uid": uid, "finalizers": node.finalizers_without(finalizer)});
-                    patch_metadata(self.client.clone(), node, patch).boxed()
+                    let finalizers = node.finalizers_without(finalizer);
+                    change(&self.client, node, json!({"finalizers": finalizers})).boxed()
                 }
             };
             self.busy.insert(uid.clone());
-            self.actions.push(async move { (uid, action.await) }.boxed());
+            self.actions
+                .push(async move { (uid, action.await) }.boxed());
         }
     }
 
@@ -196,12 +216,12 @@ impl Collector {
                 self.actions.push(
                     async move {
                         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                        (uid, Outcome::Retry)
+                        (uid, Outcome::Again)
                     }
                     .boxed(),
                 );
             }
-            Outcome::Retry => {
+            Outcome::Again => {
                 self.queue.insert(uid);
             }
         }
@@ -209,7 +229,12 @@ impl Collector {
 }
 
 /// Sends on what happens to the objects of a kind.
-async fn forward(client: Client, kind: Kind, to: mpsc::Sender<(Kind, Event)>, stop: CancellationToken) {
+async fn forward(
+    client: Client,
+    kind: Kind,
+    to: mpsc::Sender<(Kind, Event)>,
+    stop: CancellationToken,
+) {
     let api: Api<PartialObjectMeta<DynamicObject>> = objects(&client, &kind, None);
     let mut events = watch(api, watcher::Config::default());
     loop {
@@ -222,5 +247,95 @@ async fn forward(client: Client, kind: Kind, to: mpsc::Sender<(Kind, Event)>, st
                 }
             }
         }
+    }
+}
+
+/// Finds out whether an owner exists. One of a kind that is not served counts as there: nothing is
+/// deleted on a guess.
+async fn look_up(client: Client, namespace: Option<String>, owner: OwnerReference) -> Outcome {
+    match exists(client, namespace, &owner).await {
+        Ok(exists) => Outcome::Owner(owner.uid, exists),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+async fn exists(
+    client: Client,
+    namespace: Option<String>,
+    owner: &OwnerReference,
+) -> kube::Result<bool> {
+    let types = TypeMeta {
+        api_version: owner.api_version.clone(),
+        kind: owner.kind.clone(),
+    };
+    let Ok(wanted) = (&types).try_into() else {
+        return Ok(true);
+    };
+    let found = match kube::discovery::pinned_kind(&client, &wanted).await {
+        Ok(found) => found,
+        Err(kube::Error::Discovery(_)) => return Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let (resource, capabilities) = found;
+    let namespaced = capabilities.scope == kube::discovery::Scope::Namespaced;
+    if namespaced && namespace.is_none() {
+        tracing::warn!(owner = %owner.name, kind = %owner.kind, "a cluster-wide object names an owner that has a namespace");
+        return Ok(true);
+    }
+    let kind = Served {
+        resource,
+        namespaced,
+    };
+    let api: Api<DynamicObject> = objects(&client, &kind, namespace.as_deref());
+    let live = api.get_metadata_opt(&owner.name).await?;
+    Ok(live.is_some_and(|live| live.metadata.uid.as_deref() == Some(&owner.uid)))
+}
+
+fn delete(
+    client: &Client,
+    node: &Node<Kind>,
+    uid: &str,
+    policy: PropagationPolicy,
+) -> impl Future<Output = Outcome> + use<> {
+    let api: Api<DynamicObject> = objects(client, &node.resource, node.namespace.as_deref());
+    let name = node.name.clone();
+    let parameters = DeleteParams {
+        propagation_policy: Some(policy),
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: node.version.clone(),
+        }),
+        ..DeleteParams::default()
+    };
+    async move { outcome(already(api.delete(&name, &parameters).await, &[404, 409])) }
+}
+
+/// Changes metadata of an object as it was judged; if it has changed since, it is judged again.
+fn change(
+    client: &Client,
+    node: &Node<Kind>,
+    mut metadata: Value,
+) -> impl Future<Output = Outcome> + use<> {
+    let api: Api<DynamicObject> = objects(client, &node.resource, node.namespace.as_deref());
+    let name = node.name.clone();
+    metadata["resourceVersion"] = json!(node.version);
+    async move {
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let parameters = PatchParams {
+            field_manager: Some("caravel-garbage-collector".to_owned()),
+            ..PatchParams::default()
+        };
+        outcome(already(
+            api.patch(&name, &parameters, &patch).await,
+            &[404, 409],
+        ))
+    }
+}
+
+fn outcome<T>(result: kube::Result<T>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Done,
+        Err(error) => Outcome::Failed(error),
     }
 }

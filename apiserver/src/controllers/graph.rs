@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PropagationPolicy;
 use kube::core::ObjectMeta;
 
@@ -14,43 +15,26 @@ pub(super) const FOREGROUND: &str = "foregroundDeletion";
 
 pub(super) type Uid = String;
 
-/// An owner, as a dependent names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) uid: Uid,
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) name: String,
-    blocks: bool,
-}
-
 /// An object, as far as garbage collection looks at it. `R` says what kind it is of.
 #[derive(Clone, Debug)]
 pub(super) struct Node<R> {
     pub(super) resource: R,
     pub(super) namespace: Option<String>,
     pub(super) name: String,
-    owners: Vec<Owner>,
+    pub(super) version: Option<String>,
+    owners: Vec<OwnerReference>,
     finalizers: Vec<String>,
     deleting: bool,
 }
 
 impl<R> Node<R> {
     pub(super) fn new(resource: R, metadata: &ObjectMeta) -> Self {
-        let owners = metadata.owner_references.iter().flatten();
         Self {
             resource,
             namespace: metadata.namespace.clone(),
             name: metadata.name.clone().unwrap_or_default(),
-            owners: owners
-                .map(|owner| Owner {
-                    uid: owner.uid.clone(),
-                    api_version: owner.api_version.clone(),
-                    kind: owner.kind.clone(),
-                    name: owner.name.clone(),
-                    blocks: owner.block_owner_deletion == Some(true),
-                })
-                .collect(),
+            version: metadata.resource_version.clone(),
+            owners: metadata.owner_references.clone().unwrap_or_default(),
             finalizers: metadata.finalizers.clone().unwrap_or_default(),
             deleting: metadata.deletion_timestamp.is_some(),
         }
@@ -61,12 +45,18 @@ impl<R> Node<R> {
     }
 
     /// The owner references that are left without some.
-    pub(super) fn owners_without(&self, gone: &BTreeSet<Uid>) -> Vec<&Owner> {
-        self.owners.iter().filter(|owner| !gone.contains(&owner.uid)).collect()
+    pub(super) fn owners_without(&self, gone: &BTreeSet<Uid>) -> Vec<&OwnerReference> {
+        self.owners
+            .iter()
+            .filter(|owner| !gone.contains(&owner.uid))
+            .collect()
     }
 
     pub(super) fn finalizers_without(&self, gone: &str) -> Vec<&String> {
-        self.finalizers.iter().filter(|name| *name != gone).collect()
+        self.finalizers
+            .iter()
+            .filter(|name| *name != gone)
+            .collect()
     }
 }
 
@@ -76,7 +66,7 @@ pub(super) enum Verdict {
     /// Nothing.
     Stay,
     /// Find out whether this owner exists, and judge again.
-    LookUp(Owner),
+    LookUp(OwnerReference),
     /// It goes.
     Delete(PropagationPolicy),
     /// It stays, and these owners do not count any more.
@@ -113,11 +103,16 @@ impl<R> Graph<R> {
 
     /// Takes in an object as it is now. Returns the objects to judge.
     pub(super) fn set(&mut self, uid: Uid, node: Node<R>) -> Vec<Uid> {
-        self.unlink(&uid);
+        let before = self.unlink(&uid);
         for owner in &node.owners {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+            self.dependents
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(uid.clone());
         }
         let mut affected = vec![uid.clone()];
+        // One that it does not name any more may have waited for that.
+        affected.extend(before);
         if node.deleting && (node.has(FOREGROUND) || node.has(ORPHAN)) {
             affected.extend(self.dependents_of(&uid));
         }
@@ -142,7 +137,11 @@ impl<R> Graph<R> {
     /// Forgets the edges from an object to its owners, and names these.
     fn unlink(&mut self, uid: &str) -> Vec<Uid> {
         let owners = self.nodes.get(uid).map(|node| &node.owners);
-        let owners: Vec<Uid> = owners.into_iter().flatten().map(|owner| owner.uid.clone()).collect();
+        let owners: Vec<Uid> = owners
+            .into_iter()
+            .flatten()
+            .map(|owner| owner.uid.clone())
+            .collect();
         for owner in &owners {
             if let Some(dependents) = self.dependents.get_mut(owner) {
                 dependents.remove(uid);
@@ -156,7 +155,12 @@ impl<R> Graph<R> {
     }
 
     fn dependents_of(&self, uid: &str) -> Vec<Uid> {
-        self.dependents.get(uid).into_iter().flatten().cloned().collect()
+        self.dependents
+            .get(uid)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// Takes in what a look-up of an owner found.
@@ -177,7 +181,10 @@ impl<R> Graph<R> {
 
     /// The objects of some kind.
     pub(super) fn of(&self, matches: impl Fn(&R) -> bool) -> HashSet<Uid> {
-        let nodes = self.nodes.iter().filter(|(_, node)| matches(&node.resource));
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| matches(&node.resource));
         nodes.map(|(uid, _)| uid.clone()).collect()
     }
 
@@ -211,15 +218,20 @@ impl<R> Graph<R> {
         }
         if solid {
             gone.append(&mut waiting);
-            return if gone.is_empty() { Verdict::Stay } else { Verdict::Disown(gone) };
+            return if gone.is_empty() {
+                Verdict::Stay
+            } else {
+                Verdict::Disown(gone)
+            };
         }
-        let policy = if !waiting.is_empty() && self.dependents.contains_key(uid) || node.has(FOREGROUND) {
-            PropagationPolicy::Foreground
-        } else if node.has(ORPHAN) {
-            PropagationPolicy::Orphan
-        } else {
-            PropagationPolicy::Background
-        };
+        let policy =
+            if !waiting.is_empty() && self.dependents.contains_key(uid) || node.has(FOREGROUND) {
+                PropagationPolicy::Foreground
+            } else if node.has(ORPHAN) {
+                PropagationPolicy::Orphan
+            } else {
+                PropagationPolicy::Background
+            };
         Verdict::Delete(policy)
     }
 
@@ -227,17 +239,28 @@ impl<R> Graph<R> {
     fn judge_owner(&self, uid: &str, node: &Node<R>) -> Verdict {
         let mut dependents = self.dependents.get(uid).into_iter().flatten();
         if node.has(ORPHAN) {
-            return if dependents.next().is_none() { Verdict::Release(ORPHAN) } else { Verdict::Stay };
+            return if dependents.next().is_none() {
+                Verdict::Release(ORPHAN)
+            } else {
+                Verdict::Stay
+            };
         }
         if !node.has(FOREGROUND) {
             return Verdict::Stay;
         }
         let blocks = |dependent: &Uid| {
             self.nodes.get(dependent).is_some_and(|dependent| {
-                dependent.owners.iter().any(|owner| owner.uid == uid && owner.blocks)
+                dependent
+                    .owners
+                    .iter()
+                    .any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
             })
         };
-        if dependents.any(blocks) { Verdict::Stay } else { Verdict::Release(FOREGROUND) }
+        if dependents.any(blocks) {
+            Verdict::Stay
+        } else {
+            Verdict::Release(FOREGROUND)
+        }
     }
 }
 

@@ -12,7 +12,10 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 /// What happens to the objects of a kind, for ever; a broken watch starts again.
-pub(super) fn watch<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'static, watcher::Event<K>>
+pub(super) fn watch<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> BoxStream<'static, watcher::Event<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -42,9 +45,15 @@ pub(super) async fn served(client: &Client) -> kube::Result<Vec<Served>> {
     for group in discovery.groups() {
         for (resource, capabilities) in group.recommended_resources() {
             let able = [verbs::LIST, verbs::WATCH, verbs::DELETE];
-            if able.iter().all(|verb| capabilities.supports_operation(verb)) {
+            if able
+                .iter()
+                .all(|verb| capabilities.supports_operation(verb))
+            {
                 let namespaced = capabilities.scope == Scope::Namespaced;
-                out.push(Served { resource, namespaced });
+                out.push(Served {
+                    resource,
+                    namespaced,
+                });
             }
         }
     }
@@ -54,7 +63,7 @@ pub(super) async fn served(client: &Client) -> kube::Result<Vec<Served>> {
 /// The objects of a kind: those of one namespace, or all.
 pub(super) fn objects<K>(client: &Client, served: &Served, namespace: Option<&str>) -> Api<K>
 where
-    K: Resource<DynamicType = ApiResource>,
+    K: Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
 {
     match namespace {
         Some(namespace) if served.namespaced => {
@@ -88,7 +97,10 @@ pub(super) async fn until_none_left(client: &Client, served: &Served, namespace:
 }
 
 /// Does something until it succeeds, with growing pauses.
-pub(super) async fn insist<T, F: Future<Output = kube::Result<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub(super) async fn insist<T, F: Future<Output = kube::Result<T>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> T {
     let mut pause = Duration::from_millis(50);
     loop {
         match attempt().await {

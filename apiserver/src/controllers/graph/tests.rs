@@ -30,12 +30,18 @@ fn an_object_goes_when_its_last_owner_is_gone() {
     graph.set("d".to_owned(), node(&owned_by(&[("a", true), ("b", true)])));
     assert_eq!(graph.judge("d"), Verdict::Stay);
     assert_eq!(graph.remove("a"), ["d"]);
-    assert!(matches!(graph.judge("d"), Verdict::LookUp(owner) if owner.uid == "a"), "it is never deleted on a guess");
+    assert!(
+        matches!(graph.judge("d"), Verdict::LookUp(owner) if owner.uid == "a"),
+        "it is never deleted on a guess"
+    );
     graph.looked_up("a".to_owned(), false);
     assert_eq!(graph.judge("d"), Verdict::Disown(set(&["a"])));
     graph.remove("b");
     graph.looked_up("b".to_owned(), false);
-    assert_eq!(graph.judge("d"), Verdict::Delete(PropagationPolicy::Background));
+    assert_eq!(
+        graph.judge("d"),
+        Verdict::Delete(PropagationPolicy::Background)
+    );
 }
 
 #[test]
@@ -56,11 +62,25 @@ fn a_foreground_deletion_waits_for_those_that_block_it() {
     let affected = graph.set("o".to_owned(), node(&deleting(FOREGROUND)));
     assert_eq!(affected, ["o", "d", "free"]);
     assert_eq!(graph.judge("o"), Verdict::Stay);
-    assert_eq!(graph.judge("d"), Verdict::Delete(PropagationPolicy::Foreground), "it has dependents of its own");
-    assert_eq!(graph.judge("free"), Verdict::Delete(PropagationPolicy::Background));
+    assert_eq!(
+        graph.judge("d"),
+        Verdict::Delete(PropagationPolicy::Foreground),
+        "it has dependents of its own"
+    );
+    assert_eq!(
+        graph.judge("free"),
+        Verdict::Delete(PropagationPolicy::Background)
+    );
     assert_eq!(graph.remove("d"), ["dd", "o"]);
-    assert_eq!(graph.judge("o"), Verdict::Release(FOREGROUND), "the one that is left does not block");
-    assert_eq!(graph.get("o").unwrap().finalizers_without(FOREGROUND), ["other"]);
+    assert_eq!(
+        graph.judge("o"),
+        Verdict::Release(FOREGROUND),
+        "the one that is left does not block"
+    );
+    assert_eq!(
+        graph.get("o").unwrap().finalizers_without(FOREGROUND),
+        ["other"]
+    );
 }
 
 #[test]
@@ -79,7 +99,7 @@ fn orphans_are_disowned_before_their_owner_goes() {
     graph.set("o".to_owned(), node(&deleting(ORPHAN)));
     assert_eq!(graph.judge("o"), Verdict::Stay);
     assert_eq!(graph.judge("d"), Verdict::Disown(set(&["o"])));
-    graph.set("d".to_owned(), node(&owned_by(&[])));
+    assert_eq!(graph.set("d".to_owned(), node(&owned_by(&[]))), ["d", "o"]);
     assert_eq!(graph.judge("o"), Verdict::Release(ORPHAN));
     assert_eq!(graph.judge("d"), Verdict::Stay);
 }
