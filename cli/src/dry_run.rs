@@ -101,7 +101,7 @@ fn objects(args: &Args) -> Result<Vec<Value>, Vec<Report>> {
             "a manifest with `kind: Application` is needed",
         )));
     }
-    let source = Layered::new(set, engine::builtin);
+    let source = Layered::new(set, engine::builtin).listing(engine::builtin_names);
     let mut objects = Vec::new();
     for manifest in &manifests {
         let rendered = render(args, manifest, &source);

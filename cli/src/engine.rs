@@ -79,3 +79,9 @@ pub(crate) fn builtin(kind: DefinitionKind, name: &str) -> Option<Result<Definit
         .and_then(|object| Definition::from_object(&object));
     Some(parsed.map_err(|problem| format!("built-in definition {}: {problem}", found.file)))
 }
+
+/// Names of the built-in definitions of a kind.
+pub(crate) fn builtin_names(kind: DefinitionKind) -> Vec<String> {
+    let of_kind = caravel_definitions::all().filter(|definition| definition.kind == kind);
+    of_kind.map(|definition| definition.name).collect()
+}

@@ -196,6 +196,11 @@ pub trait DefinitionSource {
         definition: &str,
     ) -> Vec<String>;
 
+    /// Names of the definitions of a kind, for hints; need not be complete.
+    fn names(&self, _kind: DefinitionKind) -> Vec<String> {
+        Vec::new()
+    }
+
     /// A `Policy` object.
     fn policy(&self, namespace: &str, name: &str) -> Option<Policy>;
 

@@ -197,18 +197,44 @@ pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -
         .map(|(_, word)| format!("did you mean `{word}`?"))
 }
 
-/// Levenshtein distance.
+/// How many letters must be put in, taken out, replaced or swapped with their neighbour.
 fn edit_distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, a) in left.chars().enumerate() {
-        let mut diagonal = line;
-        row[0] = line + 1;
+    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
+    for (line, a) in left.iter().enumerate() {
+        let mut row = vec![line + 1];
         for (column, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+            let above = &rows[line];
+            let mut best = (above[column] + usize::from(a != b))
+                .min(above[column + 1] + 1)
+                .min(row[column] + 1);
+            let swapped = line > 0 && column > 0;
+            if swapped && *a == right[column - 1] && left[line - 1] == *b {
+                best = best.min(rows[line - 1][column - 1] + 1);
+            }
+            row.push(best);
         }
+        rows.push(row);
     }
-    row[right.len()]
+    rows[left.len()][right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_close_word_is_meant() {
+        let known = ["webservice", "worker", "task", "k8s-objects"];
+        let meant = |wrong| did_you_mean(wrong, known);
+        assert_eq!(
+            meant("webservise").as_deref(),
+            Some("did you mean `webservice`?")
+        );
+        assert_eq!(meant("wroker").as_deref(), Some("did you mean `worker`?"));
+        assert_eq!(meant("tsak").as_deref(), Some("did you mean `task`?"));
+        assert_eq!(meant("database"), None);
+        assert_eq!(meant("x"), None);
+    }
 }

@@ -419,9 +419,24 @@ impl Assembly<'_> {
                 format!("the name of a {kubernetes_kind} in {place} or vela-system"),
                 type_,
             )
-            .hint(format!("apply the {kubernetes_kind}, or correct the type"))
+            .hint(
+                self.meant(what, name)
+                    .unwrap_or_else(|| format!("apply the {kubernetes_kind}, or correct the type")),
+            )
             .kubevela(kubevela);
         self.rejection.findings.push(finding);
+    }
+
+    /// The type that was probably meant.
+    fn meant(&self, what: &str, name: &str) -> Option<String> {
+        let kind = match what {
+            "component" => DefinitionKind::Component,
+            "trait" => DefinitionKind::Trait,
+            "policy" => DefinitionKind::Policy,
+            _ => DefinitionKind::WorkflowStep,
+        };
+        let names = self.source.names(kind);
+        did_you_mean(name, names.iter().map(String::as_str))
     }
 
     fn workflow(&mut self) -> Option<Steps> {

@@ -148,6 +148,11 @@ impl DefinitionSource for DefinitionSet {
             .collect()
     }
 
+    fn names(&self, kind: DefinitionKind) -> Vec<String> {
+        let of_kind = self.definitions.keys().filter(|(of, _, _)| *of == kind);
+        of_kind.map(|(_, _, name)| name.clone()).collect()
+    }
+
     fn policy(&self, namespace: &str, name: &str) -> Option<Policy> {
         self.policies
             .get(&(namespace.to_owned(), name.to_owned()))
@@ -164,6 +169,9 @@ impl DefinitionSource for DefinitionSet {
 /// Reads a definition by kind and name, for instance a built-in one. An error is in words.
 type Load<'a> = dyn Fn(DefinitionKind, &str) -> Option<Result<Definition, String>> + 'a;
 
+/// Names of definitions of a kind.
+type List<'a> = dyn Fn(DefinitionKind) -> Vec<String> + 'a;
+
 /// What was read so far; `None` for what is not there.
 type Loaded = BTreeMap<(DefinitionKind, String), Option<Arc<Definition>>>;
 
@@ -172,6 +180,7 @@ type Loaded = BTreeMap<(DefinitionKind, String), Option<Arc<Definition>>>;
 pub struct Layered<'a> {
     set: DefinitionSet,
     load: Box<Load<'a>>,
+    list: Box<List<'a>>,
     loaded: Mutex<Loaded>,
     problems: Mutex<Vec<String>>,
 }
@@ -185,9 +194,17 @@ impl<'a> Layered<'a> {
         Self {
             set,
             load: Box::new(load),
+            list: Box::new(|_| Vec::new()),
             loaded: Mutex::default(),
             problems: Mutex::default(),
         }
+    }
+
+    /// Says which names there are behind the set, for hints.
+    #[must_use]
+    pub fn listing(mut self, list: impl Fn(DefinitionKind) -> Vec<String> + 'a) -> Self {
+        self.list = Box::new(list);
+        self
     }
 
     /// What could not be read so far. Such a definition counts as not there.
@@ -251,6 +268,12 @@ impl DefinitionSource for Layered<'_> {
         definition: &str,
     ) -> Vec<String> {
         self.set.revision_names(kind, namespace, definition)
+    }
+
+    fn names(&self, kind: DefinitionKind) -> Vec<String> {
+        let mut names = self.set.names(kind);
+        names.extend((self.list)(kind));
+        names
     }
 
     fn policy(&self, namespace: &str, name: &str) -> Option<Policy> {

@@ -1,0 +1,119 @@
+//! `caravel dry-run` as people run it: the real program, files in, text out.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_caravel"))
+        .arg("dry-run")
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dry-run"))
+        .env_clear()
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Standard output of a run that succeeds.
+fn shown(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout)
+}
+
+/// Standard error of a run that fails: exit code 1, nothing on standard output.
+fn refused(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "");
+    text(&output.stderr)
+}
+
+#[test]
+fn objects_come_as_a_stream_of_documents() {
+    let version = ["--cluster-version", "v1.29.0"];
+    let arguments = [
+        "-f",
+        "shop.yaml",
+        "-d",
+        "definitions",
+        version[0],
+        version[1],
+    ];
+    insta::assert_snapshot!(shown(&arguments));
+}
+
+#[test]
+fn objects_come_as_one_json_array() {
+    let arguments = [
+        "-f",
+        "shop.yaml",
+        "-d",
+        "definitions/greeting.cue",
+        "-o",
+        "json",
+    ];
+    let objects: Vec<serde_json::Value> = serde_json::from_str(&shown(&arguments)).expect("JSON");
+    let names: Vec<_> = objects
+        .iter()
+        .map(|object| object["kind"].as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [Some("Deployment"), Some("Service"), Some("ConfigMap")]
+    );
+    assert_eq!(objects[0]["spec"]["replicas"], 5);
+    assert_eq!(objects[2]["data"]["text"], "Hello you on 1.0");
+}
+
+#[test]
+fn both_evaluators_show_the_same() {
+    let with = |evaluator| {
+        shown(&[
+            "-f",
+            "shop.yaml",
+            "-d",
+            "definitions",
+            "--cue-evaluator",
+            evaluator,
+        ])
+    };
+    assert_eq!(with("v2"), with("v3"));
+}
+
+#[test]
+fn a_wrong_parameter_is_shown_where_it_stands() {
+    let error = refused(&["-f", "wrong.yaml"]);
+    for part in [
+        "spec.components[0].properties.ports",
+        "wrong.yaml:",
+        "port: \"80\"",
+        "webservice",
+    ] {
+        assert!(error.contains(part), "{part} is not in:\n{error}");
+    }
+}
+
+#[test]
+fn unknown_types_and_dependencies_are_shown_together() {
+    insta::assert_snapshot!(refused(&["-f", "unknown.yaml"]));
+}
+
+#[test]
+fn calls_are_shown_and_not_carried_out() {
+    insta::assert_snapshot!(refused(&["-f", "lookup-app.yaml", "-d", "definitions"]));
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    assert!(refused(&["-f", "nowhere.yaml"]).contains("nowhere.yaml"));
+    assert!(refused(&["-f", "definitions/lookup.yaml"]).contains("there is no Application in"));
+    let output = run(&["-f", "shop.yaml", "--cluster-version", "latest"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("expected one like v1.29.0"));
+}
