@@ -114,6 +114,31 @@ fn parameters() {
     insta::assert_snapshot!(report);
 }
 
+/// What depends on the context is decided when it is rendered; alternatives are spelled out.
+#[test]
+fn parameters_that_are_not_plain() {
+    let with_context = "output: kind: \"X\"\nparameter: {a: *context.name | string, b: *\"\\(context.name)-x\" | string, if context.c {e: int}, g: int}";
+    let alternatives = "output: kind: \"X\"\nparameter: close({x: string}) | close({y: int})";
+    let patterns = "output: kind: \"X\"\nparameter: [string]: string";
+    let recursive = "output: kind: \"X\"\n#P: {a: string, b?: #P}\nparameter: #P";
+    let mut report = String::new();
+    for (source, parameters) in [
+        (with_context, json!({"g": 1})),
+        (with_context, json!({})),
+        (alternatives, json!({"y": "3"})),
+        (patterns, json!({"y": 3})),
+        (recursive, json!({"a": "x", "b": {"a": "y", "b": {"c": 1}}})),
+    ] {
+        writeln!(
+            report,
+            "# {source}\n# {parameters}\n{}",
+            validate(source, &parameters)
+        )
+        .unwrap();
+    }
+    insta::assert_snapshot!(report);
+}
+
 #[test]
 fn definitions() {
     let mut report = String::new();

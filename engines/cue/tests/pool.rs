@@ -18,7 +18,7 @@ use serde_json::json;
 const WORKER: &str = env!("CARGO_BIN_EXE_caravel-cue-worker");
 
 /// Shorter than in the daemon, so that the tests are; the margin is the daemon's.
-const DEADLINE: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(3);
 const MARGIN: Duration = Duration::from_secs(1);
 
 fn pool(lanes: usize) -> Pool {

@@ -186,7 +186,24 @@ func (d declarations) at(path []string) ast.Expr {
 	return expr
 }
 
-// undeclaredPaths lists the fields of some JSON that a schema does not have, with the names that it has.
+// usesContext says whether the declaration at a path depends on `context`, which is not known when
+// parameters are checked.
+func (d declarations) usesContext(path []string) bool {
+	expr := d.at(path)
+	if expr == nil {
+		return false
+	}
+	found := false
+	ast.Walk(expr, func(node ast.Node) bool {
+		if ident, ok := node.(*ast.Ident); ok && ident.Name == "context" {
+			found = true
+		}
+		return !found
+	}, nil)
+	return found
+}
+
+// undeclared lists the fields of some JSON that a schema does not have, with the names that it has.
 func (d declarations) undeclared(path []string, expr ast.Expr, raw json.RawMessage, report func(path []string, known []string)) {
 	raw = bytes.TrimSpace(raw)
 	if expr == nil || len(raw) == 0 {

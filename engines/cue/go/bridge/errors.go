@@ -209,6 +209,7 @@ func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
 	for _, branch := range branches {
 		one := s.classify(branch)
 		if one.Kind != kindConflict || one.Found == "" || pathText(branch.Path()) != found.Path {
+			found.Message = "no alternative fits: " + branchTexts(branches)
 			return
 		}
 		pairs = append(pairs, [2]string{one.Expected, one.Found})
@@ -224,6 +225,21 @@ func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
 			return
 		}
 	}
+}
+
+// maxBranches is how many alternatives a message spells out.
+const maxBranches = 4
+
+func branchTexts(branches []cueerrors.Error) string {
+	var texts []string
+	for _, branch := range branches {
+		texts = append(texts, pathText(branch.Path())+": "+strings.TrimSuffix(message(branch), ":"))
+	}
+	texts = unique(texts)
+	if len(texts) > maxBranches {
+		texts = append(texts[:maxBranches], "…")
+	}
+	return strings.Join(texts, "; ")
 }
 
 // opposites gives what stands against a value in each pair; false where it is not in each.

@@ -158,24 +158,29 @@ func (v *validation) parameters() error {
 	if err != nil {
 		return v.fail(where, err)
 	}
-	parameter := value.LookupPath(cue.ParsePath("parameter"))
-	var found []cueerrors.Error
-	if err := parameter.Validate(cue.Concrete(true)); err != nil {
-		for _, one := range cueerrors.Errors(err) {
-			if !v.later(one) {
-				found = append(found, one)
-			}
-		}
-	}
-	v.result.Errors = append(v.result.Errors, where.reduce(found)...)
 	file, err := parser.ParseFile(src.file, src.author)
 	if err != nil {
 		return nil
 	}
 	names := declarations{file}
+	parameter := value.LookupPath(cue.ParsePath("parameter"))
+	var found []cueerrors.Error
+	if err := parameter.Validate(cue.Concrete(true)); err != nil {
+		for _, one := range cueerrors.Errors(err) {
+			if !v.later(one) && !(isOpen(where.classify(one)) && names.usesContext(one.Path())) {
+				found = append(found, one)
+			}
+		}
+	}
+	v.result.Errors = append(v.result.Errors, where.reduce(found)...)
 	v.missing(names, []string{"parameter"}, names.topLevel("parameter"), parameter)
 	v.undeclared(names)
 	return nil
+}
+
+// isOpen says whether more knowledge, for instance of the context, may resolve an error.
+func isOpen(found diagnostic) bool {
+	return found.Kind == kindMissing || found.Kind == kindReference || found.Kind == kindOther
 }
 
 // missing adds what else is required and not there: CUE does not say so where something else is wrong.
@@ -189,6 +194,9 @@ func (v *validation) missing(names declarations, path []string, schema ast.Expr,
 		}
 		if field.IncompleteKind() == cue.StructKind {
 			v.missing(names, below, fields[name], field)
+			continue
+		}
+		if names.usesContext(below) {
 			continue
 		}
 		if text := pathText(below); !field.IsConcrete() && field.Validate(cue.Concrete(true)) != nil && !v.reported(text) {
