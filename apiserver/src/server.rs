@@ -176,6 +176,25 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Serves another router over TLS with the same certificates, until `shutdown`.
+    ///
+    /// # Errors
+    /// Certificates could not be made or read.
+    pub async fn serve_router(
+        &self,
+        router: Router,
+        socket: TcpListener,
+        names: &[String],
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let address = socket
+            .local_addr()
+            .map_err(|error| PkiError::Tls(format!("the listener has no address: {error}")))?;
+        let listener = Listener::new(Arc::clone(&self.core), router, address, names)?;
+        listener.run(socket, shutdown).await;
+        Ok(())
+    }
+
     /// A kubeconfig of the first administrator for the server at `url`.
     ///
     /// # Errors

@@ -86,7 +86,11 @@ fn paths(frontend: &Frontend) -> Vec<String> {
 fn health(frontend: &Frontend, incoming: &Incoming) -> Response {
     let path = incoming.target.path.trim_matches('/');
     let stopping = frontend.core.stopping.is_cancelled() && path == "readyz";
-    let checks = [("ping", true), ("store", true), ("shutdown", !stopping)];
+    let checks = [
+        ("ping", true),
+        ("store", frontend.core.store.is_healthy() || path == "livez"),
+        ("shutdown", !stopping),
+    ];
     let good = checks.iter().all(|(_, good)| *good);
     let mut text = String::new();
     if incoming.query.get("verbose").is_some() || !good {

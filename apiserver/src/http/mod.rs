@@ -10,8 +10,11 @@ mod reviews;
 mod watch;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +24,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use self::answer::{Accept, status_response};
 use self::metrics::{Labels, Metrics};
@@ -47,7 +51,23 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         in_flight: Semaphore::new(IN_FLIGHT),
         metrics: Metrics::new(),
     });
-    Router::new().fallback(handle).with_state(frontend)
+    Router::new()
+        .fallback(handle)
+        .layer(CatchPanicLayer::custom(fallen))
+        .with_state(frontend)
+}
+
+/// The answer to a request whose handling panicked: a fault of ours, which costs nobody else anything.
+fn fallen(fault: Box<dyn Any + Send>) -> Response {
+    let words = fault
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| fault.downcast_ref::<&str>().copied())
+        .unwrap_or("no words");
+    tracing::error!(fault = words, "the handling of a request panicked");
+    status_response(&Status::internal(
+        "the request could not be handled; the server's log says why",
+    ))
 }
 
 /// One request.

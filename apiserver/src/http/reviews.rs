@@ -15,6 +15,16 @@ const HOUR: i64 = 3600;
 
 /// Answers the question, if the call is one. Questions have no side effects.
 pub(super) fn answer(call: &Call, question: &mut Value) -> Option<Result<Outcome>> {
+    if question.is_null() {
+        *question = json!({});
+    }
+    if !question.is_object()
+        || !(question["metadata"].is_null() || question["metadata"].is_object())
+    {
+        return Some(Err(Status::bad_request(
+            "the question must be an object, and its metadata too",
+        )));
+    }
     let status = match (
         call.kind.group(),
         call.kind.plural(),

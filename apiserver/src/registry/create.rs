@@ -139,7 +139,11 @@ async fn store(
     mut object: Value,
     warnings: Vec<String>,
 ) -> Result<Outcome> {
-    let shown = if call.options.dry_run { object.clone() } else { Value::Null };
+    let shown = if call.options.dry_run {
+        object.clone()
+    } else {
+        Value::Null
+    };
     kinds::to_storage(&call.kind, &mut object);
     let draft = Call::encode(&object)?;
     let key = call.key_of(name);

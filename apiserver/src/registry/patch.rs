@@ -50,9 +50,10 @@ pub(crate) async fn patch(call: &Call, form: PatchType, body: &[u8]) -> Result<O
     let warnings = Mutex::new(Vec::new());
     let mut outcome = update_with(call, |live| {
         let mut object = change.apply(call, live)?;
+        super::meta::check_shape(call, &mut object)?;
         // A patch that does not name a version is no precondition: the live one is not carried into it.
         if !change.names_version()
-            && let Some(metadata) = object["metadata"].as_object_mut()
+            && let Some(metadata) = super::meta::metadata(&mut object)
         {
             metadata.remove("resourceVersion");
         }

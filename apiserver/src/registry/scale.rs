@@ -130,7 +130,7 @@ pub(crate) async fn patch_scale(call: &Call, form: PatchType, body: &[u8]) -> Re
     }
     change(call, move |current| {
         let mut scale = current.clone();
-        if let Some(metadata) = scale["metadata"].as_object_mut() {
+        if let Some(metadata) = super::meta::metadata(&mut scale) {
             metadata.remove("resourceVersion");
         }
         match form {

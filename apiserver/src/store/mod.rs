@@ -13,6 +13,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -107,6 +108,8 @@ pub struct Listed {
 
 struct Shared {
     state: RwLock<State>,
+    /// Could the last group of writes be made durable?
+    healthy: AtomicBool,
 }
 
 impl Shared {
@@ -148,6 +151,7 @@ impl Store {
         let loaded = backend.load().await?;
         let shared = Arc::new(Shared {
             state: RwLock::new(State::restore(loaded)),
+            healthy: AtomicBool::new(true),
         });
         let (requests, receiver) = mpsc::channel(4096);
         tokio::spawn(writer::run(
@@ -162,6 +166,11 @@ impl Store {
     /// The version of the last write.
     pub fn version(&self) -> u64 {
         self.shared.read(|state| state.version)
+    }
+
+    /// Could the last writes be made durable? If not, reads go on, and writes fail until the backend works again.
+    pub fn is_healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Relaxed)
     }
 
     /// The object, if it exists.

@@ -349,3 +349,46 @@ async fn a_newer_schema_is_refused() {
         "{error}"
     );
 }
+
+/// A backend whose disk is full from time to time.
+struct Full(Arc<AtomicBool>);
+
+#[async_trait::async_trait]
+impl Backend for Full {
+    async fn load(&mut self) -> Result<Loaded, BackendError> {
+        Ok(Loaded::default())
+    }
+
+    async fn commit(&mut self, _: &[Change]) -> Result<(), BackendError> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(BackendError::Database(sqlx::Error::WorkerCrashed));
+        }
+        Ok(())
+    }
+
+    async fn compact(&mut self, _: u64) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn close(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_write_that_is_not_durable_did_not_happen() {
+    let full = Arc::new(AtomicBool::new(false));
+    let store = Store::open(Box::new(Full(Arc::clone(&full))), Retention::default())
+        .await
+        .unwrap();
+    let a = create(&store, "a", 1).await.unwrap();
+    full.store(true, Ordering::Relaxed);
+    assert!(matches!(
+        change(&store, "a", a.version, 2).await,
+        Err(WriteError::Backend(_))
+    ));
+    assert!(!store.is_healthy());
+    assert_eq!(store.get(&key("a")).unwrap(), a);
+    full.store(false, Ordering::Relaxed);
+    let b = change(&store, "a", a.version, 3).await.unwrap();
+    assert_eq!(b.version, a.version + 1, "no version is lost");
+    assert!(store.is_healthy());
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -172,7 +173,9 @@ impl Batch {
         if self.changes.is_empty() {
             return;
         }
-        match backend.commit(&self.changes).await {
+        let committed = backend.commit(&self.changes).await;
+        shared.healthy.store(committed.is_ok(), Ordering::Relaxed);
+        match committed {
             Ok(()) => {
                 let written: Vec<_> = self
                     .changes
