@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use caravel_core::api::labels;
+use caravel_core::api::{ManagedResource, labels};
 use futures::StreamExt as _;
 use kube::Api;
 use kube::core::DynamicObject;
@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::connect::Clusters;
 use crate::error::ClusterError;
-use crate::key::{ObjectKey, group_of};
+use crate::key::{ObjectKey, cluster_name, group_of};
 use crate::repair::Known;
 
 /// How long to wait before a kind that is not served is looked for again.
@@ -40,6 +40,15 @@ pub struct WatchedKind {
 }
 
 impl WatchedKind {
+    /// The kind of an object that an inventory lists.
+    pub fn of_entry(entry: &ManagedResource) -> Self {
+        Self {
+            cluster: cluster_name(entry.cluster.as_deref()).to_owned(),
+            api_version: entry.api_version.clone(),
+            kind: entry.kind.clone(),
+        }
+    }
+
     fn shelf(&self) -> Shelf {
         Shelf {
             cluster: self.cluster.clone(),

@@ -6,6 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::key::{group_of, text};
 
+/// A longer text is left out: the API server takes 256 KiB of annotations in all.
+const MAX_LAST_APPLIED: usize = 200 << 10;
+
 /// The Application that owns objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
@@ -68,10 +71,12 @@ pub fn stamp(manifest: &Value) -> Value {
     object_at(&mut stamped, "labels").insert(labels::RENDER_HASH.to_owned(), hash.into());
     if keeps_last_applied(manifest) {
         let applied = without_last_applied(&stamped).to_string();
-        object_at(&mut stamped, "annotations").insert(
-            annotations::LAST_APPLIED_CONFIGURATION.to_owned(),
-            applied.into(),
-        );
+        if applied.len() <= MAX_LAST_APPLIED {
+            object_at(&mut stamped, "annotations").insert(
+                annotations::LAST_APPLIED_CONFIGURATION.to_owned(),
+                applied.into(),
+            );
+        }
     }
     stamped
 }

@@ -56,7 +56,8 @@ fn needs_repair(
     policies: &ResourcePolicies,
 ) -> bool {
     let rules = policies.rules_for(raw);
-    if live.is_none() && is_left_deleted(raw, policies) {
+    // An object that is only read carries no labels of ours, so watches do not see it.
+    if rules.read_only || (live.is_none() && is_left_deleted(raw, policies)) {
         return false;
     }
     !matches!(

@@ -13,7 +13,6 @@ use crate::rules::ResourcePolicies;
 use std::sync::Arc;
 
 pub(crate) struct Hub {
-    pub(crate) server: ApiServer,
     pub(crate) clusters: Clusters,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) store: Store,
@@ -31,7 +30,6 @@ impl Hub {
         let hub = Self {
             dispatcher: Dispatcher::new(clusters.clone(), store.clone()),
             pruner: Pruner::new(clusters.clone(), store.clone()),
-            server,
             clusters,
             cluster,
             store,
@@ -66,11 +64,16 @@ impl Hub {
 
     /// A create by somebody else.
     pub(crate) async fn create_foreign(&self, object: Value) -> Value {
+        self.create_as("kubectl", object).await
+    }
+
+    /// A create by this field manager.
+    pub(crate) async fn create_as(&self, manager: &str, object: Value) -> Value {
         use kube::core::params::PostParams;
         let target = self.cluster.target(&object).await.unwrap();
         let path = target.resource.path(target.namespace.as_deref());
         let params = PostParams {
-            field_manager: Some("kubectl".into()),
+            field_manager: Some(manager.into()),
             ..Default::default()
         };
         let request = kube::core::Request::new(path).create(&params, object.to_string().into());
@@ -165,9 +168,6 @@ pub(crate) fn policy(kind: &str, names: &[&str], strategy: Option<Value>) -> Res
         rule["strategy"] = strategy;
     }
     let properties = json!({"enable": true, "rules": [rule]});
-    fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
-        serde_json::from_value(value).unwrap()
-    }
     ResourcePolicies::of(&[match kind {
         "take-over" => PolicyRule::TakeOver(read(properties)),
         "read-only" => PolicyRule::ReadOnly(read(properties)),
@@ -177,4 +177,8 @@ pub(crate) fn policy(kind: &str, names: &[&str], strategy: Option<Value>) -> Res
         "garbage-collect" => PolicyRule::GarbageCollect(read(properties)),
         other => panic!("{other}"),
     }])
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
 }

@@ -5,11 +5,13 @@
 //! them (`1.0` is `1`, what does not fit into 64 bits is a float). Writing follows `kubectl -o yaml`:
 //! sorted keys, block style, every string that YAML 1.1 or 1.2 could misread in quotes.
 
+mod position;
 mod read;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use position::position;
 pub use read::{Limits, YamlError, parse, parse_one, parse_with};
 pub use write::{stream, to_string};

@@ -572,6 +572,35 @@ async fn an_object_that_was_replaced_between_decision_and_write_is_not_touched()
 }
 
 #[tokio::test]
+async fn an_application_of_kubevela_goes_on_as_ours() {
+    let hub = Hub::open().await;
+    let owner = owner("app", 1);
+    let mut theirs = label(config_map("c", json!({"a": "1", "b": "2"})), &owner, None);
+    theirs["metadata"]["namespace"] = json!("demo");
+    theirs["metadata"]["labels"]["oam.dev/render-hash"] = json!("number-of-kubevela");
+    hub.create_as("kubevela", theirs).await;
+    let changes = run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await;
+    assert_eq!(changes, [Change::Updated]);
+    let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
+    assert_eq!(live["data"], json!({"a": "1"}));
+    let managers: Vec<&str> = live["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["manager"].as_str().unwrap())
+        .collect();
+    assert_eq!(managers, ["caravel"]);
+    assert_eq!(
+        live["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"].get("f:uid"),
+        None
+    );
+    assert_eq!(
+        run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await,
+        [EQUAL]
+    );
+}
+
+#[tokio::test]
 async fn a_preview_shows_what_would_be_and_writes_nothing() {
     let hub = Hub::open().await;
     let owner = owner("app", 1);

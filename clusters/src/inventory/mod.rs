@@ -229,6 +229,22 @@ impl Inventory {
         }
     }
 
+    /// Takes out of history what root or current list too.
+    pub(crate) fn supersede(&mut self) {
+        let owned: BTreeSet<ObjectKey> = [&self.root, &self.current]
+            .into_iter()
+            .flatten()
+            .flat_map(|tracker| tracker.entries())
+            .map(ObjectKey::of_entry)
+            .collect();
+        for tracker in &mut self.history {
+            for key in &owned {
+                tracker.remove(key);
+            }
+        }
+        // One that is empty now is deleted, not written.
+    }
+
     /// Forgets an object in the root or current tracker only: it was never ours to apply.
     pub fn withdraw(&mut self, key: &ObjectKey) {
         for tracker in [&mut self.root, &mut self.current].into_iter().flatten() {

@@ -85,7 +85,8 @@ impl Pruner {
         act::prune(self, inventory, items, dependents).await
     }
 
-    /// Deletes the trackers that list nothing any more.
+    /// Deletes the trackers that list nothing any more but what a newer one lists too. To be called when
+    /// a run came to its end, or its Application is being deleted.
     ///
     /// # Errors
     /// If another writer was faster.
@@ -94,7 +95,9 @@ impl Pruner {
         inventory: &mut Inventory,
         deleted: bool,
     ) -> Result<(), InventoryError> {
-        self.store.drop_empty(inventory, !deleted).await
+        inventory.supersede();
+        self.store.drop_empty(inventory, !deleted).await?;
+        self.store.save(inventory).await
     }
 }
 

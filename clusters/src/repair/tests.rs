@@ -175,6 +175,9 @@ async fn drift_is_seen_only_where_something_is_known() {
     assert_eq!(drift(&known(map.clone())), [] as [String; 0]);
     map["data"]["a"] = json!("drift");
     assert_eq!(drift(&known(map)), ["c"]);
+    // Watches do not see what is only read.
+    let read_only = policy("read-only", &["web", "c"], None);
+    assert_eq!(drifted(&inventory, &read_only, |_| Known::Gone), []);
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Error, Options, budget, options};
 
+/// Parse events that aliases may repeat in all.
+const MAX_REPLAYED: usize = 200_000;
+
 /// How much a text may ask for. What is more is refused, so that a small text cannot become a large
 /// value.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +99,8 @@ pub fn parse_with(text: &str, limits: Limits) -> Result<Vec<Value>, YamlError> {
         .map_err(|error| teach(&error))
 }
 
-fn reader(limits: Limits) -> Options {
+/// The rules of reading.
+pub(super) fn reader(limits: Limits) -> Options {
     options! {
         budget: budget! {
             max_depth: limits.depth,
@@ -107,7 +111,7 @@ fn reader(limits: Limits) -> Options {
             flow_nesting_limit: limits.depth,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: limits.nodes,
+            max_total_replayed_events: limits.nodes.min(MAX_REPLAYED),
         },
         legacy_octal_numbers: true,
         with_snippet: false,

@@ -138,6 +138,31 @@ fn a_large_text_is_refused() {
 }
 
 #[test]
+fn fields_are_found_in_the_text() {
+    let text = "# first\n---\nkind: A\n---\nspec:\n  components:\n  - name: a\n    type: x\n  - name: b\n    \
+                properties:\n      \"a.b\": 1\n";
+    for (path, expected) in [
+        ("spec.components[0].type", (8, 11)),
+        ("spec.components[1].name", (9, 11)),
+        ("spec.components[1].properties[\"a.b\"]", (11, 14)),
+        // What is missing is shown where it should stand.
+        ("spec.components[1].type", (9, 5)),
+        ("spec.components[7].type", (7, 5)),
+        ("", (5, 1)),
+    ] {
+        assert_eq!(position(text, 1, path), Some(expected), "{path}");
+    }
+    assert_eq!(position(text, 0, "kind"), Some((3, 7)));
+    assert_eq!(position(text, 2, "kind"), None);
+    assert_eq!(position("a: [", 0, "a"), None);
+    assert_eq!(position(&"[".repeat(100_000), 0, "a"), None);
+    assert_eq!(
+        position(&format!("{}1", "- ".repeat(31)), 0, "[0][0]"),
+        Some((1, 5))
+    );
+}
+
+#[test]
 fn writes_as_kubectl_does() {
     let value = json!({
         "kind": "ConfigMap",
