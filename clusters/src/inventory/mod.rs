@@ -234,7 +234,7 @@ impl Inventory {
         let owned: BTreeSet<ObjectKey> = [&self.root, &self.current]
             .into_iter()
             .flatten()
-            .flat_map(|tracker| tracker.entries())
+            .flat_map(Tracker::entries)
             .map(ObjectKey::of_entry)
             .collect();
         for tracker in &mut self.history {
