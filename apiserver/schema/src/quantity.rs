@@ -85,6 +85,44 @@ fn scale(whole: &str, fraction: &str, exponent: i32) -> Option<i128> {
     Some(value)
 }
 
+/// The canonical form, in which the real server stores quantities: `1000m` → `1`, `0.5Gi` → `512Mi`, `1500` → `1500`.
+/// `None` if the text is malformed.
+pub fn canonical(text: &str) -> Option<String> {
+    let nano = parse(text)?;
+    let suffix =
+        text.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
+    let (sign, magnitude) = (if nano < 0 { "-" } else { "" }, nano.checked_abs()?);
+    if magnitude == 0 {
+        return Some("0".to_owned());
+    }
+    let is_binary = matches!(multiplier(suffix)?, Multiplier::Binary(_));
+    if is_binary && magnitude % NANO == 0 && magnitude / NANO >= 1024 {
+        let (mut whole, mut power) = (magnitude / NANO, 0);
+        while whole % 1024 == 0 && power < 6 {
+            whole /= 1024;
+            power += 1;
+        }
+        return Some(format!(
+            "{sign}{whole}{}",
+            ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][power]
+        ));
+    }
+    let (mut mantissa, mut power) = (magnitude, 0);
+    while mantissa % 1000 == 0 && power < 9 {
+        mantissa /= 1000;
+        power += 1;
+    }
+    let exponent = suffix.starts_with(['e', 'E']) && suffix.len() > 1;
+    let suffix = if exponent && power != 3 {
+        format!("e{}", (i32::try_from(power).ok()? - 3) * 3)
+    } else {
+        ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"][power].to_owned()
+    };
+    Some(format!("{sign}{mantissa}{suffix}"))
+}
+
+const NANO: i128 = 1_000_000_000;
+
 /// Compares two quantities; `None` if one is malformed.
 pub fn compare(a: &str, b: &str) -> Option<Ordering> {
     Some(parse(a)?.cmp(&parse(b)?))
@@ -103,6 +141,35 @@ mod tests {
         assert_eq!(compare("-1", "0"), Some(Ordering::Less));
         assert_eq!(compare("1Ki", "1k"), Some(Ordering::Greater));
         assert_eq!(parse("0.5n"), Some(1));
+    }
+
+    #[test]
+    fn canonical_forms_are_those_of_kubernetes() {
+        let cases = [
+            ("1000m", "1"),
+            ("100m", "100m"),
+            ("0.1", "100m"),
+            ("1.5", "1500m"),
+            ("1500", "1500"),
+            ("1000", "1k"),
+            ("12000", "12k"),
+            ("0.5Gi", "512Mi"),
+            ("1Gi", "1Gi"),
+            ("1024Mi", "1Gi"),
+            ("1536Mi", "1536Mi"),
+            ("0.5Ki", "512"),
+            ("1.1Ki", "1126400m"),
+            ("2e3", "2e3"),
+            ("0", "0"),
+            ("-1500m", "-1500m"),
+            ("1e0", "1"),
+            ("128Mi", "128Mi"),
+            ("1G", "1G"),
+        ];
+        for (text, form) in cases {
+            assert_eq!(canonical(text).as_deref(), Some(form), "{text}");
+            assert_eq!(canonical(form).as_deref(), Some(form), "{form} is stable");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Defaults of pods and pod templates.
 
 use super::{default_protocols, fill, fill_text, is_set, items_mut, object_at, text};
+use crate::quantity;
 use serde_json::{Value, json};
 
 /// A pod.
@@ -12,6 +13,43 @@ pub(super) fn pod(pod: &mut Value) {
     fill(spec, "enableServiceLinks", true);
     for field in ["initContainers", "containers"] {
         items_mut(spec, field).for_each(requests_from_limits);
+    }
+    let class = quality_of_service(spec);
+    if let Some(status) = object_at(pod, "status") {
+        fill_text(status, "phase", "Pending");
+        fill_text(status, "qosClass", class);
+    }
+}
+
+/// The class by which pods are evicted: from what their containers request and are limited to.
+fn quality_of_service(spec: &Value) -> &'static str {
+    let containers = || {
+        ["containers", "initContainers"]
+            .into_iter()
+            .flat_map(|f| super::items(spec, f))
+    };
+    let amount = |c: &Value, kind: &str, resource: &str| {
+        let amount = &c["resources"][kind][resource];
+        amount.as_str().and_then(quantity::parse).filter(|a| *a > 0)
+    };
+    let compute = ["cpu", "memory"];
+    let names_none = |c: &Value| {
+        compute
+            .iter()
+            .all(|r| amount(c, "requests", r).is_none() && amount(c, "limits", r).is_none())
+    };
+    if containers().all(names_none) {
+        return "BestEffort";
+    }
+    let is_fixed = |c: &Value| {
+        compute.iter().all(|r| {
+            amount(c, "limits", r).is_some() && amount(c, "limits", r) == amount(c, "requests", r)
+        })
+    };
+    if containers().all(is_fixed) {
+        "Guaranteed"
+    } else {
+        "Burstable"
     }
 }
 

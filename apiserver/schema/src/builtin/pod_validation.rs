@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// A pod.
 pub(super) fn pod(pod: &Value, old: Option<&Value>, e: &mut Errors) {
-    spec(&pod["spec"], "spec", e);
+    spec(&pod["spec"], "spec", &[], e);
     let Some(old) = old else { return };
     if unchangeable(&pod["spec"]) != unchangeable(&old["spec"]) {
         e.push(Error::forbidden(
@@ -43,16 +43,22 @@ fn unchangeable(spec: &Value) -> Value {
 
 /// A pod template.
 pub(super) fn template(template: &Value, at: &str, e: &mut Errors) {
+    template_with_claims(template, at, &[], e);
+}
+
+/// A pod template whose containers may also mount claims of these names.
+pub(super) fn template_with_claims(template: &Value, at: &str, claims: &[&str], e: &mut Errors) {
     labels(
         &template["metadata"]["labels"],
         &format!("{at}.metadata.labels"),
         e,
     );
-    spec(&template["spec"], &format!("{at}.spec"), e);
+    spec(&template["spec"], &format!("{at}.spec"), claims, e);
 }
 
-fn spec(spec: &Value, at: &str, e: &mut Errors) {
-    let volumes = volumes::validate(spec, at, e);
+fn spec(spec: &Value, at: &str, claims: &[&str], e: &mut Errors) {
+    let mut volumes = volumes::validate(spec, at, e);
+    volumes.extend(claims);
     let mut seen = Vec::new();
     for (field, what) in [("containers", true), ("initContainers", false)] {
         let list = join(at, field);

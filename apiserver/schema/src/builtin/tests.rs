@@ -316,6 +316,39 @@ fn faults_of_other_kinds() {
 }
 
 #[test]
+fn containers_of_a_stateful_set_may_mount_its_claims() {
+    let mut object = workload(
+        "apps/v1",
+        "StatefulSet",
+        json!({"volumeClaimTemplates": [{"metadata": {"name": "d"}}]}),
+    );
+    object["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "d", "mountPath": "/d"}]);
+    assert_eq!(faults(object), Vec::<String>::new());
+}
+
+#[test]
+fn new_pods_are_pending_and_have_a_class() {
+    let pod = |resources: Value| {
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": pod_spec()});
+        pod["spec"]["containers"][0]["resources"] = resources;
+        defaulted(pod)["status"].clone()
+    };
+    assert_eq!(
+        pod(json!({})),
+        json!({"phase": "Pending", "qosClass": "BestEffort"})
+    );
+    assert_eq!(
+        pod(json!({"requests": {"cpu": "1"}}))["qosClass"],
+        "Burstable"
+    );
+    assert_eq!(
+        pod(json!({"limits": {"cpu": "1", "memory": "1Gi"}}))["qosClass"],
+        "Guaranteed"
+    );
+}
+
+#[test]
 fn string_data_moves_into_data() {
     let secret = defaulted(
         json!({"apiVersion": "v1", "kind": "Secret", "data": {"b": "Yg=="}, "stringData": {"a": "b"}}),

@@ -3,7 +3,7 @@
 use super::rules::{
     immutable, is_empty_selector, label_selector, maybe_one_of, not_negative, one_of, selects,
 };
-use super::{is_set, pod_validation, text, without};
+use super::{is_set, items, pod_validation, text, without};
 use crate::field::{Error, Errors};
 use serde_json::{Value, json};
 
@@ -55,7 +55,10 @@ fn selected_template(what: &str, spec: &Value, e: &mut Errors) {
             "`selector` does not match template `labels`",
         ));
     }
-    pod_validation::template(&spec["template"], "spec.template", e);
+    let claims: Vec<&str> = items(spec, "volumeClaimTemplates")
+        .map(|c| text(&c["metadata"], "name"))
+        .collect();
+    pod_validation::template_with_claims(&spec["template"], "spec.template", &claims, e);
     restart_always(spec, e);
 }
 

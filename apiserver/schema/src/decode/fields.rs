@@ -1,6 +1,7 @@
 //! Fields of an object against the definition of its kind.
 
-use crate::openapi::{OBJECT_META, definition, resolve};
+use crate::openapi::{OBJECT_META, definition, reference, resolve};
+use crate::quantity;
 use serde_json::Value;
 
 /// Removes the fields that a definition does not know. Gives their paths, in order.
@@ -67,8 +68,8 @@ fn alternative<'a>(schema: &'a Value, value: &Value) -> &'a Value {
         .unwrap_or(schema)
 }
 
-/// Brings an object into the form that it has after a round trip through Go's types: no nulls, and no empty maps and
-/// lists where they are optional.
+/// Brings an object into the form that it has after a round trip through Go's types: no nulls, no empty maps and lists
+/// where they are optional, quantities and times in their canonical form.
 pub fn normalise(object: &mut Value, of: &str) {
     if let Some(schema) = definition(of) {
         tidy(object, schema);
@@ -76,6 +77,10 @@ pub fn normalise(object: &mut Value, of: &str) {
 }
 
 fn tidy(value: &mut Value, schema: &Value) {
+    if let Some(scalar) = reference(schema).and_then(|name| scalar(value, name)) {
+        *value = scalar;
+        return;
+    }
     let schema = alternative(resolve(schema), value);
     match value {
         Value::Object(map) => {
@@ -103,6 +108,22 @@ fn tidy(value: &mut Value, schema: &Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// The form in which Go writes a scalar with a type of its own.
+fn scalar(value: &Value, definition: &str) -> Option<Value> {
+    let time = || value.as_str()?.parse::<jiff::Timestamp>().ok();
+    match definition.rsplit('.').next()? {
+        "Quantity" => {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            quantity::canonical(&text).map(Value::from)
+        }
+        "Time" => time().map(|at| format!("{at:.0}").into()),
+        "MicroTime" => time().map(|at| format!("{at:.6}").into()),
+        _ => None,
     }
 }
 

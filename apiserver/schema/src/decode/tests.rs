@@ -167,6 +167,21 @@ fn a_round_trip_through_gos_types_drops_nulls_and_empty_collections() {
     );
 }
 
+#[test]
+fn quantities_and_times_get_their_canonical_form() {
+    let mut object = json!({"metadata": {"creationTimestamp": "2026-11-21T11:14:57.5+01:00"}, "spec": {"template": {"spec": {"containers": [
+        {"resources": {"limits": {"cpu": 1, "memory": "0.5Gi"}, "requests": {"cpu": "100m"}}}]}}}});
+    normalise(&mut object, DEPLOYMENT);
+    assert_eq!(
+        object,
+        json!({"metadata": {"creationTimestamp": "2026-11-21T10:14:57Z"}, "spec": {"template": {"spec": {"containers": [
+        {"resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m"}}}]}}}})
+    );
+    let mut lease = json!({"spec": {"renewTime": "2026-11-21T10:14:57Z"}});
+    normalise(&mut lease, "io.k8s.api.coordination.v1.Lease");
+    assert_eq!(lease["spec"]["renewTime"], "2026-11-21T10:14:57.000000Z");
+}
+
 proptest! {
     #[test]
     fn json_without_repetition_is_read_as_serde_json_reads_it(text in r#"\{("a":(1|"x"|\[\]|\{"b":null\}))?\}"#) {
