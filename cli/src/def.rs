@@ -33,13 +33,13 @@ const KINDS: [(&str, &str, &str); 4] = [
 #[derive(Args, Debug)]
 pub(crate) struct DefArgs {
     #[command(subcommand)]
-    operation: Operation_,
+    operation: Action,
     #[command(flatten)]
     hub: HubArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Operation_ {
+enum Action {
     /// Registers definitions from `.cue` or YAML files; usable at once.
     Apply {
         /// The files.
@@ -66,9 +66,9 @@ pub(crate) async fn run(arguments: DefArgs) -> Result<ExitCode> {
     let hub = arguments.hub.connect().await?;
     let namespace = arguments.hub.namespace.clone().unwrap_or_else(|| SYSTEM_NAMESPACE.to_owned());
     match arguments.operation {
-        Operation_::Apply { files } => apply(&hub, &namespace, &files).await?,
-        Operation_::List { kind } => list(&hub, arguments.hub.namespace.as_deref(), kind.as_deref()).await?,
-        Operation_::Show { name, kind } => show(&hub, &namespace, &name, kind.as_deref()).await?,
+        Action::Apply { files } => apply(&hub, &namespace, &files).await?,
+        Action::List { kind } => list(&hub, arguments.hub.namespace.as_deref(), kind.as_deref()).await?,
+        Action::Show { name, kind } => show(&hub, &namespace, &name, kind.as_deref()).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -125,7 +125,7 @@ fn placed(error: &caravel_core::engine::EvalError) -> String {
 
 async fn list(hub: &Hub, namespace: Option<&str>, only: Option<&str>) -> Result<()> {
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     table.set_header(["TYPE", "NAME", "NAMESPACE", "REVISION", "DESCRIPTION"]);
     for (kind, plural, word) in kinds(only)? {
         let api = api(hub, kind, plural, namespace);

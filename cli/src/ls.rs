@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: LsArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     table.set_header(["NAMESPACE", "NAME", "PHASE", "HEALTHY", "COMPONENTS", "REVISION", "AGE"]);
     for application in &applications {
         table.add_row(row(application));

@@ -1,13 +1,29 @@
 //! The one binary: `caravel serve` and everything else. One file per command.
 
+mod age;
+mod def;
+mod delete;
 mod dry_run;
 mod engine;
+mod hub;
 mod locate;
+mod ls;
+mod paint;
+mod progress;
+mod serve;
+mod status;
+mod up;
 mod version;
+mod workflow;
 
+use std::future::Future;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// The first argument of a template engine's worker process: this same program, started by the daemon.
+const WORKER: &str = "__engine-worker";
 
 /// Delivers Applications to Kubernetes clusters.
 #[derive(Debug, Parser)]
@@ -19,6 +35,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon: an embedded hub for kubectl, the controllers, the REST API.
+    Serve(serve::ServeArgs),
+    /// Apply manifests, and follow their Applications until they run.
+    Up(up::UpArgs),
+    /// Show how an Application stands, and why it waits.
+    Status(status::StatusArgs),
+    /// List Applications.
+    Ls(ls::LsArgs),
+    /// Delete Applications with all objects that they own.
+    Delete(delete::DeleteArgs),
+    /// Steer the workflow of an Application.
+    Workflow(workflow::WorkflowArgs),
+    /// Apply, list and show definitions.
+    Def(def::DefArgs),
     /// Show the objects that an Application would be delivered as, without any cluster.
     DryRun(dry_run::Args),
     /// Show the version of this program and of what it wraps.
@@ -26,8 +56,39 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Before anything else: a worker must not do what the daemon does at its start.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == WORKER) {
+        caravel_cue::worker_main();
+    }
     match Cli::parse().command {
+        Command::Serve(args) => told(serve::run(args)),
+        Command::Up(args) => wait(up::run(args)),
+        Command::Status(args) => wait(status::run(args)),
+        Command::Ls(args) => wait(ls::run(args)),
+        Command::Delete(args) => wait(delete::run(args)),
+        Command::Workflow(args) => wait(workflow::run(args)),
+        Command::Def(args) => wait(def::run(args)),
         Command::DryRun(args) => dry_run::run(&args),
         Command::Version(args) => version::run(&args),
+    }
+}
+
+/// Runs a command that speaks with a hub.
+fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => told(runtime.block_on(command)),
+        Err(error) => told(Err(error.into())),
+    }
+}
+
+/// Says what went wrong, if something did.
+fn told(result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // Somebody who closed the pipe does not want to know.
+            let _ = writeln!(std::io::stderr(), "caravel: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
