@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::connect::Clusters;
 use crate::error::ClusterError;
-use crate::key::{ObjectKey, cluster_name, group_of};
+use crate::key::{ObjectKey, cluster_name, group_of, text};
 use crate::repair::Known;
 
 /// How long to wait before a kind that is not served is looked for again.
@@ -106,19 +106,44 @@ impl Shelf {
 #[derive(Debug, Default)]
 struct Listing {
     synced: bool,
-    objects: HashMap<ObjectKey, Arc<Value>>,
+    objects: HashMap<ObjectKey, Packed>,
+}
+
+/// An object as JSON text: a tenth of what its values take in memory. There are many, and few are
+/// looked at.
+#[derive(Clone, Debug)]
+struct Packed {
+    version: String,
+    json: Box<[u8]>,
+}
+
+impl Packed {
+    fn of(object: &Value) -> Self {
+        Self {
+            version: text(&object["metadata"]["resourceVersion"]).to_owned(),
+            json: object.to_string().into_bytes().into_boxed_slice(),
+        }
+    }
+
+    fn unpack(&self) -> Arc<Value> {
+        // It was written by us, so it can be read.
+        Arc::new(serde_json::from_slice(&self.json).unwrap_or_default())
+    }
 }
 
 impl Objects {
     /// What is known of an object.
     pub fn get(&self, key: &ObjectKey) -> Known {
         let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
-        match shelves.get(&Shelf::of(key)) {
-            Some(listing) => match listing.objects.get(key) {
-                Some(object) => Known::There(Arc::clone(object)),
-                None if listing.synced => Known::Gone,
-                None => Known::Unknown,
-            },
+        let Some(listing) = shelves.get(&Shelf::of(key)) else {
+            return Known::Unknown;
+        };
+        let synced = listing.synced;
+        let packed = listing.objects.get(key).cloned();
+        drop(shelves);
+        match packed {
+            Some(packed) => Known::There(packed.unpack()),
+            None if synced => Known::Gone,
             None => Known::Unknown,
         }
     }
@@ -292,11 +317,12 @@ impl Watch {
     }
 
     async fn put(&self, key: ObjectKey, object: Arc<Value>) -> bool {
+        let packed = Packed::of(&object);
+        let version = packed.version.clone();
         let before = self.objects.edit(&self.kind.shelf(), |listing| {
-            listing.objects.insert(key.clone(), Arc::clone(&object))
+            listing.objects.insert(key.clone(), packed)
         });
-        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-        if before.is_some_and(|before| version(&before) == version(&object)) {
+        if before.is_some_and(|before| before.version == version) {
             // A list said again what was known.
             return true;
         }
@@ -306,14 +332,15 @@ impl Watch {
     /// A list is complete: what was known and is not in it is gone.
     async fn done(&mut self) -> bool {
         let listed = self.listed.take().unwrap_or_default();
-        let gone: Vec<(ObjectKey, Arc<Value>)> = self.objects.edit(&self.kind.shelf(), |listing| {
+        let gone: Vec<(ObjectKey, Packed)> = self.objects.edit(&self.kind.shelf(), |listing| {
             listing.synced = true;
             listing
                 .objects
                 .extract_if(|key, _| !listed.contains(key))
                 .collect()
         });
-        for (key, object) in gone {
+        for (key, packed) in gone {
+            let object = packed.unpack();
             if !self.send(Observed::Deleted { key, object }).await {
                 return false;
             }
