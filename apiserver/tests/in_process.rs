@@ -553,3 +553,69 @@ async fn events_of_both_groups_are_the_same_objects() {
         Some("a")
     );
 }
+
+#[tokio::test]
+async fn a_server_on_a_folder_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ApiServer::open(Config::folder(folder.path()))
+        .await
+        .unwrap();
+    let refused = ApiServer::open(Config::folder(folder.path()))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("is in use by another daemon"),
+        "{refused}"
+    );
+    let authority = server.authority().to_owned();
+    let client = server.client(Identity::admin("test"));
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    definitions
+        .create(&PostParams::default(), &gadgets())
+        .await
+        .unwrap();
+    let configs: Api<ConfigMap> = Api::default_namespaced(client);
+    let first = configs
+        .create(&PostParams::default(), &config_map("first", &json!({})))
+        .await
+        .unwrap();
+    configs
+        .create(&PostParams::default(), &config_map("second", &json!({})))
+        .await
+        .unwrap();
+    server.close().await;
+    let closed = configs
+        .create(&PostParams::default(), &config_map("late", &json!({})))
+        .await;
+    assert_eq!(code(closed).0, 503);
+    drop((server, configs, definitions));
+
+    let server = loop {
+        // The lock goes with the writer task, which ends after `close` has been answered.
+        match ApiServer::open(Config::folder(folder.path())).await {
+            Ok(server) => break server,
+            Err(error) => assert!(error.to_string().contains("in use"), "{error}"),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(server.authority(), authority);
+    let client = server.client(Identity::admin("test"));
+    let configs: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let from = first.metadata.resource_version.unwrap();
+    let mut events = configs
+        .watch(&WatchParams::default(), &from)
+        .await
+        .unwrap()
+        .boxed();
+    let WatchEvent::Added(missed) = events.try_next().await.unwrap().unwrap() else {
+        panic!("not the event that was missed")
+    };
+    assert_eq!(missed.metadata.name.as_deref(), Some("second"));
+    let request = http::Request::get("/apis/example.com/v1/gadgets")
+        .body(Vec::new())
+        .unwrap();
+    assert_eq!(
+        client.request::<Value>(request).await.unwrap()["kind"],
+        "GadgetList"
+    );
+}

@@ -281,6 +281,50 @@ async fn nobody_gives_away_rights_that_he_does_not_have() {
 }
 
 #[tokio::test]
+async fn who_may_patch_but_not_create_does_not_create_by_applying() {
+    let running = start().await;
+    let roles: Api<ClusterRole> = Api::all(running.admin());
+    let role = json!({
+        "metadata": {"name": "patcher"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"]}],
+    });
+    roles
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(role).unwrap(),
+        )
+        .await
+        .unwrap();
+    let binding = json!({
+        "metadata": {"name": "pat"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "patcher"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "pat"}],
+    });
+    let bindings: Api<RoleBinding> = Api::default_namespaced(running.admin());
+    bindings
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(binding).unwrap(),
+        )
+        .await
+        .unwrap();
+    let pat = running.server.client(Identity::new("pat", [] as [&str; 0]));
+    let configs: Api<ConfigMap> = Api::default_namespaced(pat);
+    let wanted = kube::api::Patch::Apply(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}}),
+    );
+    let refused = configs
+        .patch("new", &kube::api::PatchParams::apply("pat"), &wanted)
+        .await;
+    let (status, message) = code(refused);
+    assert_eq!(status, 403);
+    assert!(
+        message.contains(r#"User "pat" cannot create resource "configmaps""#),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn questions_about_access_are_answered_truthfully() {
     let running = start().await;
     let ask = |user: &str, verb: &str| {

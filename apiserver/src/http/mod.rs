@@ -23,7 +23,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, Request, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::answer::{Accept, status_response};
@@ -31,11 +31,14 @@ use self::metrics::{Labels, Metrics};
 use crate::auth::authenticate;
 use crate::core::Core;
 use crate::identity::Identity;
+use crate::listen::Closing;
 use crate::request::{Query, Target};
 use crate::status::{Result, Status};
 
-/// Requests that may be under way at once, watches apart; more get 429.
-const IN_FLIGHT: usize = 1024;
+/// Requests from the network that may be under way at once, watches apart; more wait.
+const IN_FLIGHT: usize = 400;
+/// How long a request waits for others before it is refused with 429.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What handlers share.
 pub(crate) struct Frontend {
@@ -123,6 +126,22 @@ fn labels(frontend: &Frontend, target: &Target) -> Labels {
     }
 }
 
+/// Waits until a request may begin. What comes from inside of the process is bounded where it comes from.
+async fn permit<'a>(
+    frontend: &'a Frontend,
+    incoming: &Incoming,
+) -> Result<Option<SemaphorePermit<'a>>> {
+    if incoming.parts.extensions.get::<Closing>().is_none() {
+        return Ok(None);
+    }
+    match tokio::time::timeout(PATIENCE, frontend.in_flight.acquire()).await {
+        Ok(Ok(permit)) => Ok(Some(permit)),
+        _ => Err(Status::too_many_requests(
+            "too many requests are under way, please try again later",
+        )),
+    }
+}
+
 async fn serve(frontend: &Arc<Frontend>, mut incoming: Incoming, body: Body) -> Result<Response> {
     incoming.user = authenticate(&frontend.core, &incoming.parts)?;
     frontend
@@ -132,9 +151,7 @@ async fn serve(frontend: &Arc<Frontend>, mut incoming: Incoming, body: Body) -> 
     if incoming.target.verb == "watch" {
         return watch::serve(frontend, incoming);
     }
-    let _permit = frontend.in_flight.try_acquire().map_err(|_| {
-        Status::too_many_requests("too many requests are under way, please try again later")
-    })?;
+    let _permit = permit(frontend, &incoming).await?;
     let limit = Duration::from_mins(1);
     let work = async {
         if incoming.target.is_resource() {

@@ -26,6 +26,7 @@ use crate::admission::{AdmissionAttributes, Operation};
 use crate::catalog::Kind;
 use crate::core::Core;
 use crate::identity::Identity;
+use crate::request::Target;
 use crate::status::{Result, Status};
 use crate::store::{Draft, Key, Object, WriteError};
 
@@ -157,6 +158,20 @@ impl Call {
             warnings.extend(decider.admit(attributes).await.map_err(|denial| denial.0)?);
         }
         Ok(warnings)
+    }
+
+    /// Refuses a user who may change objects by this request but not create them.
+    fn authorize_create(&self) -> Result<()> {
+        let target = Target {
+            verb: "create",
+            group: self.kind.group().to_owned(),
+            version: self.kind.resource.version.to_string(),
+            resource: self.kind.plural().to_owned(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            ..Target::default()
+        };
+        self.core.auth.authorize(&self.core, &self.user, &target)
     }
 
     /// The failure of the store as the client sees it.

@@ -165,6 +165,7 @@ async fn apply(call: &Call, body: &[u8]) -> Result<Outcome> {
         } else if !call.subresource.is_empty() {
             Err(call.not_found())
         } else {
+            call.authorize_create()?;
             let mut object = fields::apply(call, None, wanted)?;
             if let Some(uid) = wanted["metadata"]["uid"].as_str() {
                 return Err(call.conflict(&format!(

@@ -26,6 +26,7 @@ pub(crate) async fn replace(call: &Call, mut object: Value) -> Result<Outcome> {
         && call.subresource.is_empty()
         && strategy::creates_on_update(&call.kind)
     {
+        call.authorize_create()?;
         return create(call, object).await;
     }
     if version.is_empty()
