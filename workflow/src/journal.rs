@@ -46,6 +46,36 @@ impl Record {
     }
 }
 
+/// What stands in an entry for what may be a secret.
+const REDACTED: &str = "[redacted]";
+
+impl Entry {
+    /// The entry as it may be shown: what was answered, put and given is replaced. Parameters are left: they are
+    /// in the Application, and who may see the run may see that.
+    #[must_use]
+    pub fn redacted(mut self) -> Self {
+        let Record::Event(event) = &mut self.record else {
+            return self;
+        };
+        match event {
+            Event::Answer { value, .. } | Event::Put { value, .. } => redact(value),
+            Event::Adopt { values, .. } => values.values_mut().for_each(redact),
+            Event::Ended {
+                outcome: Outcome::Succeeded { outputs, .. } | Outcome::Broken { outputs, .. },
+                ..
+            } => outputs.values_mut().for_each(redact),
+            _ => {}
+        }
+        self
+    }
+}
+
+fn redact(value: &mut serde_json::Value) {
+    if !value.is_null() {
+        *value = REDACTED.into();
+    }
+}
+
 /// A run that was rebuilt from its journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rebuilt {
@@ -122,4 +152,101 @@ pub fn rebuild(entries: impl IntoIterator<Item = Entry>) -> Result<Rebuilt, Rebu
         next += 1;
     }
     Ok(Rebuilt { state, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::StepRef;
+
+    fn entry(event: Event) -> Entry {
+        Entry {
+            seq: 1,
+            at: Timestamp::UNIX_EPOCH,
+            record: Record::Event(event),
+        }
+    }
+
+    #[test]
+    fn what_may_be_secret_is_sealed_and_not_shown() {
+        let (step, attempt) = (StepRef(0), 1);
+        let outputs = [("x".to_owned(), json!("s3cr3t"))];
+        let secrets = [
+            Event::Answer {
+                step,
+                attempt,
+                call: "req".into(),
+                digest: "d".into(),
+                value: json!({"body": "s3cr3t"}),
+                keep: true,
+            },
+            Event::Put {
+                step,
+                attempt,
+                path: "a.b".into(),
+                value: json!("s3cr3t"),
+            },
+            Event::Ended {
+                step,
+                attempt,
+                outcome: Outcome::Succeeded {
+                    message: "done".into(),
+                    outputs: outputs.into(),
+                },
+            },
+            Event::Adopt {
+                status: Box::default(),
+                values: json!({"x": {"y": "s3cr3t"}}).as_object().unwrap().clone(),
+            },
+        ];
+        for event in secrets {
+            let entry = entry(event);
+            assert!(entry.record.is_sensitive(), "{entry:?}");
+            let shown = serde_json::to_string(&entry.redacted()).unwrap();
+            assert!(
+                !shown.contains("s3cr3t") && shown.contains(REDACTED),
+                "{shown}"
+            );
+        }
+        let plain = entry(Event::Nudge { step: None });
+        assert!(!plain.record.is_sensitive());
+        assert_eq!(plain.clone().redacted(), plain);
+    }
+
+    #[test]
+    fn a_damaged_journal_says_what_is_wrong() {
+        let opened = Entry {
+            seq: 0,
+            at: Timestamp::UNIX_EPOCH,
+            record: Record::Opened(Box::default()),
+        };
+        let said = |entries: Vec<Entry>| rebuild(entries).unwrap_err().to_string();
+        assert_eq!(said(vec![]), "the journal is empty");
+        let begin = |seq| Entry {
+            seq,
+            ..entry(Event::Begin)
+        };
+        assert_eq!(
+            said(vec![opened.clone(), begin(2)]),
+            "the journal has a gap: expected entry 1, found entry 2"
+        );
+        assert!(said(vec![begin(0)]).contains("entry 0 of the journal is out of place"));
+        assert!(
+            said(vec![
+                opened.clone(),
+                Entry {
+                    seq: 1,
+                    ..opened.clone()
+                }
+            ])
+            .contains("entry 1")
+        );
+        let twice = said(vec![opened, begin(1), begin(2)]);
+        assert!(
+            twice.contains("entry 2") && twice.contains("has already begun"),
+            "{twice}"
+        );
+    }
 }

@@ -28,7 +28,7 @@ pub(super) struct Attempt {
     pub(super) run: RunId,
     pub(super) namespace: String,
     pub(super) step: StepRef,
-    pub(super) attempt: u32,
+    pub(super) number: u32,
 }
 
 /// The run does not want this attempt any more, or is gone: it ends without a report.
@@ -64,7 +64,7 @@ impl Attempt {
             None => Ok(true),
             Some((expression, scope)) => self.decide(expression, scope).await,
         };
-        let (step, attempt) = (self.step, self.attempt);
+        let (step, attempt) = (self.step, self.number);
         // A run that is gone needs no answer.
         let _ = self
             .tell(Event::Condition {
@@ -93,7 +93,7 @@ impl Attempt {
             return;
         };
         self.parts.faults.point("step.report").await;
-        let (step, attempt) = (self.step, self.attempt);
+        let (step, attempt) = (self.step, self.number);
         let _ = self
             .tell(Event::Ended {
                 step,

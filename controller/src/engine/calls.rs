@@ -26,10 +26,10 @@ impl Attempt {
         let called = match (provider, action) {
             ("builtin", "steps") => Called::Answer(Value::Null),
             ("builtin", "message") => {
-                self.note(work, call);
+                note(work, call);
                 Called::Answer(Value::Null)
             }
-            ("builtin", "wait") => self.wait(work, call),
+            ("builtin", "wait") => wait(work, call),
             ("builtin", "suspend") => self.suspend(call),
             ("builtin", "break") => Called::End(Outcome::Broken {
                 message: said(call, &work.message),
@@ -55,21 +55,6 @@ impl Attempt {
             },
         };
         Ok(called)
-    }
-
-    fn note(&self, work: &mut Work, call: &Call) {
-        if let Some(message) = text(&call.params, "message") {
-            message.clone_into(&mut work.message);
-        }
-    }
-
-    fn wait(&self, work: &Work, call: &Call) -> Called {
-        if call.params.get("continue").and_then(Value::as_bool) == Some(true) {
-            return Called::Answer(Value::Null);
-        }
-        Called::End(Outcome::Waiting {
-            message: said(call, &work.message),
-        })
     }
 
     fn suspend(&self, call: &Call) -> Called {
@@ -99,7 +84,7 @@ impl Attempt {
         };
         if text(&call.params, "method") == Some("Put") {
             let value = call.params.get("value").cloned().unwrap_or(Value::Null);
-            let (step, attempt) = (self.step, self.attempt);
+            let (step, attempt) = (self.step, self.number);
             self.tell(Event::Put {
                 step,
                 attempt,
@@ -223,6 +208,21 @@ impl Attempt {
             Err(error) => failed(call, error),
         }
     }
+}
+
+fn note(work: &mut Work, call: &Call) {
+    if let Some(message) = text(&call.params, "message") {
+        message.clone_into(&mut work.message);
+    }
+}
+
+fn wait(work: &Work, call: &Call) -> Called {
+    if call.params.get("continue").and_then(Value::as_bool) == Some(true) {
+        return Called::Answer(Value::Null);
+    }
+    Called::End(Outcome::Waiting {
+        message: said(call, &work.message),
+    })
 }
 
 /// A call that failed, in KubeVela's words.

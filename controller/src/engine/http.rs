@@ -18,7 +18,7 @@ use super::ports::UnknownOutcome;
 /// What a step may receive. More belongs into an object store, not into a workflow's journal.
 const LARGEST: usize = 4 << 20;
 /// How long a request may take that says nothing itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Attempt {
     /// Sends a request, unless its answer is recorded.
@@ -44,7 +44,7 @@ impl Attempt {
             ));
         }
         let keep = !request.method().is_safe();
-        let (step, attempt) = (self.step, self.attempt);
+        let (step, attempt) = (self.step, self.number);
         let intent = Event::Intent {
             step,
             attempt,

@@ -433,16 +433,16 @@ impl Run {
             run: RunId(self.head.id.0.clone()),
             namespace: self.head.app.namespace.clone(),
             step,
-            attempt: number,
+            number,
         };
         let slots = Arc::clone(&self.slots);
         let task = tokio::spawn(async move {
             // Closed never; a slot that cannot be had means that the run is gone.
             if let Ok(_slot) = slots.acquire_owned().await {
                 if condition {
-                    attempt.condition().await
+                    attempt.condition().await;
                 } else {
-                    attempt.run().await
+                    attempt.run().await;
                 }
             }
         });

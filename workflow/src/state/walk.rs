@@ -89,13 +89,10 @@ impl State {
     /// A step whose turn has come either is ready or has to wait for others.
     fn offer(&mut self, step: StepRef) {
         let progress = &self.steps[step.index()];
-        if progress.stage != Stage::Idle {
-            return;
-        }
-        if progress.unmet == 0 {
-            self.ready.push_back(step);
-        } else {
-            self.unseen.push(step);
+        match progress.stage {
+            Stage::Idle if progress.unmet > 0 => self.unseen.push(step),
+            Stage::Idle | Stage::Checked => self.ready.push_back(step),
+            _ => {}
         }
     }
 

@@ -43,17 +43,14 @@ fn done(step: &StepRequest, value: &Value) -> Answer {
     let mut outputs = BTreeMap::new();
     let mut missing = BTreeMap::new();
     for output in &step.outputs {
-        match read(&output.value_from) {
-            Some(found) => {
-                outputs.insert(output.name.clone(), found);
-            }
-            None => {
-                let from = &output.value_from;
-                missing.insert(
-                    output.name.clone(),
-                    format!("failed to get output from {from}: not there"),
-                );
-            }
+        if let Some(found) = read(&output.value_from) {
+            outputs.insert(output.name.clone(), found);
+        } else {
+            let from = &output.value_from;
+            missing.insert(
+                output.name.clone(),
+                format!("failed to get output from {from}: not there"),
+            );
         }
     }
     Answer::Done(json!({"outputs": outputs, "missing": missing, "value": {}}))
@@ -168,17 +165,15 @@ fn script(step: &StepRequest) -> Answer {
         ),
         "strange" => sequence(step, &[("mail", "email", "send", json!({}))]),
         "loop" => call("x", "builtin", "steps", json!({})),
-        // What `apply-component` left behind is JSON, which is CUE.
-        live => {
-            let value: Value = live
-                .lines()
-                .filter_map(|line| line.split_once(": "))
-                .map(|(key, value)| (key.to_owned(), serde_json::from_str(value).unwrap()))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
-            done(step, &value)
-        }
+        live => objects(step, live),
     }
+}
+
+/// What `apply-component` left behind is JSON, which is CUE.
+fn objects(step: &StepRequest, source: &str) -> Answer {
+    let fields = source.lines().filter_map(|line| line.split_once(": "));
+    let fields = fields.map(|(key, value)| (key.to_owned(), serde_json::from_str(value).unwrap()));
+    done(step, &Value::Object(fields.collect()))
 }
 
 #[async_trait]

@@ -254,7 +254,7 @@ fn finish(sim: &mut Sim) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn a_rebuilt_state_equals_the_one_that_wrote_the_journal((mode, steps) in workflows(), acts in acts()) {

@@ -328,3 +328,16 @@ fn the_tree_tells_how_steps_stand() {
     }
     "#);
 }
+
+#[test]
+fn a_restart_does_not_forget_a_step_that_was_about_to_begin() {
+    let mut sim = Sim::new(
+        "DAG",
+        json!([{"name": "a", "type": "t"}, {"name": "b", "type": "t", "if": "1 == 1"}]),
+    );
+    sim.fail("a", Reason::Action);
+    sim.command(Command::Suspend { step: None });
+    sim.condition("b", Ok(true));
+    sim.command(Command::RestartStep { step: "a".into() });
+    assert_eq!(sim.running(), ["a", "b"]);
+}
