@@ -51,7 +51,7 @@ impl ErrorPlaces {
         let mut places = BTreeSet::new();
         for line in lines {
             if let Some(title) = line.strip_suffix("rrors:") {
-                section = title.to_owned();
+                title.clone_into(&mut section);
             } else if let Some(entry) = line.strip_prefix("  ") {
                 let place = entry.split(": ").next().unwrap_or_default();
                 if section != "Template e" || is_public(place) {

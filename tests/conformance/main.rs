@@ -2,6 +2,12 @@
 //!
 //! The goldens lie outside of the project (see [`caravel_tests::conformance`]).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing helper fails the test"
+)]
+
 mod case;
 mod compare;
 mod known;
@@ -130,12 +136,10 @@ fn rendered(case: &Case, evaluator: Evaluator) -> Verdict {
                     objects.len()
                 ));
             }
-            let pairs = expected.iter().zip(&objects).enumerate();
-            let found = pairs
-                .filter_map(|(index, (expected, actual))| {
-                    difference(expected, actual, &format!("document {index}"))
-                })
-                .next();
+            let mut pairs = expected.iter().zip(&objects).enumerate();
+            let found = pairs.find_map(|(index, (expected, actual))| {
+                difference(expected, actual, &format!("document {index}"))
+            });
             found.map_or(Verdict::Equal, Verdict::Different)
         }
     }
