@@ -1,5 +1,11 @@
 //! Applying objects (APP-043 … APP-047): decide about all of them, record what is intended, write, record
 //! what came of it.
+//!
+//! An object that is not there is created by POST, and not by a server-side apply, which would quietly
+//! merge into an object that somebody else made in the same moment. What is there is changed by
+//! server-side apply. Before the first one, the managedFields entry of our POST (or of KubeVela) is turned
+//! into one of an apply, so that fields which are no longer wanted go. An object that already is as wanted
+//! is not written.
 
 mod act;
 mod decide;

@@ -223,3 +223,51 @@ proptest! {
         let _ = parse(&text);
     }
 }
+
+/// The rest of a comparison with `sigs.k8s.io/yaml` 1.4: odd forms that mean the same, and those that do
+/// not, because the reader decides before it is asked.
+#[test]
+fn odd_scalars_and_known_differences() {
+    let read = |text: &str| {
+        let value = parse_one(&format!("v: {text}")).map(|value| value["v"].clone());
+        value.unwrap_or_else(|error| json!(error.to_string()))
+    };
+    for (text, expected) in [
+        ("089", json!(89)),
+        ("0o8", json!("0o8")),
+        ("+.5", json!(0.5)),
+        ("0x_1F", json!(31)),
+        ("-0b11", json!(-3)),
+        ("0777", json!(511)),
+        ("_1", json!("_1")),
+        (".1e1", json!(1)),
+        ("1.", json!(1)),
+        ("NaN", json!("NaN")),
+        ("inf", json!("inf")),
+        ("TRUE", json!(true)),
+        ("NULL", json!(null)),
+        ("0b2", json!("0b2")),
+        ("!!int '3'", json!(3)),
+        ("12e03", json!(12000)),
+        ("1:20:30", json!("1:20:30")),
+        (
+            "2001-12-14t21:59:43.10-05:00",
+            json!("2001-12-14t21:59:43.10-05:00"),
+        ),
+        ("=", json!("=")),
+        ("!foo x", json!("x")),
+        ("!!binary aGk=", json!("hi")),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+    for (text, ours, theirs) in [
+        ("yEs", json!(true), json!("yEs")),
+        ("nULL", json!(null), json!("nULL")),
+        ("1__0", json!("1__0"), json!(10)),
+        ("1_000.5", json!("1_000.5"), json!(1000.5)),
+    ] {
+        assert_eq!(read(text), ours, "{text} is {theirs} to sigs.k8s.io/yaml");
+    }
+    // A text there; here it says what is wrong.
+    assert!(read("1e400").as_str().unwrap().contains("non-finite"));
+}
