@@ -175,7 +175,16 @@ pub struct Observer {
     clusters: Clusters,
     objects: Objects,
     events: mpsc::Sender<Observed>,
-    watches: Mutex<BTreeMap<WatchedKind, AbortOnDropHandle<()>>>,
+    watches: Mutex<BTreeMap<WatchedKind, Running>>,
+    unlabelled: Arc<RwLock<BTreeSet<ObjectKey>>>,
+}
+
+/// A watch that runs. It ends when this is dropped.
+#[derive(Debug)]
+struct Running {
+    /// Whether it sees objects without owner label too.
+    all: bool,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Observer {
@@ -187,6 +196,7 @@ impl Observer {
             objects: Objects::default(),
             events,
             watches: Mutex::default(),
+            unlabelled: Arc::default(),
         };
         (observer, receiver)
     }
@@ -194,6 +204,23 @@ impl Observer {
     /// The objects that were seen last.
     pub fn objects(&self) -> Objects {
         self.objects.clone()
+    }
+
+    /// Names objects that are to be seen though they carry no owner label: those that are only read
+    /// (POL-004). Counts from the next [`Observer::watch`] on.
+    pub fn include(&self, keys: BTreeSet<ObjectKey>) {
+        *self
+            .unlabelled
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    fn needs_all(&self, kind: &WatchedKind) -> bool {
+        let unlabelled = self
+            .unlabelled
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        unlabelled.iter().any(|key| Shelf::of(key) == kind.shelf())
     }
 
     /// Watches exactly these kinds: starts what is new, stops what is no longer asked for.
@@ -207,16 +234,27 @@ impl Observer {
             stays
         });
         for kind in wanted {
-            watches.entry(kind.clone()).or_insert_with(|| {
-                let watch = Watch {
-                    kind: kind.clone(),
-                    clusters: self.clusters.clone(),
-                    objects: self.objects.clone(),
-                    events: self.events.clone(),
-                    listed: None,
-                };
-                AbortOnDropHandle::new(tokio::spawn(watch.run()))
-            });
+            let all = self.needs_all(kind);
+            if watches.get(kind).is_none_or(|running| running.all != all) {
+                // Of two watches of a kind, the old one ends before the new one lists.
+                watches.remove(kind);
+                watches.insert(kind.clone(), self.start(kind.clone(), all));
+            }
+        }
+    }
+
+    fn start(&self, kind: WatchedKind, all: bool) -> Running {
+        let watch = Watch {
+            kind,
+            clusters: self.clusters.clone(),
+            objects: self.objects.clone(),
+            events: self.events.clone(),
+            unlabelled: all.then(|| Arc::clone(&self.unlabelled)),
+            listed: None,
+        };
+        Running {
+            all,
+            _task: AbortOnDropHandle::new(tokio::spawn(watch.run())),
         }
     }
 
@@ -236,6 +274,8 @@ struct Watch {
     clusters: Clusters,
     objects: Objects,
     events: mpsc::Sender<Observed>,
+    /// If there is one, all objects of the kind are listed, and those in it are seen too.
+    unlabelled: Option<Arc<RwLock<BTreeSet<ObjectKey>>>>,
     /// The objects of a list that is being read.
     listed: Option<BTreeSet<ObjectKey>>,
 }
@@ -244,9 +284,10 @@ impl Watch {
     /// Watches for ever. kube's watcher begins anew when the connection breaks or history is gone.
     async fn run(mut self) {
         let api = self.find().await;
-        let config = watcher::Config::default()
-            .labels(labels::APP_NAME)
-            .timeout(WATCH_SECONDS);
+        let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
+        if self.unlabelled.is_none() {
+            config = config.labels(labels::APP_NAME);
+        }
         let mut events = watcher(api, config).default_backoff().boxed();
         while let Some(event) = events.next().await {
             let heard = match event {
@@ -297,6 +338,9 @@ impl Watch {
             }
             watcher::Event::InitApply(object) => {
                 let (key, object) = self.read(object);
+                if !self.is_meant(&key, &object) {
+                    return true;
+                }
                 if let Some(listed) = &mut self.listed {
                     listed.insert(key.clone());
                 }
@@ -305,15 +349,37 @@ impl Watch {
             watcher::Event::InitDone => self.done().await,
             watcher::Event::Apply(object) => {
                 let (key, object) = self.read(object);
-                self.put(key, object).await
+                if self.is_meant(&key, &object) {
+                    self.put(key, object).await
+                } else {
+                    self.drop_object(key, object).await
+                }
             }
             watcher::Event::Delete(object) => {
                 let (key, object) = self.read(object);
-                self.objects
-                    .edit(&self.kind.shelf(), |listing| listing.objects.remove(&key));
-                self.send(Observed::Deleted { key, object }).await
+                self.drop_object(key, object).await
             }
         }
+    }
+
+    /// Whether an object is to be seen: it has an owner, or was named.
+    fn is_meant(&self, key: &ObjectKey, object: &Value) -> bool {
+        let Some(unlabelled) = &self.unlabelled else {
+            return true;
+        };
+        object["metadata"]["labels"].get(labels::APP_NAME).is_some()
+            || unlabelled
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(key)
+    }
+
+    /// An object is gone, or no longer to be seen.
+    async fn drop_object(&self, key: ObjectKey, object: Arc<Value>) -> bool {
+        let known = self
+            .objects
+            .edit(&self.kind.shelf(), |listing| listing.objects.remove(&key));
+        known.is_none() || self.send(Observed::Deleted { key, object }).await
     }
 
     async fn put(&self, key: ObjectKey, object: Arc<Value>) -> bool {

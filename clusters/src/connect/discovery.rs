@@ -104,12 +104,14 @@ impl Discovery {
 /// The kinds of an API version; none if the version is not served.
 async fn ask(cluster: &Cluster, api_version: &str) -> Result<Kinds, ClusterError> {
     let client = cluster.client();
-    let answer = if group_of(api_version).is_empty() {
-        client.list_core_api_resources(api_version).await
-    } else {
-        client.list_api_group_resources(api_version).await
+    let answer = async {
+        if group_of(api_version).is_empty() {
+            client.list_core_api_resources(api_version).await
+        } else {
+            client.list_api_group_resources(api_version).await
+        }
     };
-    let list = match answer {
+    let list = match cluster.within_time(answer).await {
         Ok(list) => list.resources,
         Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
         Err(error) => return Err(cluster.failed(format!("discovery of {api_version}"), error)),

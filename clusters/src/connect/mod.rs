@@ -8,6 +8,7 @@ mod discovery;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use caravel_core::api::LOCAL_CLUSTER;
@@ -24,6 +25,9 @@ use discovery::Discovery;
 /// The name under which our writes are recorded in managedFields.
 pub const FIELD_MANAGER: &str = "caravel";
 
+/// How long a request may take, unless said otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A client for a cluster that sends nothing twice: kube's own retry repeats POSTs.
 ///
 /// # Errors
@@ -38,14 +42,22 @@ pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
 pub struct Clusters {
     by_name: Arc<ArcSwap<BTreeMap<String, Arc<Cluster>>>>,
     complete: Arc<AtomicBool>,
+    timeout: Duration,
 }
 
 impl Clusters {
     /// The hub alone, under the name `local`.
     pub fn new(local: kube::Client) -> Self {
+        Self::with_timeout(local, REQUEST_TIMEOUT)
+    }
+
+    /// The same with another time that a request may take. A cluster that does not answer costs no more
+    /// than that.
+    pub fn with_timeout(local: kube::Client, timeout: Duration) -> Self {
         let clusters = Self {
             by_name: Arc::default(),
             complete: Arc::new(AtomicBool::new(true)),
+            timeout,
         };
         clusters.insert(LOCAL_CLUSTER, local);
         clusters
@@ -53,7 +65,7 @@ impl Clusters {
 
     /// Adds a cluster, or replaces its client.
     pub fn insert(&self, name: &str, client: kube::Client) {
-        let cluster = Arc::new(Cluster::new(name, client));
+        let cluster = Arc::new(Cluster::new(name, client, self.timeout));
         self.by_name.rcu(|clusters| {
             let mut clusters = BTreeMap::clone(clusters);
             clusters.insert(name.to_owned(), Arc::clone(&cluster));
@@ -112,6 +124,7 @@ pub struct Cluster {
     name: String,
     client: ClientDebug,
     discovery: Discovery,
+    timeout: Duration,
 }
 
 /// `kube::Client` says nothing about itself.
@@ -150,11 +163,12 @@ impl Target {
 }
 
 impl Cluster {
-    fn new(name: &str, client: kube::Client) -> Self {
+    fn new(name: &str, client: kube::Client, timeout: Duration) -> Self {
         Self {
             name: name.to_owned(),
             client: ClientDebug(client),
             discovery: Discovery::default(),
+            timeout,
         }
     }
 
@@ -388,7 +402,22 @@ impl Cluster {
             let text = self.client().request_text(request).await?;
             serde_json::from_str(&text).map_err(kube::Error::SerdeError)
         };
-        answer.await.map_err(|error| self.failed(action, error))
+        self.within_time(answer)
+            .await
+            .map_err(|error| self.failed(action, error))
+    }
+
+    /// The answer, if it comes in time.
+    async fn within_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, kube::Error> {
+        tokio::time::timeout(self.timeout, answer)
+            .await
+            .unwrap_or_else(|_| {
+                let late = format!("no answer within {:?}", self.timeout);
+                Err(kube::Error::Service(late.into()))
+            })
     }
 
     fn failed(&self, action: String, error: kube::Error) -> ClusterError {
@@ -405,5 +434,45 @@ impl Cluster {
                 source: Box::new(other),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cluster_that_does_not_answer_costs_only_its_time() {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, kube::Error>>()
+        });
+        let client = kube::Client::new(silent, "default");
+        let clusters = Clusters::with_timeout(client, Duration::from_millis(1));
+        let cluster = clusters.hub().unwrap();
+        let error = cluster.resource("v1", "ConfigMap").await.unwrap_err();
+        assert!(error.is_transient());
+        assert!(!error.is_gone());
+        assert_eq!(
+            error.to_string(),
+            "discovery of v1 in cluster \"local\" has no answer: ServiceError: no answer within 1ms"
+        );
+    }
+
+    #[tokio::test]
+    async fn clusters_come_and_go() {
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, kube::Error>>()
+        });
+        let client = kube::Client::new(silent, "default");
+        let clusters = Clusters::new(client.clone());
+        clusters.insert("far", client);
+        assert_eq!(clusters.names(), ["far", "local"]);
+        assert_eq!(clusters.get("").unwrap().name(), "local");
+        clusters.remove("far");
+        let error = clusters.get("far").unwrap_err();
+        assert!(error.is_gone() && !error.is_transient());
+        clusters.set_complete(false);
+        let error = clusters.get("far").unwrap_err();
+        assert!(!error.is_gone() && error.is_transient());
     }
 }

@@ -114,6 +114,39 @@ async fn watches_start_and_stop_with_what_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_only_read_is_seen_when_it_is_named() {
+    let hub = Hub::open().await;
+    hub.create(config_map_of_nobody()).await;
+    hub.create(owned("a", "1")).await;
+    let mut other = config_map_of_nobody();
+    other["metadata"]["name"] = json!("other");
+    hub.create(other).await;
+    let (observer, mut events) = Observer::new(hub.clusters.clone(), 16);
+    let maps = BTreeSet::from([kind("v1", "ConfigMap")]);
+    observer.watch(&maps);
+    until(&mut events, |event| {
+        matches!(event, Observed::Synced(_)).then_some(())
+    })
+    .await;
+    assert!(matches!(
+        observer.objects().get(&key("nobody")),
+        Known::Gone
+    ));
+    observer.include(BTreeSet::from([key("nobody")]));
+    observer.watch(&maps);
+    until(&mut events, |event| {
+        matches!(event, Observed::Synced(_)).then_some(())
+    })
+    .await;
+    assert!(matches!(
+        observer.objects().get(&key("nobody")),
+        Known::There(_)
+    ));
+    assert!(matches!(observer.objects().get(&key("a")), Known::There(_)));
+    assert!(matches!(observer.objects().get(&key("other")), Known::Gone));
+}
+
+#[tokio::test]
 async fn a_kind_that_appears_later_is_found() {
     let hub = Hub::open().await;
     let (observer, mut events) = Observer::new(hub.clusters.clone(), 16);
@@ -144,6 +177,7 @@ async fn what_vanished_while_nobody_watched_is_reported() {
         clusters: hub.clusters.clone(),
         objects: Objects::default(),
         events,
+        unlabelled: None,
         listed: None,
     };
     let object =
