@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::custom::{self, CustomKind};
 use crate::documents::Documents;
-use crate::store::{Range, Store};
+use crate::store::{Object, Range, Store};
 
 /// Where `CustomResourceDefinitions` are stored.
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -84,13 +84,45 @@ impl Kind {
 
 type ByPath = HashMap<(String, String, String), Arc<Kind>>;
 
+/// A `CustomResourceDefinition` and what became of it.
+#[derive(Clone, Debug)]
+struct Definition {
+    version: u64,
+    spec: Value,
+    kinds: Vec<Arc<Kind>>,
+}
+
+impl Definition {
+    /// Compiles a stored definition, unless it is known and says nothing new.
+    fn of(object: &Object, known: Option<&Self>) -> Self {
+        if let Some(known) = known.filter(|known| known.version == object.version) {
+            return known.clone();
+        }
+        let definition = object.value();
+        // A definition that is being deleted takes no new objects.
+        let deleted = &definition["metadata"]["deletionTimestamp"];
+        let spec = json!([definition["spec"], deleted.is_string()]);
+        let kinds = match known.filter(|known| known.spec == spec) {
+            Some(known) => known.kinds.clone(),
+            None => custom::kinds(&definition)
+                .into_iter()
+                .map(Arc::new)
+                .collect(),
+        };
+        Self {
+            version: object.version,
+            spec,
+            kinds,
+        }
+    }
+}
+
 /// All that is served, built anew when a `CustomResourceDefinition` changes.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     kinds: Vec<Arc<Kind>>,
     by_path: ByPath,
-    /// By name, the specification of each definition and what became of it.
-    definitions: BTreeMap<String, (Value, Vec<Arc<Kind>>)>,
+    definitions: BTreeMap<String, Definition>,
     documents: OnceLock<Documents>,
 }
 
@@ -104,21 +136,10 @@ impl Catalog {
             .list(CRDS, &Range::default(), |_| true)
             .map(|listed| listed.objects);
         for object in stored.unwrap_or_default() {
-            let definition = object.value();
-            // A definition that is being deleted takes no new objects.
-            let deleted = &definition["metadata"]["deletionTimestamp"];
-            let spec = json!([definition["spec"], deleted.is_string()]);
-            let name = object.key.name.clone();
-            let known = previous.and_then(|previous| previous.definitions.get(&name));
-            let own = match known.filter(|(known, _)| *known == spec) {
-                Some((_, kinds)) => kinds.clone(),
-                None => custom::kinds(&definition)
-                    .into_iter()
-                    .map(Arc::new)
-                    .collect(),
-            };
-            kinds.extend(own.iter().cloned());
-            definitions.insert(name, (spec, own));
+            let known = previous.and_then(|previous| previous.definitions.get(&object.key.name));
+            let definition = Definition::of(&object, known);
+            kinds.extend(definition.kinds.iter().cloned());
+            definitions.insert(object.key.name.clone(), definition);
         }
         let mut by_path = ByPath::new();
         kinds.retain(|kind| {

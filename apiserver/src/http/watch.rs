@@ -10,18 +10,19 @@ use axum::response::Response;
 use bytes::Bytes;
 use caravel_schema::field::Error;
 use futures::stream;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::Form;
+use super::answer::{Form, JSON};
 use super::{Frontend, Incoming, resources};
 use crate::catalog::Kind;
 use crate::core::Core;
 use crate::kinds::{self, Include};
 use crate::listen::Closing;
 use crate::registry::{ListOptions, VersionMatch, invalid_list, list};
+use crate::request::Query;
 use crate::status::{Result, Status};
 use crate::store::{Change, ChangeKind, Object, Watch};
 
@@ -29,6 +30,8 @@ use crate::store::{Change, ChangeKind, Object, Watch};
 const BOOKMARK: Duration = Duration::from_mins(1);
 /// How long a watch lasts if the client does not say.
 const DEFAULT_TIMEOUT: u64 = 1800;
+/// The longest watch, whatever the client says.
+const LONGEST: u64 = 86_400;
 
 /// Starts a watch.
 pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Response> {
@@ -41,20 +44,7 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Resp
         .map(|text| text == "true" || text == "1");
     validate(&options, streaming)?;
     let bookmarks = query.flag("allowWatchBookmarks");
-    let seconds = query
-        .text("timeoutSeconds")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
-    let seconds = if seconds == 0 {
-        DEFAULT_TIMEOUT
-    } else {
-        seconds
-    };
-    let spread = if query.text("timeoutSeconds").is_none() {
-        rand::random_range(0..DEFAULT_TIMEOUT)
-    } else {
-        0
-    };
+    let ends = Instant::now() + lifetime(query);
 
     let core = Arc::clone(&frontend.core);
     let view = View {
@@ -63,13 +53,18 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Resp
         options,
         form,
     };
-    let (initial, watch) = start(&core, &view, streaming)?;
+    let (initial, watch) = match start(&core, &view, streaming) {
+        Ok(started) => started,
+        // As the real server does: the watch begins, and its one event says that it cannot go on.
+        Err(status) if status.code == StatusCode::GONE => return Ok(ended(&status)),
+        Err(status) => return Err(status),
+    };
     let closing = incoming.parts.extensions.get::<Closing>();
     let stopping = closing.map_or_else(|| core.stopping.clone(), |closing| closing.0.clone());
     let mut events = Events {
         _open: Open::new(frontend),
         stopping,
-        ends: Instant::now() + Duration::from_secs(seconds + spread),
+        ends,
         next_bookmark: Instant::now() + BOOKMARK,
         queue: VecDeque::new(),
         bookmarks,
@@ -85,14 +80,38 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: Incoming) -> Result<Resp
         let frame = events.next().await?;
         Some((Ok::<_, Infallible>(frame), events))
     });
-    let mut response = Response::new(Body::from_stream(frames));
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
+    Ok(stream_response(Body::from_stream(frames)))
+}
+
+fn stream_response(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A watch of one event, the error.
+fn ended(status: &Status) -> Response {
+    let mut frames = Vec::new();
+    frame(
+        &mut frames,
+        "ERROR",
+        status.to_value().to_string().as_bytes(),
     );
-    Ok(response)
+    stream_response(Body::from(frames))
+}
+
+/// How long a watch lasts. Those that do not say are spread, so that not all come back at once.
+fn lifetime(query: &Query) -> Duration {
+    let wanted = query
+        .text("timeoutSeconds")
+        .and_then(|text| text.parse::<u64>().ok());
+    let seconds = match wanted.filter(|seconds| *seconds > 0) {
+        Some(seconds) => seconds.min(LONGEST),
+        None => DEFAULT_TIMEOUT + rand::random_range(0..DEFAULT_TIMEOUT),
+    };
+    Duration::from_secs(seconds)
 }
 
 fn validate(options: &ListOptions, streaming: Option<bool>) -> Result<()> {
@@ -174,7 +193,6 @@ fn start(core: &Core, view: &View, streaming: Option<bool>) -> Result<(Vec<Arc<O
         let from = if wanted == 0 { current } else { wanted };
         return match core.store.watch(&view.kind.stored_as, from) {
             Ok(watch) => Ok((Vec::new(), watch)),
-            // The answer is a stream already when the real server notices: it is an event there.
             Err(error) => Err(expired(error)),
         };
     }

@@ -42,15 +42,10 @@ impl ListOptions {
         let version = match query.text("resourceVersion") {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| {
-                let error = Error::invalid(
-                    "resourceVersion",
-                    text,
-                    format!(
-                        "strconv.ParseUint: parsing {}: invalid syntax",
-                        caravel_schema::field::quote(text)
-                    ),
-                );
-                Status::invalid("", "", "", &[error])
+                let quoted = caravel_schema::field::quote(text);
+                Status::bad_request(format!(
+                    "resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+                ))
             })?),
         };
         let version_match = match query.text("resourceVersionMatch") {

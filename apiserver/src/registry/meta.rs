@@ -1,6 +1,7 @@
 //! Rules of `metadata` that hold for every kind.
 
 use caravel_schema::field::Error;
+use caravel_schema::names as rules;
 use serde_json::{Map, Value, json};
 
 use super::strategy::name_style;
@@ -213,6 +214,7 @@ fn validate_common(metadata: &Value, errors: &mut Vec<Error>) {
             )),
         }
     }
+    validate_keys(metadata, errors);
     let size: usize = metadata["annotations"].as_object().map_or(0, |map| {
         map.iter()
             .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
@@ -220,6 +222,33 @@ fn validate_common(metadata: &Value, errors: &mut Vec<Error>) {
     });
     if size > 256 << 10 {
         errors.push(Error::too_long("metadata.annotations", 256 << 10));
+    }
+}
+
+/// Labels, annotations and finalizers have names of a certain form.
+fn validate_keys(metadata: &Value, errors: &mut Vec<Error>) {
+    let mut check = |field: &str, text: &str, reasons: Vec<String>| {
+        errors.extend(
+            reasons
+                .into_iter()
+                .map(|why| Error::invalid(format!("metadata.{field}"), text, why)),
+        );
+    };
+    for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
+        check("labels", key, rules::qualified(key));
+        let value = value.as_str().unwrap_or_default();
+        check("labels", value, rules::label_value(value));
+    }
+    for key in metadata["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key)
+    {
+        check("annotations", key, rules::qualified(&key.to_lowercase()));
+    }
+    for finalizer in strings(&metadata["finalizers"]) {
+        check("finalizers", &finalizer, rules::qualified(&finalizer));
     }
 }
 
