@@ -23,6 +23,9 @@ const PARALLEL: usize = 16;
 /// Events that one turn takes in at most.
 const TURN: usize = 64;
 
+/// Turns that may go by before they are shown, while more is coming in.
+const UNSEEN: u32 = 32;
+
 /// Why a run cannot go on. What is in the journal is in order; the run can be resumed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -331,12 +334,19 @@ impl Run {
     }
 
     async fn turns(&mut self, mut effects: Vec<Effect>) -> Result<(), StoreError> {
+        let mut unseen = 0;
         loop {
             for effect in effects {
                 self.carry_out(effect);
             }
-            self.publish();
-            if read(&self.state).phase().is_over() {
+            let over = read(&self.state).phase().is_over();
+            // A large workflow is not shown after every one of its steps while more is coming in.
+            unseen += 1;
+            if over || self.messages.is_empty() || unseen >= UNSEEN {
+                self.publish();
+                unseen = 0;
+            }
+            if over {
                 return self.finish().await;
             }
             let batch = self.next_batch().await;

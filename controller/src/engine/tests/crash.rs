@@ -1,5 +1,6 @@
 //! The daemon dies at every named place; the run goes on as if it had not.
 
+use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +12,8 @@ use caravel_workflow::{Command, Entry, RunPhase};
 use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::engine::{AbortAt, FAULTS};
 
 use super::world::{Bench, StopAt, World, shown};
 
@@ -221,6 +224,78 @@ async fn a_second_writer_stops_the_first() {
             .unwrap_or_default()
             .contains("somebody else wrote to it")
     );
+}
+
+/// Where the process of [`begins_a_run_and_dies`] finds the data folder and the server.
+const FOLDER: &str = "CARAVEL_TEST_FOLDER";
+const SERVER: &str = "CARAVEL_TEST_SERVER";
+
+fn one_request(url: &str, method: &str) -> Value {
+    json!([
+        {"name": "send", "type": "request", "properties": {"method": method, "url": url}},
+        {"name": "last", "type": "message", "properties": {"message": "end"}},
+    ])
+}
+
+#[tokio::test]
+#[ignore = "started by a_process_that_dies_is_continued_by_the_next, in a process of its own"]
+async fn begins_a_run_and_dies() {
+    let (Ok(folder), Ok(url)) = (std::env::var(FOLDER), std::env::var(SERVER)) else {
+        return;
+    };
+    let store = Sqlite::open(folder.as_ref(), Retention::default())
+        .await
+        .unwrap();
+    let bench = Bench::with(Arc::new(store), World::default());
+    let faults = Arc::new(AbortAt::from_environment());
+    let run = bench.begin_with(one_request(&url, "POST"), faults).await;
+    bench.over(&run).await;
+}
+
+/// The same as above with a real process, a real file and a real end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_is_continued_by_the_next() {
+    for (place, times) in [
+        ("request.intent", 1),
+        ("request.sent", 2),
+        ("request.result", 1),
+        ("run.finished", 1),
+    ] {
+        let server = counting_server().await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+        child.args([
+            "--exact",
+            "engine::tests::crash::begins_a_run_and_dies",
+            "--include-ignored",
+        ]);
+        child
+            .env(FOLDER, folder.path())
+            .env(SERVER, server.uri())
+            .env(FAULTS, place);
+        child
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let status = child.status().await.unwrap();
+        assert!(!status.success(), "{place}: the process was to die there");
+
+        let store = Sqlite::open(folder.path(), Retention::default())
+            .await
+            .unwrap();
+        let bench = Bench::with(Arc::new(store), World::default());
+        let end = bench.over(&bench.resume().await).await;
+        assert_eq!(
+            shown(&end),
+            ["send=succeeded", "last=succeeded end"],
+            "{place}"
+        );
+        assert_eq!(
+            server.received_requests().await.unwrap().len(),
+            times,
+            "{place}"
+        );
+    }
 }
 
 /// A journal that is switched off: it says yes and keeps only how a run was opened.

@@ -283,3 +283,30 @@ async fn a_step_of_a_run_that_is_over_can_be_restarted() {
     assert!(!again.snapshot().phase.is_over());
     assert_eq!(bench.over(&again).await.phase, RunPhase::Failed);
 }
+
+#[tokio::test]
+async fn a_large_workflow_goes_through_the_journal() {
+    let steps: Vec<_> = (0..600_usize)
+        .map(|index| {
+            let before: Vec<String> = if index == 0 {
+                vec![]
+            } else {
+                vec![format!("s{}", index / 3)]
+            };
+            json!({"name": format!("s{index}"), "type": "message", "dependsOn": before})
+        })
+        .collect();
+    let bench = Bench::new();
+    let mut made = super::world::spec(json!(steps));
+    made.mode.steps = Some(caravel_core::api::ExecuteMode::Dag);
+    let runner = bench.runner(std::sync::Arc::new(super::world::StopAt::default()));
+    let run = runner
+        .begin(head(), made, bench.world.clone())
+        .await
+        .unwrap();
+    let end = bench.over(&run).await;
+    assert_eq!(end.phase, RunPhase::Succeeded);
+    assert_eq!(end.status.steps.len(), 600);
+    let rebuilt = bench.store.rebuild(&head().id).await.unwrap();
+    assert_eq!(rebuilt.state.status(), end.status);
+}
