@@ -120,6 +120,15 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     let engine = engine()?;
     let admin = || hub.client(Identity::admin("system:caravel"));
 
+    // Kinds are established by these: they come first.
+    let mut tasks = JoinSet::new();
+    let clock = Arc::new(SystemClock);
+    let basics = controllers::Options {
+        authority: Some(hub.authority().to_owned()),
+        ..controllers::Options::default()
+    };
+    tasks.spawn(controllers::run(admin(), clock.clone(), basics, shutdown.clone()));
+
     let store = Arc::new(Sqlite::open(&data, Retention::default()).await?);
     let version = hub_version(&admin()).await?;
     let oam = Controllers::start(
@@ -135,13 +144,6 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     .await?;
     hub.add_admission(oam.admission.clone());
 
-    let mut tasks = JoinSet::new();
-    let clock = Arc::new(SystemClock);
-    let basics = controllers::Options {
-        authority: Some(hub.authority().to_owned()),
-        ..controllers::Options::default()
-    };
-    tasks.spawn(controllers::run(admin(), clock.clone(), basics, shutdown.clone()));
     if let Some(runtime) = runtime(&arguments) {
         tasks.spawn(simulator::run(admin(), clock, runtime, shutdown.clone()));
     }

@@ -85,10 +85,12 @@ impl Ports for Delivery {
 impl Delivery {
     /// The component with what the step says differently of it.
     fn component(&self, request: &ComponentRequest) -> Result<AppComponent, DeliveryError> {
-        let name = &request.component;
-        let found = self.appfile.components.iter().find(|one| one.spec.name == *name);
+        let of_value = request.value.as_ref().and_then(|value| value["name"].as_str());
+        let name = Some(request.component.as_str()).filter(|name| !name.is_empty()).or(of_value);
+        let name = name.unwrap_or_default();
+        let found = self.appfile.components.iter().find(|one| one.spec.name == name);
         let mut component =
-            found.cloned().ok_or_else(|| DeliveryError::NoComponent(name.clone()))?;
+            found.cloned().ok_or_else(|| DeliveryError::NoComponent(name.to_owned()))?;
         let Some(value) = &request.value else { return Ok(component) };
         if let Some(properties) = value.get("properties").filter(|given| !given.is_null()) {
             overlay(component.spec.properties.get_or_insert_with(Value::default), properties);
