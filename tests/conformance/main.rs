@@ -11,6 +11,7 @@
 mod case;
 mod compare;
 mod known;
+mod live;
 mod run;
 
 use std::collections::BTreeMap;
@@ -240,4 +241,37 @@ fn unname(expected: &Value, actual: &mut Value) {
             actual.get_mut("subSteps").unwrap_or(&mut Value::Null),
         );
     }
+}
+
+#[test]
+fn objects_for_a_cluster_are_what_kubevela_applied() {
+    let Some(root) = conformance::folder() else {
+        return;
+    };
+    let known = Known::read();
+    let mut folders: Vec<_> = std::fs::read_dir(root.join("live"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    let (mut cases, mut objects) = (0, 0);
+    let mut different = Vec::new();
+    for folder in &folders {
+        let id = format!("live/{}", folder.file_name().unwrap().to_string_lossy());
+        let listed = known.reason(&id, "v3").is_some();
+        match live::compare(folder) {
+            None | Some(Ok(0)) => {}
+            Some(Ok(_)) if listed => different.push(format!("{id}: listed, but equal now")),
+            Some(Ok(count)) => {
+                cases += 1;
+                objects += count;
+            }
+            Some(Err(_)) if listed => {}
+            Some(Err(what)) => different.push(format!("{id}: {what}")),
+        }
+    }
+    let counts = format!("conformance live: {objects} objects of {cases} Applications equal\n");
+    let _ = std::io::stderr().write_all(counts.as_bytes());
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    assert!(cases > 50, "only {cases} Applications were compared");
 }
