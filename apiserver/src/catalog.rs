@@ -104,7 +104,7 @@ impl Definition {
         let spec = json!([definition["spec"], deleted.is_string()]);
         let kinds = match known.filter(|known| known.spec == spec) {
             Some(known) => known.kinds.clone(),
-            None => custom::kinds(&definition)
+            None => custom::kinds(&definition, object.version)
                 .into_iter()
                 .map(Arc::new)
                 .collect(),

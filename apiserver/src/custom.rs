@@ -11,6 +11,10 @@ use crate::catalog::Kind;
 pub(crate) struct CustomKind {
     /// `apiVersion` in which objects are stored.
     pub(crate) storage: String,
+    /// Does the schema set defaults?
+    pub(crate) has_defaults: bool,
+    /// The version of the write that made the definition what it is; older objects may lack its defaults.
+    pub(crate) defined_at: u64,
     /// Is the definition being deleted?
     pub(crate) terminating: bool,
     /// The version, compiled.
@@ -18,7 +22,7 @@ pub(crate) struct CustomKind {
 }
 
 /// The served kinds of a definition, one for each served version.
-pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
+pub(crate) fn kinds(definition: &Value, defined_at: u64) -> Vec<Kind> {
     let versions = match versions(definition) {
         Ok(versions) => versions,
         Err(errors) => {
@@ -44,10 +48,22 @@ pub(crate) fn kinds(definition: &Value) -> Vec<Kind> {
         .filter(|version| version.served)
         .map(|version| {
             Kind::custom(CustomKind {
+                has_defaults: has_defaults(&version.open_api),
+                defined_at,
                 terminating,
                 storage: storage.clone(),
                 version,
             })
         })
         .collect()
+}
+
+fn has_defaults(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name == "default" || has_defaults(value)),
+        Value::Array(items) => items.iter().any(has_defaults),
+        _ => false,
+    }
 }

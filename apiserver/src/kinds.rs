@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use caravel_schema::field::Errors;
 use caravel_schema::{builtin, decode, table};
 use serde_json::{Value, json};
@@ -94,20 +95,26 @@ pub(crate) fn to_storage(kind: &Kind, object: &mut Value) {
 
 /// Gives a stored object the form of the kind's version.
 pub(crate) fn from_storage(kind: &Kind, object: &mut Value) {
-    if kind.custom.is_some() {
+    if let Some(custom) = &kind.custom {
         object["apiVersion"] = json!(kind.resource.api_version());
+        // Defaults that the definition got after the object was written.
+        custom.version.schema.default(object);
     } else if is_new_event(kind) {
         rename(object, EVENT_FIELDS.iter().copied());
         object["apiVersion"] = json!(kind.resource.api_version());
     }
 }
 
-/// Do stored bytes already have the form of the kind's version?
-pub(crate) fn is_stored_form(kind: &Kind) -> bool {
-    match &kind.custom {
-        Some(custom) => custom.storage == kind.resource.api_version(),
+/// The stored bytes of an object, if they are already what the kind's version shows.
+pub(crate) fn as_stored<'a>(kind: &Kind, object: &'a Object) -> Option<&'a Bytes> {
+    let same = match &kind.custom {
+        Some(custom) => {
+            custom.storage == kind.resource.api_version()
+                && (!custom.has_defaults || object.version > custom.defined_at)
+        }
         None => !is_new_event(kind),
-    }
+    };
+    same.then_some(&object.body)
 }
 
 /// Events of both groups are the same objects; they are stored as those of the core group.
@@ -139,7 +146,7 @@ fn rename<'a>(object: &mut Value, names: impl Iterator<Item = (&'a str, &'a str)
 
 /// A stored object as an answer in the kind's version.
 pub(crate) fn answer(kind: &Kind, object: Arc<Object>) -> Answer {
-    if is_stored_form(kind) {
+    if as_stored(kind, &object).is_some() {
         return Answer::Stored(object);
     }
     let mut value = object.value();

@@ -505,6 +505,39 @@ async fn a_custom_kind_is_served_as_soon_as_it_is_defined() {
 }
 
 #[tokio::test]
+async fn a_default_that_comes_later_shows_in_what_was_written_before() {
+    let client = client().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let schema = |color: Value| {
+        json!([{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+            "type": "object", "properties": {"spec": {"type": "object", "properties": {"color": color}}},
+        }}}])
+    };
+    let mut definition = gadgets();
+    definition.spec.versions = serde_json::from_value(schema(json!({"type": "string"}))).unwrap();
+    definitions
+        .create(&PostParams::default(), &definition)
+        .await
+        .unwrap();
+    let path = "/apis/example.com/v1/namespaces/default/gadgets";
+    let gadget = json!({"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "g"}, "spec": {}});
+    let create = http::Request::post(path)
+        .header("content-type", "application/json")
+        .body(gadget.to_string().into_bytes())
+        .unwrap();
+    client.request::<Value>(create).await.unwrap();
+    let versions = schema(json!({"type": "string", "default": "red"}));
+    let patch = Patch::Merge(json!({"spec": {"versions": versions}}));
+    definitions
+        .patch("gadgets.example.com", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let list = http::Request::get(path).body(Vec::new()).unwrap();
+    let listed: Value = client.request(list).await.unwrap();
+    assert_eq!(listed["items"][0]["spec"]["color"], "red");
+}
+
+#[tokio::test]
 async fn who_may_not_is_refused() {
     let server = ApiServer::open(Config::memory()).await.unwrap();
     let api: Api<ConfigMap> =

@@ -409,13 +409,12 @@ fn encode_list(kind: &Kind, page: &Page, metadata: &Value) -> Bytes {
         json!(resource.api_version())
     );
     out.extend_from_slice(head.as_bytes());
-    let stored_form = kinds::is_stored_form(kind);
     for (index, object) in page.objects.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        if stored_form {
-            out.extend_from_slice(&object.body);
+        if let Some(body) = kinds::as_stored(kind, object) {
+            out.extend_from_slice(body);
         } else {
             let value = kinds::answer(kind, Arc::clone(object)).into_value();
             out.extend_from_slice(value.to_string().as_bytes());

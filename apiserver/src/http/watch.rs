@@ -353,8 +353,10 @@ impl Events {
     }
 
     fn write(&mut self, frames: &mut Vec<u8>, event: &str, object: &Arc<Object>) {
-        if self.view.form == Form::Object && kinds::is_stored_form(&self.view.kind) {
-            return frame(frames, event, &object.body);
+        if self.view.form == Form::Object
+            && let Some(body) = kinds::as_stored(&self.view.kind, object)
+        {
+            return frame(frames, event, body);
         }
         let value = kinds::answer(&self.view.kind, Arc::clone(object)).into_value();
         let shown = match self.view.form {
