@@ -47,7 +47,8 @@ fn name_steps(object: &mut Value) {
     let typed: Vec<caravel_core::api::WorkflowStep> = named(typed);
     for (step, named) in steps.as_array_mut().into_iter().flatten().zip(typed) {
         set_name(step, &named.name);
-        let sub_steps = step["subSteps"].as_array_mut().into_iter().flatten();
+        // Indexing with `[]` would write a null where there is nothing.
+        let sub_steps = step.get_mut("subSteps").and_then(Value::as_array_mut).into_iter().flatten();
         for (sub_step, named) in sub_steps.zip(named.sub_steps) {
             set_name(sub_step, &named.name);
         }
@@ -292,7 +293,7 @@ mod tests {
         ]}}});
         name_steps(&mut object);
         let steps = &object["spec"]["workflow"]["steps"];
-        assert_eq!(steps[0]["name"], "step-0");
+        assert_eq!(steps[0], json!({"type": "suspend", "name": "step-0"}));
         assert_eq!(steps[1]["name"], "group");
         assert_eq!(steps[1]["subSteps"][0]["name"], "step-1-0");
     }

@@ -233,13 +233,15 @@ fn operation(action: &str, resource: &Resource, suffix: &str, schema: &str, gvk:
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": gvk,
     });
-    if let Some(content) = request_body(action, reference(schema), reference(DELETE_OPTIONS)) {
+    let builtin = resource.definition.is_some();
+    if let Some(content) = request_body(action, builtin, reference(schema), reference(DELETE_OPTIONS))
+    {
         op["requestBody"] = json!({"content": content});
     }
     op
 }
 
-fn request_body(action: &str, schema: Value, options: Value) -> Option<Value> {
+fn request_body(action: &str, builtin: bool, schema: Value, options: Value) -> Option<Value> {
     match action {
         "post" | "put" => Some(json!({"*/*": {"schema": schema}})),
         "patch" => {
@@ -247,10 +249,11 @@ fn request_body(action: &str, schema: Value, options: Value) -> Option<Value> {
                 "application/apply-patch+yaml",
                 "application/json-patch+json",
                 "application/merge-patch+json",
+                // kubectl takes from here whether a kind can be patched so; custom ones cannot.
                 "application/strategic-merge-patch+json",
             ];
             Some(
-                types
+                types[..if builtin { 4 } else { 3 }]
                     .iter()
                     .map(|t| ((*t).to_owned(), json!({"schema": {"type": "object"}})))
                     .collect::<Map<_, _>>()
