@@ -329,3 +329,40 @@ async fn a_definition_is_established_and_takes_its_objects_with_it() {
     until(&definitions, "gadgets.example.com", is_deleted(&uid(&made))).await;
     until(&world.maps(), "owned", is_deleted(&uid(&owned))).await;
 }
+
+#[tokio::test]
+async fn a_definition_with_names_that_are_taken_waits_until_they_are_free() {
+    let world = world().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(world.client.clone());
+    let create = async |definition: CustomResourceDefinition| {
+        let parameters = PostParams::default();
+        definitions.create(&parameters, &definition).await.unwrap()
+    };
+    let first = create(definition("gadgets", "Gadget")).await;
+    until(&definitions, "gadgets.example.com", is_crd_established()).await;
+    let mut second = definition("gizmos", "Gizmo");
+    second.spec.names.short_names = Some(vec!["gadget".to_owned()]);
+    create(second).await;
+    let refused = |definition: Option<&CustomResourceDefinition>| {
+        let conditions = definition.and_then(|d| d.status.as_ref()?.conditions.as_ref());
+        let reasons: Vec<_> = conditions
+            .into_iter()
+            .flatten()
+            .map(|c| c.reason.as_deref())
+            .collect();
+        reasons == [Some("ShortNamesConflict"), Some("NotAccepted")]
+    };
+    until(&definitions, "gizmos.example.com", refused).await;
+    let parameters = DeleteParams::default();
+    definitions
+        .delete("gadgets.example.com", &parameters)
+        .await
+        .unwrap();
+    until(
+        &definitions,
+        "gadgets.example.com",
+        is_deleted(&uid(&first)),
+    )
+    .await;
+    until(&definitions, "gizmos.example.com", is_crd_established()).await;
+}

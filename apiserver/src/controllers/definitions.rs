@@ -23,6 +23,7 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
     let api = Api::<CustomResourceDefinition>::all(client.clone());
     let mut events = watch(api.clone(), watcher::Config::default());
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    let mut listed = false;
     let mut busy = HashSet::new();
     let mut work = FuturesUnordered::new();
     loop {
@@ -31,7 +32,6 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
             Some(event) = events.next() => match event {
                 watcher::Event::Apply(definition) | watcher::Event::InitApply(definition) => {
                     let name = definition.name_any();
-                    let Ok(value) = serde_json::to_value(&definition) else { continue };
                     if definition.metadata.deletion_timestamp.is_some() {
                         if has_finalizer(&definition) && busy.insert(definition.uid()) {
                             let client = client.clone();
@@ -42,8 +42,10 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
                         }
                         continue;
                     }
-                    known.insert(name.clone(), value);
-                    accept(&api, &known, &name).await;
+                    known.insert(name.clone(), serde_json::to_value(&definition).unwrap_or_default());
+                    if listed {
+                        accept(&api, &known, &name).await;
+                    }
                 }
                 watcher::Event::Delete(definition) => {
                     known.remove(&definition.name_any());
@@ -52,8 +54,17 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
                         accept(&api, &known, &name).await;
                     }
                 }
-                watcher::Event::Init => known.clear(),
-                watcher::Event::InitDone => {}
+                watcher::Event::Init => {
+                    known.clear();
+                    listed = false;
+                }
+                // Whether a name is free is known when all are.
+                watcher::Event::InitDone => {
+                    listed = true;
+                    for name in known.keys() {
+                        accept(&api, &known, name).await;
+                    }
+                }
             },
             Some(uid) = work.next() => {
                 busy.remove(&uid);

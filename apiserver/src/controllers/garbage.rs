@@ -84,7 +84,9 @@ impl Collector {
     /// Watches the kinds that are served now, and those only.
     async fn refresh(&mut self) {
         let client = self.client.clone();
-        let kinds = insist("discovery for garbage collection", || served(&client)).await;
+        let kinds = insist("discovery for garbage collection", || served(&client))
+            .await
+            .unwrap_or_default();
         let kinds: HashMap<String, Served> = kinds
             .into_iter()
             .filter(|kind| !IGNORED.contains(&kind.resource.kind.as_str()))
@@ -166,17 +168,14 @@ impl Collector {
         if !self.unlisted.is_empty() {
             return;
         }
-        let ready: Vec<Uid> = self
-            .queue
-            .iter()
-            .filter(|uid| !self.busy.contains(*uid))
-            .cloned()
-            .collect();
-        for uid in ready {
-            if self.actions.len() >= MAX_ACTIONS {
-                return;
+        let mut later = Vec::new();
+        while self.actions.len() < MAX_ACTIONS
+            && let Some(uid) = self.queue.pop_first()
+        {
+            if self.busy.contains(&uid) {
+                later.push(uid);
+                continue;
             }
-            self.queue.remove(&uid);
             let Some(node) = self.graph.get(&uid) else {
                 continue;
             };
@@ -199,6 +198,7 @@ impl Collector {
             self.actions
                 .push(async move { (uid, action.await) }.boxed());
         }
+        self.queue.extend(later);
     }
 
     fn settle(&mut self, uid: Uid, outcome: Outcome) {

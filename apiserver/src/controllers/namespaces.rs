@@ -1,6 +1,7 @@
 //! The end of namespaces: what is in one that is being deleted goes first.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::watching::{Served, already, insist, objects, served, until_none_left, watch};
 
 const FINALIZER: &str = "kubernetes";
+/// Something, such as admission, refuses that content is deleted: it may change its mind.
+const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
 /// Finishes namespaces until it is told to stop.
 pub(super) async fn run(client: Client, stop: CancellationToken) {
@@ -64,6 +67,10 @@ async fn finish(client: Client, namespace: Namespace) {
     let mut told = false;
     loop {
         let left = insist("emptying a namespace", || empty(&client, &name)).await;
+        let Some(left) = left else {
+            tokio::time::sleep(AFTER_REFUSAL).await;
+            continue;
+        };
         if left.is_empty() {
             break;
         }
@@ -74,11 +81,10 @@ async fn finish(client: Client, namespace: Namespace) {
             .await;
             told = true;
         }
-        join_all(
-            left.iter()
-                .map(|(kind, _)| until_none_left(&client, kind, Some(&name))),
-        )
-        .await;
+        let gone = left
+            .iter()
+            .map(|(kind, _)| until_none_left(&client, kind, Some(&name)));
+        join_all(gone).await;
     }
     insist("finalizing a namespace", || finalize(&client, &namespace)).await;
 }

@@ -96,15 +96,20 @@ pub(super) async fn until_none_left(client: &Client, served: &Served, namespace:
     }
 }
 
-/// Does something until it succeeds, with growing pauses.
+/// Does something until it succeeds, with growing pauses. `None` when the server refuses it for good:
+/// then only a change of something makes sense of another attempt.
 pub(super) async fn insist<T, F: Future<Output = kube::Result<T>>>(
     what: &str,
     mut attempt: impl FnMut() -> F,
-) -> T {
+) -> Option<T> {
     let mut pause = Duration::from_millis(50);
     loop {
         match attempt().await {
-            Ok(done) => return done,
+            Ok(done) => return Some(done),
+            Err(error) if is_refusal(&error) => {
+                tracing::warn!(%error, "{what} was refused");
+                return None;
+            }
             Err(error) => {
                 tracing::warn!(%error, "{what} failed and is tried again");
                 tokio::time::sleep(pause).await;
@@ -112,6 +117,12 @@ pub(super) async fn insist<T, F: Future<Output = kube::Result<T>>>(
             }
         }
     }
+}
+
+/// Whether the same request will be refused again.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status)
+        if (400..500).contains(&status.code) && !matches!(status.code, 408 | 409 | 429))
 }
 
 /// Success, when what was asked for is true already.
