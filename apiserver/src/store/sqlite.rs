@@ -1,12 +1,14 @@
 //! Durability in one SQLite file.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, QueryBuilder, Row, Sqlite as Db};
@@ -43,9 +45,21 @@ impl Sqlite {
     /// # Errors
     /// The folder cannot be used, another daemon uses it, or a newer program wrote the file.
     pub async fn open(folder: &Path) -> Result<Self, BackendError> {
-        std::fs::create_dir_all(folder).map_err(|source| file_error(folder, source))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|source| file_error(folder, source))?;
         let lock = lock(folder)?;
         let path = folder.join("hub.db");
+        // Secrets are in it. SQLite gives its other files the mode of this one.
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| file_error(&path, source))?;
         let mut connection = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -139,14 +153,14 @@ impl Backend for Sqlite {
                 _ => {}
             }
         }
-        let rows = sqlx::query(
+        // Row by row: all bodies at once would double the memory that a start needs.
+        let mut rows = sqlx::query(
             "SELECT log.rv, log.kind, log.resource, log.namespace, log.name, log.body, current.rv IS NOT NULL \
              FROM log LEFT JOIN current ON current.rv = log.rv AND current.resource = log.resource \
              AND current.namespace = log.namespace AND current.name = log.name ORDER BY log.rv",
         )
-        .fetch_all(&mut *connection)
-        .await?;
-        for row in rows {
+        .fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
             let version = row.try_get::<i64, _>(0)?.cast_unsigned();
             let key = Key::new(
                 row.try_get::<String, _>(2)?,
@@ -163,6 +177,7 @@ impl Backend for Sqlite {
             }
             loaded.version = loaded.version.max(version);
         }
+        drop(rows);
         self.compacted = loaded.compacted;
         Ok(loaded)
     }

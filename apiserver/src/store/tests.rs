@@ -324,6 +324,26 @@ async fn a_folder_serves_one_daemon() {
 }
 
 #[tokio::test]
+async fn what_is_stored_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = sqlite(&data).await;
+    create(&store, "a", 1).await.unwrap();
+    assert_eq!(
+        std::fs::metadata(&data).unwrap().permissions().mode() & 0o077,
+        0
+    );
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("hub.db") {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?}", entry.path());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused() {
     use sqlx::{ConnectOptions, Connection};
     let folder = tempfile::tempdir().unwrap();
