@@ -5,7 +5,7 @@ use caravel_core::appfile::{
     Appfile, Finding, FindingKind, Resolved, is_builtin, named, parse, read_application,
 };
 use caravel_core::engine::{
-    DefinitionKind, Diagnostic, DiagnosticKind, Operation, Template, ValidateRequest,
+    DefinitionKind, Diagnostic, DiagnosticKind, FormatRequest, Operation, Template, ValidateRequest,
     ValidateResult,
 };
 use caravel_engines::{Answer, EngineError};
@@ -19,10 +19,8 @@ use crate::application::LiveSource;
 /// Judges an Application, and names the steps that have no name (CRD-040).
 pub(crate) async fn admit(admission: &OamAdmission, object: &mut Value, namespace: &str) -> Verdict {
     name_steps(object);
-    let mut application = match read_application(object) {
-        Ok(application) => application,
-        Err(rejection) => return findings(rejection.findings.iter()),
-    };
+    // The kind's schema is checked after this, and says better what is wrong with a shape.
+    let Ok(mut application) = read_application(object) else { return Verdict::default() };
     application.metadata.namespace = Some(namespace.to_owned());
     let source =
         match LiveSource::gather(&admission.client, &admission.library, &application).await {
@@ -34,9 +32,35 @@ pub(crate) async fn admit(admission: &OamAdmission, object: &mut Value, namespac
                 };
             }
         };
-    match parse(&application, &source) {
+    let mut verdict = match parse(&application, &source) {
         Ok(appfile) => parameters(admission, &application, &appfile).await,
         Err(rejection) => findings(rejection.findings.iter()),
+    };
+    conditions(admission, &application, &mut verdict).await;
+    verdict
+}
+
+/// The `if` of each step must be an expression: at run time a broken one fails the step.
+async fn conditions(admission: &OamAdmission, application: &Application, verdict: &mut Verdict) {
+    let steps = application.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    let mut found = Vec::new();
+    for (index, step) in steps.enumerate() {
+        let path = format!("spec.workflow.steps[{index}]");
+        found.extend(step.if_.as_deref().map(|text| (path.clone(), text)));
+        for (at, sub_step) in step.sub_steps.iter().enumerate() {
+            let path = format!("{path}.subSteps[{at}]");
+            found.extend(sub_step.if_.as_deref().map(|text| (path, text)));
+        }
+    }
+    let namespace = application.metadata.namespace.as_deref().unwrap_or_default();
+    for (path, text) in found {
+        let request = FormatRequest { file: "if".to_owned(), source: format!("if_: ({text}\n)\n") };
+        let answer = admission.evaluation.ask(namespace, Operation::Format(request)).await;
+        if let Err(EngineError::Template(problem)) = answer {
+            let detail = problem.errors.first().map(plain).unwrap_or_default();
+            let detail = format!("this is no CUE expression: {detail}");
+            verdict.errors.push(field::Error::invalid(format!("{path}.if"), text, detail));
+        }
     }
 }
 
@@ -84,6 +108,8 @@ fn field_error(finding: &Finding) -> field::Error {
     let path = if finding.path.is_empty() { "spec" } else { &finding.path };
     match finding.kind {
         FindingKind::Missing => field::Error::required(path, detail),
+        // What was found is where the other one stands, not a value.
+        FindingKind::Duplicate => field::Error::invalid_without_value(path, detail),
         _ if finding.found.is_empty() => field::Error::invalid_without_value(path, detail),
         _ => field::Error::invalid(path, finding.found.clone(), detail),
     }
