@@ -493,3 +493,76 @@ fn creating_a_built_in_object_does_not_own_the_parts_that_are_always_there() {
             "f:spec": {"f:replicas": {}, "f:strategy": {"f:type": {}}, "f:template": {"f:spec": {"f:containers": {}}}}})
     );
 }
+
+/// Version `v1` and `v2` of one kind: `v2` renames nothing and makes the list of `v1` a set.
+struct Two {
+    v1: Schema,
+    v2: Schema,
+}
+
+impl Versions for Two {
+    fn schema(&self, api_version: &str) -> Option<&Schema> {
+        match api_version {
+            "example.com/v1" => Some(&self.v1),
+            "example.com/v2" => Some(&self.v2),
+            _ => None,
+        }
+    }
+}
+
+fn two_versions() -> Two {
+    let schema = |list: &str| {
+        Schema::for_custom_resource(&json!({"properties": {
+            "l": {"type": "array", "x-kubernetes-list-type": list, "items": {"type": "string"}},
+            "data": {"type": "object", "additionalProperties": {"type": "string"}},
+        }}))
+        .unwrap()
+    };
+    Two {
+        v1: schema("atomic"),
+        v2: schema("set"),
+    }
+}
+
+#[test]
+fn managers_of_several_versions_are_compared_each_in_its_own() {
+    let versions = two_versions();
+    let v2 = |manager| ApplyOptions {
+        api_version: "example.com/v2",
+        ..by(manager, false, T1)
+    };
+    let mut second = object(json!({"l": ["b"], "data": {"y": "1"}}));
+    second["apiVersion"] = json!("example.com/v2");
+    let first = object(json!({"l": ["a"], "data": {"x": "1"}}));
+    let live = apply(None, &first, &by("one", false, T0), &versions).unwrap();
+    let error = apply(Some(&live), &second, &v2("two"), &versions).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Apply failed with 1 conflict: conflict with \"one\": .l",
+        "in its own version the first owns the whole list"
+    );
+    second.as_object_mut().unwrap().remove("l");
+    let live = apply(Some(&live), &second, &v2("two"), &versions).unwrap();
+    assert_eq!(live["data"], json!({"x": "1", "y": "1"}));
+    assert_eq!(
+        owners(&live),
+        json!({"one": {"f:data": {"f:x": {}}, "f:l": {}}, "two": {"f:data": {"f:y": {}}}})
+    );
+    // The first goes on in the other version: what it does not apply any more is pruned.
+    let mut third = object(json!({"l": ["c"]}));
+    third["apiVersion"] = json!("example.com/v2");
+    let live = apply(Some(&live), &third, &v2("one"), &versions).unwrap();
+    assert_eq!(live["data"], json!({"y": "1"}));
+    assert_eq!(owners(&live)["one"], json!({"f:l": {"v:\"c\"": {}}}));
+    assert_eq!(live["apiVersion"], "example.com/v2");
+}
+
+#[test]
+fn owners_in_a_version_that_is_not_served_any_more_are_dropped() {
+    let mut live = apply_ok(None, json!({"data": {"a": "1"}}), by("one", false, T0));
+    live["metadata"]["managedFields"][0]["apiVersion"] = json!("example.com/v0");
+    let mut new = live.clone();
+    new["data"]["b"] = json!("1");
+    let live = update(Some(&live), &new, &write("w", T1), &two_versions()).unwrap();
+    assert_eq!(owners(&live), json!({"w": {"f:data": {"f:b": {}}}}));
+}
