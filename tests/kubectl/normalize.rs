@@ -33,8 +33,13 @@ impl Said {
 
     fn new(arguments: &[String], exit: i32, stdout: &str, stderr: &str) -> Self {
         let (status, stderr) = split_status(stderr);
-        let stdout = if arguments[0] == "describe" { describe(stdout) } else { stdout.to_owned() };
-        Self { exit, stdout: scrub(&without_controllers(&stdout)), stderr: scrub(&stderr), status }
+        let stdout = match arguments[0].as_str() {
+            "describe" => describe(stdout),
+            "explain" if arguments[1].starts_with("application") => fields(stdout),
+            "get" if arguments[1] == "--raw" => raw(stdout),
+            _ => without_controllers(stdout),
+        };
+        Self { exit, stdout: scrub(&stdout), stderr: sorted_causes(&scrub(&stderr)), status }
     }
 }
 
@@ -77,6 +82,39 @@ fn split_status(stderr: &str) -> (Option<Value>, String) {
         fields.remove("apiVersion");
     }
     (Some(status), rest.to_owned())
+}
+
+/// What `explain` says of a kind of ours: its fields and their types. The descriptions are our own text.
+fn fields(text: &str) -> String {
+    let is_field = |line: &str| line.contains("\t<");
+    let is_head = |line: &str| line.split(':').next().is_some_and(|head| {
+        !head.is_empty() && head.chars().all(|c| c.is_ascii_uppercase())
+    });
+    text.lines().filter(|line| is_field(line) || is_head(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// A raw body, where it is JSON: the order of fields and of discovery's lists means nothing, and what names the
+/// way of storage is the server's own business.
+fn raw(text: &str) -> String {
+    let Ok(mut body) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+    for resource in body["resources"].as_array_mut().into_iter().flatten() {
+        if let Some(fields) = resource.as_object_mut() {
+            fields.remove("storageVersionHash");
+        }
+    }
+    if let Some(resources) = body["resources"].as_array_mut() {
+        resources.sort_by_key(|resource| resource["name"].to_string());
+    }
+    format!("{body:#}")
+}
+
+/// A real server finds the errors of a custom resource by walking a map: their order differs from run to run.
+fn sorted_causes(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    if let Some(first) = lines.iter().position(|line| line.starts_with("* ")) {
+        lines[first..].sort_unstable();
+    }
+    lines.join("\n")
 }
 
 /// `status` and the revision annotation of a Deployment are the work of controllers that write them in

@@ -1,6 +1,5 @@
 //! The real daemon, started as a user starts it, in a folder of its own.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -11,16 +10,14 @@ use tempfile::TempDir;
 /// How long the daemon may take until it is ready. Generous: machines that build share their cores.
 const START: Duration = Duration::from_secs(60);
 
-/// The program under test, beside the test's own executable.
+/// The program under test: beside this executable, or one folder above, where tests lie in `deps`.
 ///
 /// # Panics
 /// If it has not been built: `cargo test --workspace` does it before any test runs.
 pub fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
-    let program = folder.join("caravel");
-    assert!(program.is_file(), "{} is missing: cargo build -p caravel", program.display());
-    program
+    let this = std::env::current_exe().expect("a program knows its own path");
+    let mut folders = this.ancestors().skip(1).take(2).map(|folder| folder.join("caravel"));
+    folders.find(|program| program.is_file()).expect("caravel is not built: cargo build -p caravel")
 }
 
 /// A running daemon. It is killed, and its folder removed, when the value is dropped.
@@ -99,6 +96,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// What it printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("test-log.txt")).unwrap_or_default()
+    }
+
     /// The data folder.
     pub fn data(&self) -> &Path {
         self.data.path()
@@ -137,13 +139,13 @@ impl Daemon {
         let ready = self.data.path().join("endpoints.json");
         while !ready.is_file() {
             if let Some(status) = self.child.try_wait().expect("the daemon can be waited for") {
-                let mut said = String::new();
-                if let Some(mut stderr) = self.child.stderr.take() {
-                    let _ = stderr.read_to_string(&mut said);
-                }
-                panic!("the daemon ended with {status} before it was ready: {said}");
+                panic!("the daemon ended with {status} before it was ready: {}", self.log());
             }
-            assert!(Instant::now() < limit, "the daemon is not ready after {START:?}");
+            assert!(
+                Instant::now() < limit,
+                "the daemon is not ready after {START:?}: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -162,11 +164,15 @@ fn spawn(data: &Path, options: &[String], environment: &[(String, String)]) -> C
         .append(true)
         .open(data.join("test-log.txt"))
         .expect("the log can be written");
-    Command::new(program())
-        .arg("serve")
-        .arg("--data-dir")
-        .arg(data)
-        .args(["--kube-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+    let mut command = Command::new(program());
+    command.arg("serve").arg("--data-dir").arg(data);
+    // Free ports, unless the test wants others.
+    for listener in ["--kube-listen", "--http-listen"] {
+        if !options.iter().any(|option| option == listener) {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+    }
+    command
         .args(options)
         .envs(environment.iter().map(|(k, v)| (k, v)))
         .env_remove("KUBECONFIG")

@@ -1,12 +1,18 @@
 //! The real kubectl, built by `make tools`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::conformance::workspace_root;
 use crate::daemon::Daemon;
+
+/// How long a command may take. A command that waits for ever is killed, and its exit code is -1.
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// What a command printed.
 #[derive(Debug)]
@@ -42,7 +48,12 @@ pub struct Kubectl {
 impl Kubectl {
     /// For a running daemon.
     pub fn new(daemon: &Daemon) -> Self {
-        Self { kubeconfig: daemon.kubeconfig(), folder: tempfile::tempdir().expect("a folder") }
+        Self::with_kubeconfig(daemon.kubeconfig())
+    }
+
+    /// For any API server.
+    pub fn with_kubeconfig(kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig, folder: tempfile::tempdir().expect("a folder") }
     }
 
     /// The working folder: files that commands name lie here.
@@ -62,16 +73,7 @@ impl Kubectl {
 
     /// Runs with arguments as given.
     pub fn run_args(&self, arguments: &[&str]) -> Output {
-        let output = self
-            .command(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("kubectl can be run: make tools");
-        Output {
-            exit: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        finish(&mut self.command(arguments))
     }
 
     /// Applies a manifest.
@@ -98,6 +100,44 @@ impl Kubectl {
             .current_dir(self.folder.path());
         command
     }
+}
+
+/// Runs a command to its end.
+pub fn finish(command: &mut Command) -> Output {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} cannot be run: {error}", command.get_program().display()));
+    let stdout = collect(child.stdout.take());
+    let stderr = collect(child.stderr.take());
+    let limit = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        if Instant::now() > limit {
+            child.kill().expect("a child can be killed");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    Output {
+        exit: status.code().unwrap_or(-1),
+        stdout: stdout.join().expect("a reader"),
+        stderr: stderr.join().expect("a reader"),
+    }
+}
+
+/// Reads a pipe to its end, beside the other one.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut bytes).expect("a pipe can be read");
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// kubectl as built by `make tools`, or as `KUBECTL_BIN` names it.

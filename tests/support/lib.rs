@@ -4,3 +4,5 @@
 pub mod conformance;
 pub mod daemon;
 pub mod kubectl;
+pub mod sink;
+pub mod wait;

@@ -1,0 +1,38 @@
+//! The figures of `docs/benchmarks.md`: `make bench` prints them and writes nothing.
+
+mod delivery;
+mod record;
+mod render;
+mod replay;
+mod table;
+
+use std::process::ExitCode;
+
+use table::Table;
+
+/// Applications that are delivered one after the other.
+const ONE_BY_ONE: usize = 100;
+/// Applications that are applied at once.
+const AT_ONCE: usize = 500;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut table = Table::default();
+    match run(&mut table).await {
+        Ok(()) => {
+            table.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            table.print();
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(table: &mut Table) -> anyhow::Result<()> {
+    render::measure(table).await?;
+    let recorded = delivery::measure(table, ONE_BY_ONE, AT_ONCE).await?;
+    replay::measure(table, recorded).await
+}

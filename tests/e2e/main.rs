@@ -1,0 +1,16 @@
+//! End to end: the real program and the real kubectl, as a user has them.
+//!
+//! One module per promise. Tests that only need a namespace of their own share a daemon (see [`place`]); those
+//! that kill it, or look at everything in it, start their own.
+
+mod approval;
+mod crash;
+mod definitions;
+mod drift;
+mod informers;
+mod life;
+mod list;
+mod place;
+mod process;
+mod refused;
+mod rest;
