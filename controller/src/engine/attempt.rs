@@ -76,15 +76,15 @@ impl Attempt {
     }
 
     async fn decide(&self, expression: String, scope: Map<String, Value>) -> Result<bool, String> {
+        let written = expression.clone();
         let operation = Operation::Expression(ExpressionRequest { expression, scope });
         let value: Result<Value, _> = self.parts.evaluation.call(&self.namespace, operation).await;
-        match value {
-            Ok(Value::Bool(value)) => Ok(value),
-            Ok(other) => Err(format!(
-                "invalid if value: expected true or false, found {other}"
-            )),
-            Err(error) => Err(format!("invalid if value: {error}")),
-        }
+        let why = match value {
+            Ok(Value::Bool(value)) => return Ok(value),
+            Ok(other) => format!("expected true or false, found {other}"),
+            Err(error) => error.to_string(),
+        };
+        Err(format!("invalid if value: {why} (if: {written})"))
     }
 
     /// Runs the step.

@@ -199,7 +199,7 @@ async fn failures_and_conditions_decide_what_runs() {
             "a=failed/FailedAfterRetries component ghost not found",
             "b=skipped/Skip",
             "c=succeeded saw it",
-            "d=failed/Rendering pre check error: invalid if value: expected true or false, found 5"
+            "d=failed/Rendering pre check error: invalid if value: expected true or false, found 5 (if: number)"
         ]
     );
 }
