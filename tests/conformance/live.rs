@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use caravel_core::api::Application;
 use caravel_core::api::labels::{self, annotations};
-use caravel_core::appfile::{DefinitionSet, Layered, parse, read_application};
+use caravel_core::appfile::{
+    Appfile, DefinitionSet, DefinitionSource, DeployStep, Layered, PolicyRule, assemble, parse,
+    read_application,
+};
 use caravel_core::engine::Evaluator;
+use caravel_core::plan::{PlacementRules, deliveries, overrides, place, replicate};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Offline, RenderStage, Target, object, offline,
 };
@@ -20,8 +25,7 @@ use crate::run;
 /// How a case went: how many objects were compared, and the first difference.
 pub(crate) type Compared = Result<usize, String>;
 
-/// Compares a case whose Application goes to the hub's own cluster by the default workflow; `None` for any
-/// other.
+/// Compares a case whose workflow only delivers components to the hub's own cluster; `None` for any other.
 pub(crate) fn compare(folder: &Path) -> Option<Compared> {
     let input = fs::read_to_string(folder.join("input.yaml")).ok()?;
     let mut documents = yaml::parse(&input).ok()?;
@@ -32,12 +36,8 @@ pub(crate) fn compare(folder: &Path) -> Option<Compared> {
     let several = documents
         .iter()
         .any(|object| object["kind"] == "Application");
-    let spec = &application["spec"];
-    let data = spec["components"]
-        .as_array()?
-        .iter()
-        .any(|part| part.get("inputs").is_some());
-    if several || data || spec.get("workflow").is_some() || spec.get("policies").is_some() {
+    let parts = application["spec"]["components"].as_array()?;
+    if several || parts.iter().any(|part| part.get("inputs").is_some()) {
         return None;
     }
     let expected = recorded(folder)?;
@@ -45,33 +45,38 @@ pub(crate) fn compare(folder: &Path) -> Option<Compared> {
     application["metadata"]["annotations"][annotations::KUBEVELA_VERSION] = "UNKNOWN".into();
     let app = read_application(&application).ok()?;
     let namespace = app.metadata.namespace.clone()?;
+    let app_name = app.metadata.name.clone()?;
     let mut set = DefinitionSet::default();
     for object in &documents {
         set.add(object, &namespace).ok()?;
     }
     let source = Layered::new(set, run::builtin);
-    let appfile = parse(&app, &source).ok()?;
     let first = expected.values().next()?;
     let label = |key| object::label(first, key).unwrap_or_default().to_owned();
     let mut compared = 0;
-    for component in &appfile.components {
+    for delivery in deliveries_of(&app, &source)? {
         let target = Target {
-            cluster: label(labels::APP_CLUSTER),
             cluster_version: ClusterVersion::parse("v1.36.3").unwrap(),
             revision: label(labels::APP_REVISION),
             revision_hash: label(labels::APP_REVISION_HASH),
             dispatch: true,
-            ..Target::default()
+            ..delivery.target
         };
-        let stage = RenderStage::Dispatch;
-        let mut render = ComponentRender::new(&appfile, component, target, stage, Evaluator::V3);
+        let component = &delivery.appfile.components[delivery.component];
+        let (stage, evaluator) = (RenderStage::Dispatch, Evaluator::V3);
+        let mut render =
+            ComponentRender::new(&delivery.appfile, component, target, stage, evaluator);
         let Ok(Offline::Done(done)) = offline(|input| render.next(input), &mut |request| {
             run::eval(request)
         }) else {
             return None;
         };
         for rendered in done.objects {
-            let Some(expected) = expected.get(&identity(&rendered.object)) else {
+            // A shared object may be another Application's.
+            let own = |recorded: &&Value| {
+                object::label(recorded, labels::APP_NAME) == Some(app_name.as_str())
+            };
+            let Some(expected) = expected.get(&identity(&rendered.object)).filter(own) else {
                 continue;
             };
             compared += 1;
@@ -83,6 +88,101 @@ pub(crate) fn compare(folder: &Path) -> Option<Compared> {
     Some(Ok(compared))
 }
 
+/// A component of an Appfile for a place.
+struct Delivered {
+    appfile: Appfile,
+    component: usize,
+    target: Target,
+}
+
+/// What the steps deliver; `None` if one of them does something else.
+fn deliveries_of(app: &Application, source: &dyn DefinitionSource) -> Option<Vec<Delivered>> {
+    let appfile = parse(app, source).ok()?;
+    let mut all = Vec::new();
+    for step in &appfile.workflow.steps {
+        let properties = step.properties.clone().unwrap_or_default();
+        match step.type_.as_str() {
+            "apply-component" => {
+                let name = properties["component"].as_str()?;
+                let component = appfile
+                    .components
+                    .iter()
+                    .position(|part| part.spec.name == name)?;
+                let text = |key: &str| properties[key].as_str().unwrap_or_default().to_owned();
+                let target = Target {
+                    cluster: text("cluster"),
+                    namespace: text("namespace"),
+                    ..Target::default()
+                };
+                all.push(Delivered {
+                    appfile: appfile.clone(),
+                    component,
+                    target,
+                });
+            }
+            "deploy" => {
+                let deploy: DeployStep = serde_json::from_value(properties).ok()?;
+                all.extend(deployed(app, &appfile, &deploy, source)?);
+            }
+            _ => return None,
+        }
+    }
+    Some(all)
+}
+
+fn deployed(
+    app: &Application,
+    appfile: &Appfile,
+    deploy: &DeployStep,
+    source: &dyn DefinitionSource,
+) -> Option<Vec<Delivered>> {
+    let mut patched = app.clone();
+    let (mut topologies, mut replications) = (Vec::new(), Vec::new());
+    for name in &deploy.policies {
+        let policy = appfile
+            .policies
+            .iter()
+            .find(|policy| policy.name == *name)?;
+        match &policy.rule {
+            PolicyRule::Topology(topology) => topologies.push((name.as_str(), topology)),
+            PolicyRule::Replication(replication) => replications.push(replication),
+            PolicyRule::Override(patch) => {
+                patched.spec.components = overrides::apply(&patched.spec.components, patch);
+            }
+            _ => {}
+        }
+    }
+    let rules = PlacementRules {
+        clusters: &[],
+        app_namespace: &appfile.namespace,
+        cross_namespace: true,
+    };
+    let placements = place(&topologies, rules).ok()?;
+    let copies = replicate(&patched.spec.components, &replications);
+    let appfile = assemble(&patched, source).ok()?;
+    deliveries(&copies, &placements)
+        .into_iter()
+        .map(|delivery| {
+            let name = &delivery.copy.component.name;
+            let component = appfile
+                .components
+                .iter()
+                .position(|part| part.spec.name == *name)?;
+            let target = Target {
+                cluster: delivery.placement.cluster,
+                namespace: delivery.placement.namespace,
+                replica_key: delivery.copy.replica_key,
+                ..Target::default()
+            };
+            Some(Delivered {
+                appfile: appfile.clone(),
+                component,
+                target,
+            })
+        })
+        .collect()
+}
+
 fn identity(of: &Value) -> String {
     format!(
         "{} {} {}",
@@ -92,7 +192,7 @@ fn identity(of: &Value) -> String {
     )
 }
 
-/// The objects as KubeVela applied them, by identity. The hash of the render is the dispatcher's.
+/// The objects as KubeVela applied them, by identity, without what the dispatcher adds.
 fn recorded(folder: &Path) -> Option<BTreeMap<String, Value>> {
     let text = fs::read_to_string(folder.join("objects.yaml")).ok()?;
     let mut found = BTreeMap::new();
@@ -103,6 +203,7 @@ fn recorded(folder: &Path) -> Option<BTreeMap<String, Value>> {
         };
         let mut applied: Value = serde_json::from_str(text).ok()?;
         object::remove_texts(&mut applied, "labels", [labels::RENDER_HASH]);
+        object::remove_texts(&mut applied, "annotations", [annotations::SHARED_BY]);
         found.insert(identity(&applied), applied);
     }
     Some(found)
