@@ -366,3 +366,23 @@ async fn a_definition_with_names_that_are_taken_waits_until_they_are_free() {
     .await;
     until(&definitions, "gizmos.example.com", is_crd_established()).await;
 }
+
+#[tokio::test]
+async fn they_stop_when_told_even_if_the_server_is_gone() {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    let client = server.client(Identity::admin("test"));
+    let stop = CancellationToken::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::now()));
+    let running = tokio::spawn(controllers::run(
+        client.clone(),
+        clock,
+        Options::default(),
+        stop.clone(),
+    ));
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
+    until(&accounts, "default", exists()).await;
+    server.close().await;
+    stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
+    ended.unwrap().unwrap();
+}

@@ -160,6 +160,20 @@ fn components() -> Value {
     })
 }
 
+/// The schema after somebody changed what is merged and what is written as a whole.
+fn changed(components: &Value) -> Value {
+    let mut changed = components.clone();
+    let spec = &mut changed["spec"]["properties"];
+    spec["numbers"]["x-kubernetes-list-type"] = json!("atomic");
+    spec["plain"]["x-kubernetes-list-type"] = json!("set");
+    spec["whole"]["x-kubernetes-map-type"] = json!("granular");
+    spec["items"]["x-kubernetes-list-type"] = json!("atomic");
+    spec["pairs"]["x-kubernetes-map-type"] = json!("atomic");
+    changed["pair"]["properties"]["next"] = json!({"allOf": [{"$ref": "#/components/schemas/pair"}], "x-kubernetes-map-type": "atomic"});
+    changed["item"]["properties"]["inner"]["x-kubernetes-list-type"] = json!("atomic");
+    changed
+}
+
 /// Values that fit a schema, most of the time.
 struct Values<'a> {
     random: Random,
@@ -168,6 +182,8 @@ struct Values<'a> {
     odd: bool,
     /// Give every list item its key.
     keyed: bool,
+    /// Use the changed schema in half of the steps.
+    changed: bool,
 }
 
 impl Values<'_> {
@@ -317,6 +333,7 @@ fn step(values: &mut Values<'_>, earlier: &[Value]) -> Value {
     }
     json!({
         "apply": applies,
+        "changed": values.changed && values.random.one_in(2),
         "manager": values.random.pick(&["one", "two", "kubectl"]),
         "force": values.random.one_in(3),
         "subresource": if values.random.one_in(6) { "status" } else { "" },
@@ -390,6 +407,8 @@ fn writes_end_as_kubernetes_ends_them() {
     };
     let components = components();
     let schema = Schema::from_openapi(components.as_object().unwrap(), "thing").unwrap();
+    let changed = changed(&components);
+    let later = Schema::from_openapi(changed.as_object().unwrap(), "thing").unwrap();
     let (mut conflicts, mut objects) = (0, 0);
     for case in 0..setting("CARAVEL_ORACLE_CASES", 400) {
         let mut values = Values {
@@ -399,17 +418,27 @@ fn writes_end_as_kubernetes_ends_them() {
             components: components.as_object().unwrap(),
             odd: false,
             keyed: false,
+            changed: case % 3 == 0,
         };
         let mut steps: Vec<Value> = Vec::new();
         for _ in 0..2 + values.random.below(6) {
             let next = step(&mut values, &steps);
             steps.push(next);
         }
-        let answers =
-            oracle.ask(&json!({"components": components, "name": "thing", "steps": steps}));
+        let answers = oracle.ask(
+            &json!({"components": components, "changed": changed, "name": "thing", "steps": steps}),
+        );
         let mut live: Option<Value> = None;
         for (number, (step, theirs)) in steps.iter().zip(answers.as_array().unwrap()).enumerate() {
-            let ours = match write(&schema, live.as_ref(), step) {
+            let ours = match write(
+                if step["changed"] == json!(true) {
+                    &later
+                } else {
+                    &schema
+                },
+                live.as_ref(),
+                step,
+            ) {
                 Ok(object) => json!({"object": object}),
                 Err(refusal) => refusal,
             };
@@ -594,6 +623,7 @@ fn strategic_patches_end_as_kubernetes_ends_them() {
             components: components.as_object().unwrap(),
             odd: false,
             keyed: true,
+            changed: false,
         };
         let object = values.thing();
         let thing = components["thing"].clone();

@@ -9,15 +9,14 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::watching::{already, insist, watch};
 
 const ACCOUNT: &str = "default";
 const CERTIFICATE: &str = "kube-root-ca.crt";
 
-/// Keeps the defaults of all namespaces until it is told to stop.
-pub(super) async fn run(client: Client, authority: Option<String>, stop: CancellationToken) {
+/// Keeps the defaults of all namespaces for ever.
+pub(super) async fn run(client: Client, authority: Option<String>) {
     let named = |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut namespaces = watch(
         Api::<Namespace>::all(client.clone()),
@@ -29,7 +28,6 @@ pub(super) async fn run(client: Client, authority: Option<String>, stop: Cancell
     let keeper = Keeper { client, authority };
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
             Some(event) = namespaces.next() => match event {
                 Event::Apply(namespace) | Event::InitApply(namespace) => {
                     let name = namespace.name_any();
@@ -62,6 +60,7 @@ pub(super) async fn run(client: Client, authority: Option<String>, stop: Cancell
                     keeper.certificate(&namespace).await;
                 }
             }
+            else => return,
         }
     }
 }

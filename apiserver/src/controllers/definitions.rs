@@ -10,7 +10,6 @@ use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::names;
 use super::watching::{Served, already, insist, objects, until_none_left, watch};
@@ -18,8 +17,8 @@ use super::watching::{Served, already, insist, objects, until_none_left, watch};
 /// While it is there, objects of the kind may be left.
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// Looks after definitions until it is told to stop.
-pub(super) async fn run(client: Client, stop: CancellationToken) {
+/// Looks after definitions for ever.
+pub(super) async fn run(client: Client) {
     let api = Api::<CustomResourceDefinition>::all(client.clone());
     let mut events = watch(api.clone(), watcher::Config::default());
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
@@ -28,7 +27,6 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
     let mut work = FuturesUnordered::new();
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
             Some(event) = events.next() => match event {
                 watcher::Event::Apply(definition) | watcher::Event::InitApply(definition) => {
                     let name = definition.name_any();
@@ -69,6 +67,7 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
             Some(uid) = work.next() => {
                 busy.remove(&uid);
             }
+            else => return,
         }
     }
 }

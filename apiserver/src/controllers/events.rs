@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::Event;
 use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
-use tokio_util::sync::CancellationToken;
 
 use super::watching::{already, insist, watch};
 use crate::simulator::Clock;
@@ -19,12 +18,7 @@ use crate::simulator::Clock;
 type Key = (String, String, String);
 
 /// Deletes events that are older than `ttl`, counted from when they last happened.
-pub(super) async fn run(
-    client: Client,
-    clock: Arc<dyn Clock>,
-    ttl: Duration,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(client: Client, clock: Arc<dyn Clock>, ttl: Duration) {
     let mut seen = watch(
         Api::<Event>::all(client.clone()),
         watcher::Config::default(),
@@ -39,7 +33,6 @@ pub(super) async fn run(
             None => std::future::pending().boxed(),
         };
         tokio::select! {
-            () = stop.cancelled() => return,
             Some(event) = seen.next() => match event {
                 watcher::Event::Apply(event) | watcher::Event::InitApply(event) => {
                     let end = last_time(&event).checked_add(ttl).unwrap_or(Timestamp::MAX);

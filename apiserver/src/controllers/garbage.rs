@@ -26,8 +26,8 @@ const MAX_ACTIONS: usize = 32;
 type Kind = Arc<Served>;
 type Event = watcher::Event<PartialObjectMeta<DynamicObject>>;
 
-/// Collects garbage until it is told to stop.
-pub(super) async fn run(client: Client, stop: CancellationToken) {
+/// Collects garbage for ever.
+pub(super) async fn run(client: Client) {
     let (sender, mut events) = mpsc::channel(256);
     let mut collector = Collector {
         client,
@@ -44,7 +44,6 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
     loop {
         collector.start_actions();
         tokio::select! {
-            () = stop.cancelled() => return,
             Some((kind, event)) = events.recv() => collector.observe(&kind, event).await,
             Some((uid, outcome)) = collector.actions.next() => collector.settle(uid, outcome),
         }

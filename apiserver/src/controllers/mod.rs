@@ -43,22 +43,20 @@ impl Default for Options {
     }
 }
 
-/// Runs all controllers until they are told to stop.
+/// Runs all controllers until they are told to stop. They stop at once, whatever they wait for; what
+/// is left undone is found again at the next start.
 pub async fn run(client: Client, clock: Arc<dyn Clock>, options: Options, stop: CancellationToken) {
-    tokio::join!(
-        Box::pin(namespaces::run(client.clone(), stop.clone())),
-        Box::pin(garbage::run(client.clone(), stop.clone())),
-        Box::pin(defaults::run(
-            client.clone(),
-            options.authority,
-            stop.clone()
-        )),
-        Box::pin(events::run(
-            client.clone(),
-            clock,
-            options.event_ttl,
-            stop.clone()
-        )),
-        Box::pin(definitions::run(client, stop)),
-    );
+    let all = async {
+        tokio::join!(
+            namespaces::run(client.clone()),
+            garbage::run(client.clone()),
+            defaults::run(client.clone(), options.authority),
+            events::run(client.clone(), clock, options.event_ttl),
+            definitions::run(client),
+        )
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = Box::pin(all) => {}
+    }
 }

@@ -12,7 +12,6 @@ use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::watching::{Served, already, insist, objects, served, until_none_left, watch};
 
@@ -20,8 +19,8 @@ const FINALIZER: &str = "kubernetes";
 /// Something, such as admission, refuses that content is deleted: it may change its mind.
 const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
-/// Finishes namespaces until it is told to stop.
-pub(super) async fn run(client: Client, stop: CancellationToken) {
+/// Finishes namespaces for ever.
+pub(super) async fn run(client: Client) {
     let mut events = watch(
         Api::<Namespace>::all(client.clone()),
         watcher::Config::default(),
@@ -30,7 +29,6 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
     let mut work = FuturesUnordered::new();
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
             Some(event) = events.next() => {
                 if let watcher::Event::Apply(namespace) | watcher::Event::InitApply(namespace) = event
                     && ends(&namespace)
@@ -47,6 +45,7 @@ pub(super) async fn run(client: Client, stop: CancellationToken) {
             Some(uid) = work.next() => {
                 busy.remove(&uid);
             }
+            else => return,
         }
     }
 }

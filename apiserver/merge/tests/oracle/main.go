@@ -22,9 +22,11 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// request is a sequence of writes, or a strategic merge patch if Patch is there.
+// request is a sequence of writes, or a strategic merge patch if Patch is there. Changed is the
+// schema after a change, for the steps that ask for it.
 type request struct {
 	Components map[string]*spec.Schema `json:"components"`
+	Changed    map[string]*spec.Schema `json:"changed"`
 	Name       string                  `json:"name"`
 	Steps      []step                  `json:"steps"`
 	Object     json.RawMessage         `json:"object"`
@@ -34,6 +36,7 @@ type request struct {
 // step is one write; each works on the result of the one before.
 type step struct {
 	Apply       bool            `json:"apply"`
+	Changed     bool            `json:"changed"`
 	Manager     string          `json:"manager"`
 	Force       bool            `json:"force"`
 	Subresource string          `json:"subresource"`
@@ -98,10 +101,18 @@ func handle(line []byte) []answer {
 	if err != nil {
 		return []answer{{Error: "oracle: " + err.Error()}}
 	}
+	changed, err := managedfields.NewTypeConverter(ask.Changed, false)
+	if err != nil {
+		return []answer{{Error: "oracle: " + err.Error()}}
+	}
 	answers := []answer{}
 	live, _ := same{}.New(gvk)
 	for _, s := range ask.Steps {
-		next, err := write(converter, live, s)
+		used := converter
+		if s.Changed {
+			used = changed
+		}
+		next, err := write(used, live, s)
 		if err != nil {
 			answers = append(answers, refused(err))
 			continue
