@@ -1,0 +1,438 @@
+//! Resolving: every type to its definition, every policy to what it says.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::definition::{DefinitionSource, Resolved, resolve};
+use super::error::{Finding, FindingKind, Rejection, did_you_mean};
+use super::policy::{self, DeployStep, Policy, PolicyRule, read_properties};
+use super::steps::{self, Steps, is_builtin};
+use super::{AppComponent, AppTrait, Appfile};
+use crate::api::labels::annotations;
+use crate::api::{Application, ApplicationComponent};
+use crate::engine::DefinitionKind;
+
+/// Resolves an Application without [`check`]: for one that overrides have changed, and for what is
+/// recorded.
+///
+/// # Errors
+/// What cannot be found or read.
+pub fn assemble(app: &Application, source: &dyn DefinitionSource) -> Result<Appfile, Rejection> {
+    let mut named = app.clone();
+    name_policies(&mut named);
+    Assembly {
+        app: &named,
+        source,
+        rejection: Rejection::default(),
+    }
+    .run()
+}
+
+/// Names anonymous policies (APP-039).
+fn name_policies(app: &mut Application) {
+    for (index, policy) in app.spec.policies.iter_mut().enumerate() {
+        if policy.name.is_empty() {
+            policy.name = format!("{}-auto-gen-{index}", policy.type_);
+        }
+    }
+}
+
+struct Assembly<'a> {
+    app: &'a Application,
+    source: &'a dyn DefinitionSource,
+    rejection: Rejection,
+}
+
+impl Assembly<'_> {
+    fn run(mut self) -> Result<Appfile, Rejection> {
+        let app = self.app;
+        let components: Vec<_> = app
+            .spec
+            .components
+            .iter()
+            .enumerate()
+            .filter_map(|part| self.component(part))
+            .collect();
+        let workflow = self.workflow();
+        let step_definitions = workflow.as_ref().map(|found| self.step_definitions(found));
+        let policies = self.policies(workflow.as_ref());
+        let (Some(workflow), Some(step_definitions)) = (workflow, step_definitions) else {
+            return Err(self.rejection);
+        };
+        self.rejection.into_result()?;
+        let latest = app
+            .status
+            .as_ref()
+            .and_then(|status| status.latest_revision.as_ref());
+        Ok(Appfile {
+            name: app.metadata.name.clone().unwrap_or_default(),
+            namespace: namespace_of(app).to_owned(),
+            labels: app.metadata.labels.clone().unwrap_or_default(),
+            annotations: app.metadata.annotations.clone().unwrap_or_default(),
+            revision: latest
+                .map(|revision| revision.name.clone())
+                .unwrap_or_default(),
+            components,
+            policies,
+            workflow,
+            step_definitions,
+        })
+    }
+
+    fn find(&self, kind: DefinitionKind, type_: &str) -> Option<Resolved> {
+        let follow = self
+            .app
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(annotations::AUTO_UPDATE));
+        let auto_update = follow.is_some_and(|value| value == "true");
+        resolve(
+            self.source,
+            kind,
+            type_,
+            namespace_of(self.app),
+            auto_update,
+        )
+    }
+
+    fn component(
+        &mut self,
+        (index, component): (usize, &ApplicationComponent),
+    ) -> Option<AppComponent> {
+        let path = format!("spec.components[{index}]");
+        let type_ = &component.type_;
+        let what = format!("fail to parse settings for {}", component.name);
+        self.properties_are_fields(component.properties.as_ref(), &path, &what);
+        let resolved = self.find(DefinitionKind::Component, type_);
+        if resolved.is_none() {
+            let kubevela = format!(
+                "failed to parseComponents: fetch component/policy type of {}: cannot load template \
+                 \"{type_}\" from cluster and provided ones: load template from component \
+                 definition [{type_}] : workloaddefinitions.core.oam.dev \"{type_}\" not found",
+                component.name
+            );
+            self.unknown_type("component", "ComponentDefinition", &path, type_, kubevela);
+        }
+        let traits: Vec<_> = component
+            .traits
+            .iter()
+            .enumerate()
+            .filter_map(|(at, part)| {
+                let what = format!(
+                    "fail to parse properties of {} for {}",
+                    part.type_, component.name
+                );
+                let place = format!("{path}.traits[{at}]");
+                self.properties_are_fields(part.properties.as_ref(), &place, &what);
+                let resolved = self.find(DefinitionKind::Trait, &part.type_);
+                if resolved.is_none() {
+                    let kubevela = format!(
+                        "failed to parseComponents: component({}) parse trait({1}): trait \
+                         definition of {1} not found",
+                        component.name, part.type_
+                    );
+                    self.unknown_type("trait", "TraitDefinition", &place, &part.type_, kubevela);
+                }
+                Some(AppTrait {
+                    type_: part.type_.clone(),
+                    resolved: resolved?,
+                    properties: part.properties.clone(),
+                })
+            })
+            .collect();
+        Some(AppComponent {
+            spec: component.clone(),
+            resolved: resolved?,
+            traits,
+            path,
+        })
+    }
+
+    /// Properties are an object, or nothing.
+    fn properties_are_fields(&mut self, properties: Option<&Value>, path: &str, what: &str) {
+        let found = match properties {
+            None | Some(Value::Null | Value::Object(_)) => return,
+            Some(other) => policy::json_type(other),
+        };
+        let kubevela = format!(
+            "failed to parseComponents: {what}: json: cannot unmarshal {found} into Go value of type \
+             map[string]interface {{}}"
+        );
+        let path = format!("{path}.properties");
+        let finding = Finding::new(
+            FindingKind::Invalid,
+            path,
+            "properties are fields with values",
+        )
+        .expected("an object", found)
+        .hint("write the properties as `name: value`, one in a line")
+        .kubevela(kubevela);
+        self.rejection.findings.push(finding);
+    }
+
+    fn unknown_type(
+        &mut self,
+        what: &str,
+        kubernetes_kind: &str,
+        path: &str,
+        type_: &str,
+        kubevela: String,
+    ) {
+        let (name, version) = type_.split_once('@').unwrap_or((type_, ""));
+        let message = match (type_.is_empty(), version.is_empty()) {
+            (true, _) => format!("this {what} has no type"),
+            (false, true) => format!("there is no {what} type `{type_}`"),
+            (false, false) => {
+                format!("there is no version `{version}` of the {what} type `{name}`")
+            }
+        };
+        let place = namespace_of(self.app);
+        let finding = Finding::new(FindingKind::UnknownType, format!("{path}.type"), message)
+            .expected(
+                format!("the name of a {kubernetes_kind} in {place} or vela-system"),
+                type_,
+            )
+            .hint(
+                self.meant(what, name)
+                    .unwrap_or_else(|| format!("apply the {kubernetes_kind}, or correct the type")),
+            )
+            .kubevela(kubevela);
+        self.rejection.findings.push(finding);
+    }
+
+    /// The type that was probably meant.
+    fn meant(&self, what: &str, name: &str) -> Option<String> {
+        let kind = match what {
+            "component" => DefinitionKind::Component,
+            "trait" => DefinitionKind::Trait,
+            "policy" => DefinitionKind::Policy,
+            _ => DefinitionKind::WorkflowStep,
+        };
+        let names = self.source.names(kind);
+        did_you_mean(name, names.iter().map(String::as_str))
+    }
+
+    fn workflow(&mut self) -> Option<Steps> {
+        match steps::steps_of(self.app, self.source) {
+            Ok(found) => Some(found),
+            Err(finding) => {
+                self.rejection.findings.push(*finding);
+                None
+            }
+        }
+    }
+
+    fn step_definitions(&mut self, workflow: &Steps) -> BTreeMap<String, Resolved> {
+        let mut found = BTreeMap::new();
+        for step in steps::flattened(&workflow.steps) {
+            if is_builtin(step.type_) || found.contains_key(step.type_) {
+                continue;
+            }
+            if let Some(resolved) = self.find(DefinitionKind::WorkflowStep, step.type_) {
+                found.insert(step.type_.to_owned(), resolved);
+                continue;
+            }
+            let kubevela = format!(
+                "failed to parseWorkflowSteps: failed to get workflow step definition {0}: \
+                 workflowstepdefinitions.core.oam.dev \"{0}\" not found",
+                step.type_
+            );
+            self.unknown_type(
+                "step",
+                "WorkflowStepDefinition",
+                &step.path,
+                step.type_,
+                kubevela,
+            );
+        }
+        found
+    }
+
+    /// The policies of the Application, then those that only `deploy` steps name (APP-039).
+    fn policies(&mut self, workflow: Option<&Steps>) -> Vec<Policy> {
+        let app = self.app;
+        let mut sources: Vec<PolicySource> = app
+            .spec
+            .policies
+            .iter()
+            .enumerate()
+            .map(|(index, policy)| PolicySource {
+                name: policy.name.clone(),
+                type_: policy.type_.clone(),
+                properties: policy.properties.clone(),
+                path: format!("spec.policies[{index}]"),
+                external: false,
+            })
+            .collect();
+        if let Some(workflow) = workflow {
+            self.external_policies(workflow, &mut sources);
+        }
+        sources
+            .into_iter()
+            .filter_map(|source| self.policy(source))
+            .collect()
+    }
+
+    fn external_policies(&mut self, workflow: &Steps, sources: &mut Vec<PolicySource>) {
+        for (index, step) in workflow.steps.iter().enumerate() {
+            let Some(properties) = step.properties.as_ref().filter(|_| step.type_ == "deploy")
+            else {
+                continue;
+            };
+            let path = format!("spec.workflow.steps[{index}].properties");
+            let prefix = format!(
+                "failed to parsePolicies: invalid WorkflowStep {}: ",
+                step.name
+            );
+            let deploy: DeployStep = match read_properties(properties, &path, &prefix) {
+                Ok(deploy) => deploy,
+                Err(finding) => {
+                    self.rejection.findings.push(*finding);
+                    continue;
+                }
+            };
+            for (at, name) in deploy.policies.iter().enumerate() {
+                if sources.iter().any(|known| known.name == *name) {
+                    continue;
+                }
+                match self.source.policy(namespace_of(self.app), name) {
+                    Some(policy) => sources.push(PolicySource {
+                        name: name.clone(),
+                        type_: policy.spec.type_,
+                        properties: policy.spec.properties,
+                        path: format!("Policy {name}"),
+                        external: true,
+                    }),
+                    None => self.unknown_policy(name, format!("{path}.policies[{at}]")),
+                }
+            }
+        }
+    }
+
+    fn unknown_policy(&mut self, name: &str, path: String) {
+        let known = self
+            .app
+            .spec
+            .policies
+            .iter()
+            .map(|policy| policy.name.as_str());
+        let hint = did_you_mean(name, known)
+            .unwrap_or_else(|| "add it under spec.policies, or apply a Policy object".to_owned());
+        self.rejection.findings.push(
+            Finding::new(
+                FindingKind::UnknownObject,
+                path,
+                format!("there is no policy `{name}` in the Application or its namespace"),
+            )
+            .expected("the name of a policy", name)
+            .hint(hint)
+            .kubevela(format!(
+                "failed to parsePolicies: external policy {name} not found"
+            )),
+        );
+    }
+
+    fn policy(&mut self, source: PolicySource) -> Option<Policy> {
+        match self.rule(&source) {
+            Ok(rule) => Some(Policy {
+                name: source.name,
+                type_: source.type_,
+                properties: source.properties,
+                external: source.external,
+                rule: rule?,
+            }),
+            Err(finding) => {
+                self.rejection.findings.push(*finding);
+                None
+            }
+        }
+    }
+
+    /// Reads a policy; `None` if its definition is not there (which is recorded).
+    fn rule(&mut self, policy: &PolicySource) -> Result<Option<PolicyRule>, Box<Finding>> {
+        let type_ = policy.type_.as_str();
+        if type_ == "debug" {
+            return Ok(Some(PolicyRule::Debug));
+        }
+        let definition = self.find(DefinitionKind::Policy, type_);
+        let scoped = definition
+            .as_ref()
+            .is_some_and(|found| !found.definition.scope.is_empty());
+        let Some(properties) = &policy.properties else {
+            if scoped {
+                return Ok(definition.map(PolicyRule::Custom));
+            }
+            return Err(no_properties(policy));
+        };
+        let path = format!("{}.properties", policy.path);
+        let prefix = format!("failed to parse {type_} policy {}: ", policy.name);
+        Ok(Some(match type_ {
+            "topology" => PolicyRule::Topology(read_properties(properties, &path, &prefix)?),
+            "override" => PolicyRule::Override(read_properties(properties, &path, &prefix)?),
+            "replication" => PolicyRule::Replication(read_properties(properties, &path, &prefix)?),
+            "garbage-collect" => {
+                PolicyRule::GarbageCollect(read_properties(properties, &path, &prefix)?)
+            }
+            "apply-once" => PolicyRule::ApplyOnce(read_properties(properties, &path, &prefix)?),
+            "shared-resource" => {
+                PolicyRule::SharedResource(read_properties(properties, &path, &prefix)?)
+            }
+            "read-only" => PolicyRule::ReadOnly(read_properties(properties, &path, &prefix)?),
+            "take-over" => PolicyRule::TakeOver(read_properties(properties, &path, &prefix)?),
+            "resource-update" => {
+                PolicyRule::ResourceUpdate(read_properties(properties, &path, &prefix)?)
+            }
+            "env-binding" => PolicyRule::EnvBinding(properties.clone()),
+            _ => {
+                if definition.is_none() {
+                    let kubevela = format!(
+                        "failed to parsePolicies: fetch component/policy type of {}: cannot load \
+                         template \"{type_}\" from cluster and provided ones: load template from \
+                         policy definition [{type_}] : policydefinitions.core.oam.dev \"{type_}\" \
+                         not found",
+                        policy.name
+                    );
+                    self.unknown_type("policy", "PolicyDefinition", &policy.path, type_, kubevela);
+                }
+                return Ok(definition.map(PolicyRule::Custom));
+            }
+        }))
+    }
+}
+
+fn no_properties(policy: &PolicySource) -> Box<Finding> {
+    Finding::new(
+        FindingKind::Missing,
+        format!("{}.properties", policy.path),
+        format!(
+            "the {} policy `{}` has no properties",
+            policy.type_, policy.name
+        ),
+    )
+    .expected("properties", "nothing")
+    .hint("write what the policy is to do, or remove it")
+    .kubevela(format!(
+        "failed to parsePolicies: policy {} named {} must not have empty properties",
+        policy.type_, policy.name
+    ))
+    .into()
+}
+
+/// A policy before it is read.
+struct PolicySource {
+    name: String,
+    type_: String,
+    properties: Option<Value>,
+    path: String,
+    external: bool,
+}
+
+fn namespace_of(app: &Application) -> &str {
+    app.metadata
+        .namespace
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("default")
+}
