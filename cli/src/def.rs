@@ -9,7 +9,7 @@ use caravel_core::api::SYSTEM_NAMESPACE;
 use caravel_core::engine::{
     Evaluator, Operation, ParseDefinitionRequest, ParsedDefinition, PrintDefinitionRequest,
 };
-use caravel_engines::{Direct, EngineError, Job};
+use caravel_engines::{Answer, Direct, EngineError, Job};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -26,7 +26,11 @@ const KINDS: [(&str, &str, &str); 4] = [
     ("ComponentDefinition", "componentdefinitions", "component"),
     ("TraitDefinition", "traitdefinitions", "trait"),
     ("PolicyDefinition", "policydefinitions", "policy"),
-    ("WorkflowStepDefinition", "workflowstepdefinitions", "workflow-step"),
+    (
+        "WorkflowStepDefinition",
+        "workflowstepdefinitions",
+        "workflow-step",
+    ),
 ];
 
 /// Applies, lists and shows definitions.
@@ -64,10 +68,15 @@ enum Action {
 
 pub(crate) async fn run(arguments: DefArgs) -> Result<ExitCode> {
     let hub = arguments.hub.connect().await?;
-    let namespace = arguments.hub.namespace.clone().unwrap_or_else(|| SYSTEM_NAMESPACE.to_owned());
+    let namespace = arguments
+        .hub
+        .namespace
+        .clone()
+        .unwrap_or_else(|| SYSTEM_NAMESPACE.to_owned());
+    let only_in = arguments.hub.namespace.as_deref();
     match arguments.operation {
         Action::Apply { files } => apply(&hub, &namespace, &files).await?,
-        Action::List { kind } => list(&hub, arguments.hub.namespace.as_deref(), kind.as_deref()).await?,
+        Action::List { kind } => list(&hub, only_in, kind.as_deref()).await?,
         Action::Show { name, kind } => show(&hub, &namespace, &name, kind.as_deref()).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -94,10 +103,16 @@ async fn apply(hub: &Hub, namespace: &str, files: &[String]) -> Result<()> {
 
 fn read(file: &str) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?;
-    if Path::new(file).extension().is_none_or(|extension| extension != "cue") {
+    if Path::new(file)
+        .extension()
+        .is_none_or(|extension| extension != "cue")
+    {
         return caravel_core::yaml::parse(&text).map_err(|error| anyhow!("{file}: {error}"));
     }
-    let request = ParseDefinitionRequest { file: file.to_owned(), source: text };
+    let request = ParseDefinitionRequest {
+        file: file.to_owned(),
+        source: text,
+    };
     let parsed: ParsedDefinition = evaluate(Operation::ParseDefinition(request))?;
     Ok(vec![parsed.object])
 }
@@ -105,7 +120,9 @@ fn read(file: &str) -> Result<Vec<Value>> {
 /// Asks the engine in this process: the file is the user's own.
 fn evaluate<T: DeserializeOwned>(operation: Operation) -> Result<T> {
     let job = Job::new(operation, Evaluator::default(), "");
-    let answer = Direct::new(caravel_cue::call).call_blocking(job).and_then(|answer| answer.done());
+    let answer = Direct::new(caravel_cue::call)
+        .call_blocking(job)
+        .and_then(Answer::done);
     answer.map_err(|error| match error {
         EngineError::Template(error) => anyhow!("{}", placed(&error)),
         other => anyhow!("{other}"),
@@ -116,8 +133,14 @@ fn evaluate<T: DeserializeOwned>(operation: Operation) -> Result<T> {
 fn placed(error: &caravel_core::engine::EvalError) -> String {
     let lines = error.errors.iter().map(|one| {
         let place = one.positions.first();
-        let place = place.map_or_else(String::new, |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
-        let hint = if one.hint.is_empty() { String::new() } else { format!(" ({})", one.hint) };
+        let place = place.map_or_else(String::new, |at| {
+            format!("{}:{}:{}: ", at.file, at.line, at.column)
+        });
+        let hint = if one.hint.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", one.hint)
+        };
         format!("{place}{}{hint}", one.message)
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -130,7 +153,9 @@ async fn list(hub: &Hub, namespace: Option<&str>, only: Option<&str>) -> Result<
     for (kind, plural, word) in kinds(only)? {
         let api = api(hub, kind, plural, namespace);
         for object in api.list(&ListParams::default()).await.map_err(readable)? {
-            let revision = object.data["status"]["latestRevision"]["name"].as_str().unwrap_or("");
+            let revision = object.data["status"]["latestRevision"]["name"]
+                .as_str()
+                .unwrap_or("");
             let description = object.annotations().get("definition.oam.dev/description");
             table.add_row([
                 word,
@@ -155,7 +180,9 @@ async fn show(hub: &Hub, namespace: &str, name: &str, only: Option<&str>) -> Res
     }
     match found.as_slice() {
         [(_, object)] => {
-            let request = PrintDefinitionRequest { object: serde_json::to_value(object)? };
+            let request = PrintDefinitionRequest {
+                object: serde_json::to_value(object)?,
+            };
             let text: String = evaluate(Operation::PrintDefinition(request))?;
             writeln!(std::io::stdout(), "{}", text.trim_end())?;
             Ok(())
@@ -163,14 +190,22 @@ async fn show(hub: &Hub, namespace: &str, name: &str, only: Option<&str>) -> Res
         [] => bail!("there is no definition {name} in {namespace}: `caravel def list` shows all"),
         several => {
             let words: Vec<&str> = several.iter().map(|(word, _)| *word).collect();
-            bail!("{name} is a {}: say which with --type", words.join(" and a "))
+            bail!(
+                "{name} is a {}: say which with --type",
+                words.join(" and a ")
+            )
         }
     }
 }
 
 fn kinds(only: Option<&str>) -> Result<Vec<(&'static str, &'static str, &'static str)>> {
-    let Some(only) = only else { return Ok(KINDS.to_vec()) };
-    let found: Vec<_> = KINDS.into_iter().filter(|(.., word)| *word == only).collect();
+    let Some(only) = only else {
+        return Ok(KINDS.to_vec());
+    };
+    let found: Vec<_> = KINDS
+        .into_iter()
+        .filter(|(.., word)| *word == only)
+        .collect();
     if found.is_empty() {
         bail!("{only:?} is no kind of definition: component, trait, policy or workflow-step");
     }

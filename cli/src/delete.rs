@@ -33,13 +33,20 @@ pub(crate) async fn run(arguments: DeleteArgs) -> Result<ExitCode> {
     let hub = arguments.hub.connect().await?;
     let api: Api<Application> = Api::namespaced(hub.client, &hub.namespace);
     for name in &arguments.applications {
-        let deleted = api.delete(name, &DeleteParams::default()).await.map_err(readable)?;
-        let uid = deleted.left().and_then(|application| application.metadata.uid);
+        let deleted = api
+            .delete(name, &DeleteParams::default())
+            .await
+            .map_err(readable)?;
+        let uid = deleted
+            .left()
+            .and_then(|application| application.metadata.uid);
         if let (Some(uid), false) = (uid, arguments.no_wait) {
             let gone = await_condition(api.clone(), name, conditions::is_deleted(&uid));
             match tokio::time::timeout(arguments.timeout, gone).await {
                 Ok(outcome) => drop(outcome?),
-                Err(_) => bail!("{name} is still being deleted: `caravel status {name}` says what it waits for"),
+                Err(_) => bail!(
+                    "{name} is still being deleted: `caravel status {name}` says what it waits for"
+                ),
             }
         }
         writeln!(std::io::stdout(), "{name} deleted")?;

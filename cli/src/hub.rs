@@ -37,7 +37,10 @@ pub(crate) struct Hub {
 impl HubArgs {
     /// Reads the kubeconfig and makes a client; nothing is sent yet.
     pub(crate) async fn connect(&self) -> Result<Hub> {
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
         let config = match &self.kubeconfig {
             // Several files joined by `:`, as kubectl takes them.
             Some(paths) => {
@@ -55,10 +58,13 @@ impl HubArgs {
             "no hub was found: `caravel serve` writes a kubeconfig into its data folder; name it with \
              --kubeconfig FILE or `export KUBECONFIG=FILE`",
         )?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
-        let client =
-            Client::try_from(config).with_context(|| format!("a client for {server} cannot be made"))?;
+        let client = Client::try_from(config)
+            .with_context(|| format!("a client for {server} cannot be made"))?;
         Ok(Hub { client, namespace })
     }
 }
@@ -68,12 +74,23 @@ impl Hub {
     pub(crate) async fn apply(&self, manifest: &Value) -> Result<DynamicObject> {
         let mut object: DynamicObject =
             serde_json::from_value(manifest.clone()).context("this is no Kubernetes object")?;
-        let types = object.types.clone().ok_or_else(|| anyhow!("apiVersion and kind are missing"))?;
+        let types = object
+            .types
+            .clone()
+            .ok_or_else(|| anyhow!("apiVersion and kind are missing"))?;
         let gvk = gvk(&types)?;
-        let (resource, capabilities) = pinned_kind(&self.client, &gvk)
-            .await
-            .with_context(|| format!("the hub does not serve {} {}", types.api_version, types.kind))?;
-        let name = object.metadata.name.clone().ok_or_else(|| anyhow!("metadata.name is missing"))?;
+        let (resource, capabilities) =
+            pinned_kind(&self.client, &gvk).await.with_context(|| {
+                format!(
+                    "the hub does not serve {} {}",
+                    types.api_version, types.kind
+                )
+            })?;
+        let name = object
+            .metadata
+            .name
+            .clone()
+            .ok_or_else(|| anyhow!("metadata.name is missing"))?;
         let api: Api<DynamicObject> = if capabilities.scope == Scope::Namespaced {
             let namespace = object.namespace().unwrap_or_else(|| self.namespace.clone());
             object.metadata.namespace = Some(namespace.clone());
@@ -82,7 +99,9 @@ impl Hub {
             Api::all_with(self.client.clone(), &resource)
         };
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(&object)).await.map_err(readable)
+        api.patch(&name, &parameters, &Patch::Apply(&object))
+            .await
+            .map_err(readable)
     }
 }
 

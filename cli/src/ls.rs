@@ -34,17 +34,35 @@ pub(crate) async fn run(arguments: LsArgs) -> Result<ExitCode> {
     } else {
         Api::namespaced(hub.client, &hub.namespace)
     };
-    let mut parameters = ListParams::default();
-    parameters.label_selector = arguments.selector;
+    let parameters = ListParams {
+        label_selector: arguments.selector,
+        ..ListParams::default()
+    };
     let applications = api.list(&parameters).await.map_err(readable)?.items;
     let mut out = std::io::stdout().lock();
     if applications.is_empty() {
-        writeln!(out, "no Application in {}", if arguments.all_namespaces { "any namespace" } else { &hub.namespace })?;
+        writeln!(
+            out,
+            "no Application in {}",
+            if arguments.all_namespaces {
+                "any namespace"
+            } else {
+                &hub.namespace
+            }
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header(["NAMESPACE", "NAME", "PHASE", "HEALTHY", "COMPONENTS", "REVISION", "AGE"]);
+    table.set_header([
+        "NAMESPACE",
+        "NAME",
+        "PHASE",
+        "HEALTHY",
+        "COMPONENTS",
+        "REVISION",
+        "AGE",
+    ]);
     for application in &applications {
         table.add_row(row(application));
     }
@@ -54,16 +72,30 @@ pub(crate) async fn run(arguments: LsArgs) -> Result<ExitCode> {
 
 fn row(application: &Application) -> Vec<String> {
     let status = application.status.clone().unwrap_or_default();
-    let components: Vec<&str> =
-        application.spec.components.iter().map(|component| component.name.as_str()).collect();
-    let healthy = status.services.iter().filter(|service| service.healthy).count();
+    let components: Vec<&str> = application
+        .spec
+        .components
+        .iter()
+        .map(|component| component.name.as_str())
+        .collect();
+    let healthy = status
+        .services
+        .iter()
+        .filter(|service| service.healthy)
+        .count();
     vec![
         application.namespace().unwrap_or_default(),
         application.name_any(),
         paint::phase(status.status.as_deref().unwrap_or("starting")),
         format!("{healthy}/{}", status.services.len()),
         components.join(","),
-        status.latest_revision.map(|revision| revision.name).unwrap_or_default(),
-        application.creation_timestamp().map(|time| age::since(time.0)).unwrap_or_default(),
+        status
+            .latest_revision
+            .map(|revision| revision.name)
+            .unwrap_or_default(),
+        application
+            .creation_timestamp()
+            .map(|time| age::since(time.0))
+            .unwrap_or_default(),
     ]
 }

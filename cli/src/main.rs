@@ -57,7 +57,10 @@ enum Command {
 
 fn main() -> ExitCode {
     // Before anything else: a worker must not do what the daemon does at its start.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == WORKER) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == WORKER)
+    {
         caravel_cue::worker_main();
     }
     match Cli::parse().command {
@@ -75,7 +78,10 @@ fn main() -> ExitCode {
 
 /// Runs a command that speaks with a hub.
 fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => told(runtime.block_on(command)),
         Err(error) => told(Err(error.into())),
     }

@@ -16,22 +16,38 @@ pub(crate) fn phase(text: &str) -> String {
 
 /// All is well.
 pub(crate) fn good(text: &str) -> String {
-    if has_colour() { text.green().to_string() } else { text.to_owned() }
+    if has_colour() {
+        text.green().to_string()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Something is wrong.
 pub(crate) fn bad(text: &str) -> String {
-    if has_colour() { text.red().to_string() } else { text.to_owned() }
+    if has_colour() {
+        text.red().to_string()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Somebody has to do something.
 pub(crate) fn wait(text: &str) -> String {
-    if has_colour() { text.yellow().to_string() } else { text.to_owned() }
+    if has_colour() {
+        text.yellow().to_string()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Less important.
 pub(crate) fn dim(text: &str) -> String {
-    if has_colour() { text.dimmed().to_string() } else { text.to_owned() }
+    if has_colour() {
+        text.dimmed().to_string()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Whether a person looks at the output as it comes.

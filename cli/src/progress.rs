@@ -29,13 +29,22 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { name: name.to_owned(), shown: BTreeMap::new(), spinner }
+        Self {
+            name: name.to_owned(),
+            shown: BTreeMap::new(),
+            spinner,
+        }
     }
 
     /// Shows what changed.
     pub(crate) fn show(&mut self, status: &ApplicationStatus) -> Result<()> {
         for step in status.workflow.iter().flat_map(|workflow| &workflow.steps) {
-            self.line("step", &step.name, step.phase.as_deref(), step.message.as_deref())?;
+            self.line(
+                "step",
+                &step.name,
+                step.phase.as_deref(),
+                step.message.as_deref(),
+            )?;
             for sub_step in &step.sub_steps {
                 self.line(
                     "  step",
@@ -46,8 +55,17 @@ impl Progress {
             }
         }
         for service in &status.services {
-            let phase = if service.healthy { "healthy" } else { "waiting" };
-            self.line("component", &service.name, Some(phase), service.message.as_deref())?;
+            let phase = if service.healthy {
+                "healthy"
+            } else {
+                "waiting"
+            };
+            self.line(
+                "component",
+                &service.name,
+                Some(phase),
+                service.message.as_deref(),
+            )?;
         }
         if let Some(spinner) = &self.spinner {
             spinner.set_message(format!(
@@ -67,7 +85,11 @@ impl Progress {
         let phase = status.status.as_deref().unwrap_or("starting");
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}: {}", self.name, paint::phase(phase))?;
-        for condition in status.conditions.iter().filter(|condition| condition.status == "False") {
+        for condition in status
+            .conditions
+            .iter()
+            .filter(|condition| condition.status == "False")
+        {
             if let Some(message) = &condition.message {
                 writeln!(out, "  {}: {message}", condition.type_)?;
             }

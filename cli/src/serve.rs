@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use caravel_apiserver::simulator::SystemClock;
 use caravel_apiserver::{ApiServer, Config, Identity, controllers, simulator};
 use caravel_controller::{ApplicationOptions, Controllers, Options};
-use caravel_core::render::ClusterVersion;
 use caravel_core::engine::Evaluator;
+use caravel_core::render::ClusterVersion;
 use caravel_engines::{Cached, Engine, Pool, PoolOptions};
 use caravel_store::{Retention, Sqlite};
 use clap::{Args, ValueEnum};
@@ -96,14 +96,18 @@ enum LogFormat {
 
 pub(crate) fn run(arguments: ServeArgs) -> Result<ExitCode> {
     log_to_stderr(&arguments)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(arguments))
 }
 
 fn log_to_stderr(arguments: &ServeArgs) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
         .with_context(|| format!("--log {:?}", arguments.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match arguments.log_format {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().init(),
@@ -127,7 +131,12 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
         authority: Some(hub.authority().to_owned()),
         ..controllers::Options::default()
     };
-    tasks.spawn(controllers::run(admin(), clock.clone(), basics, shutdown.clone()));
+    tasks.spawn(controllers::run(
+        admin(),
+        clock.clone(),
+        basics,
+        shutdown.clone(),
+    ));
 
     let store = Arc::new(Sqlite::open(&data, Retention::default()).await?);
     let version = hub_version(&admin()).await?;
@@ -152,8 +161,11 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     let scheme = if secure { "https" } else { "http" };
     let http = format!("{scheme}://{}", reachable(http_socket.local_addr()?));
     {
-        let (hub, names, shutdown) =
-            (hub.clone(), arguments.server_names.clone(), shutdown.clone());
+        let (hub, names, shutdown) = (
+            hub.clone(),
+            arguments.server_names.clone(),
+            shutdown.clone(),
+        );
         tasks.spawn(async move {
             if let Err(error) = hub.serve(kube_socket, &names, shutdown.clone()).await {
                 error!(%error, "the Kubernetes API ended");
@@ -163,10 +175,16 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     }
     let rest = rest::router(&hub, &oam);
     if secure {
-        let (hub, names, shutdown) =
-            (hub.clone(), arguments.server_names.clone(), shutdown.clone());
+        let (hub, names, shutdown) = (
+            hub.clone(),
+            arguments.server_names.clone(),
+            shutdown.clone(),
+        );
         tasks.spawn(async move {
-            if let Err(error) = hub.serve_router(rest, http_socket, &names, shutdown.clone()).await {
+            if let Err(error) = hub
+                .serve_router(rest, http_socket, &names, shutdown.clone())
+                .await
+            {
                 error!(%error, "the REST API ended");
                 shutdown.cancel();
             }
@@ -196,7 +214,10 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
 
 /// What `context.clusterVersion` is for objects on the hub's own cluster.
 async fn hub_version(client: &kube::Client) -> Result<ClusterVersion> {
-    let info = client.apiserver_version().await.context("the hub's version")?;
+    let info = client
+        .apiserver_version()
+        .await
+        .context("the hub's version")?;
     Ok(ClusterVersion {
         major: info.major,
         minor: info.minor,

@@ -47,7 +47,11 @@ pub(crate) async fn run(arguments: StatusArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(out: &mut impl Write, application: &Application, status: &ApplicationStatus) -> Result<()> {
+fn print(
+    out: &mut impl Write,
+    application: &Application,
+    status: &ApplicationStatus,
+) -> Result<()> {
     let phase = status.status.as_deref().unwrap_or("starting");
     writeln!(
         out,
@@ -63,14 +67,31 @@ fn print(out: &mut impl Write, application: &Application, status: &ApplicationSt
         writeln!(out, "  age       {}", age::since(created.0))?;
     }
     if let Some(workflow) = &status.workflow {
-        writeln!(out, "workflow  {} ({})", workflow.status.as_deref().unwrap_or("initializing"), workflow.mode)?;
+        writeln!(
+            out,
+            "workflow  {} ({})",
+            workflow.status.as_deref().unwrap_or("initializing"),
+            workflow.mode
+        )?;
         for (index, step) in workflow.steps.iter().enumerate() {
             let last = index + 1 == workflow.steps.len();
             let branch = if last { "└─" } else { "├─" };
-            row(out, branch, &step.name, step.phase.as_deref(), step.message.as_deref())?;
+            row(
+                out,
+                branch,
+                &step.name,
+                step.phase.as_deref(),
+                step.message.as_deref(),
+            )?;
             for sub_step in &step.sub_steps {
                 let indent = if last { "   └─" } else { "│  └─" };
-                row(out, indent, &sub_step.name, sub_step.phase.as_deref(), sub_step.message.as_deref())?;
+                row(
+                    out,
+                    indent,
+                    &sub_step.name,
+                    sub_step.phase.as_deref(),
+                    sub_step.message.as_deref(),
+                )?;
             }
         }
     }
@@ -78,13 +99,25 @@ fn print(out: &mut impl Write, application: &Application, status: &ApplicationSt
         writeln!(out, "components")?;
     }
     for (index, service) in status.services.iter().enumerate() {
-        let branch = if index + 1 == status.services.len() { "└─" } else { "├─" };
+        let branch = if index + 1 == status.services.len() {
+            "└─"
+        } else {
+            "├─"
+        };
         let place = place(service);
-        let phase = if service.healthy { "healthy" } else { "unhealthy" };
+        let phase = if service.healthy {
+            "healthy"
+        } else {
+            "unhealthy"
+        };
         row(out, branch, &place, Some(phase), service.message.as_deref())?;
         for t in &service.traits {
             let phase = if t.healthy { "healthy" } else { "unhealthy" };
-            let indent = if branch == "└─" { "   └─" } else { "│  └─" };
+            let indent = if branch == "└─" {
+                "   └─"
+            } else {
+                "│  └─"
+            };
             row(out, indent, &t.type_, Some(phase), t.message.as_deref())?;
         }
     }
@@ -92,7 +125,10 @@ fn print(out: &mut impl Write, application: &Application, status: &ApplicationSt
 }
 
 fn place(service: &ComponentStatus) -> String {
-    let cluster = service.cluster.as_deref().filter(|cluster| *cluster != "local");
+    let cluster = service
+        .cluster
+        .as_deref()
+        .filter(|cluster| *cluster != "local");
     match cluster {
         Some(cluster) => format!("{} in {cluster}", service.name),
         None => service.name.clone(),
@@ -108,7 +144,11 @@ fn row(
 ) -> Result<()> {
     let message = message.filter(|message| !message.is_empty());
     let message = message.map_or_else(String::new, |message| format!("  {}", paint::dim(message)));
-    writeln!(out, "{branch} {name}  {}{message}", paint::phase(phase.unwrap_or("pending")))?;
+    writeln!(
+        out,
+        "{branch} {name}  {}{message}",
+        paint::phase(phase.unwrap_or("pending"))
+    )?;
     Ok(())
 }
 
@@ -118,7 +158,11 @@ fn why(out: &mut impl Write, name: &str, status: &ApplicationStatus) -> Result<(
     if workflow.is_some_and(|workflow| workflow.suspend) {
         writeln!(out, "it waits for approval: caravel workflow resume {name}")?;
     }
-    for condition in status.conditions.iter().filter(|condition| condition.status == "False") {
+    for condition in status
+        .conditions
+        .iter()
+        .filter(|condition| condition.status == "False")
+    {
         if let Some(message) = &condition.message {
             writeln!(out, "{} {}: {message}", paint::bad("✗"), condition.type_)?;
         }

@@ -45,7 +45,9 @@ pub(crate) async fn run(arguments: UpArgs) -> Result<ExitCode> {
         let what = format!(
             "{} {}",
             manifest["kind"].as_str().unwrap_or("object"),
-            manifest["metadata"]["name"].as_str().unwrap_or("without a name")
+            manifest["metadata"]["name"]
+                .as_str()
+                .unwrap_or("without a name")
         );
         let object = hub.apply(&manifest).await.with_context(|| what.clone())?;
         writeln!(std::io::stdout(), "{what} applied")?;
@@ -59,13 +61,16 @@ pub(crate) async fn run(arguments: UpArgs) -> Result<ExitCode> {
     let mut worst = 0;
     for application in &applications {
         let followed = follow(&hub, application);
-        let end = match tokio::time::timeout(arguments.timeout, followed).await {
-            Ok(end) => end?,
-            Err(_) => {
-                let name = application.name_any();
-                writeln!(std::io::stdout(), "{name} does not run after {:?}: `caravel status {name}` says why", arguments.timeout)?;
-                TIMED_OUT
-            }
+        let end = if let Ok(end) = tokio::time::timeout(arguments.timeout, followed).await {
+            end?
+        } else {
+            let name = application.name_any();
+            writeln!(
+                std::io::stdout(),
+                "{name} does not run after {:?}: `caravel status {name}` says why",
+                arguments.timeout
+            )?;
+            TIMED_OUT
         };
         worst = worst.max(end);
     }
@@ -84,7 +89,10 @@ async fn follow(hub: &Hub, applied: &DynamicObject) -> Result<u8> {
     let generation = applied.metadata.generation.unwrap_or(0);
     let api: Api<Application> = Api::namespaced(hub.client.clone(), &namespace);
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut states = watcher(api, only).default_backoff().applied_objects().boxed();
+    let mut states = watcher(api, only)
+        .default_backoff()
+        .applied_objects()
+        .boxed();
     let mut progress = Progress::new(&name);
     while let Some(application) = states.try_next().await? {
         let status = application.status.clone().unwrap_or_default();

@@ -59,12 +59,14 @@ impl Operation {
             Self::Resume(Target { application, step }) => {
                 (application, Command::Resume { step }, "resumed")
             }
-            Self::Restart(Target { application, step: None }) => {
-                (application, Command::Restart, "restarted")
-            }
-            Self::Restart(Target { application, step: Some(step) }) => {
-                (application, Command::RestartStep { step }, "restarted")
-            }
+            Self::Restart(Target {
+                application,
+                step: None,
+            }) => (application, Command::Restart, "restarted"),
+            Self::Restart(Target {
+                application,
+                step: Some(step),
+            }) => (application, Command::RestartStep { step }, "restarted"),
             Self::Terminate { application } => (application, Command::Terminate, "terminated"),
         }
     }
@@ -95,7 +97,10 @@ async fn write(
     command: &Command,
 ) -> kube::Result<()> {
     let refuse = |text: String| kube::Error::Service(anyhow!(text).into());
-    let workflow = application.status.as_ref().and_then(|status| status.workflow.as_ref());
+    let workflow = application
+        .status
+        .as_ref()
+        .and_then(|status| status.workflow.as_ref());
     let workflow = workflow.ok_or_else(|| refuse("the workflow has not begun".to_owned()))?;
     let wanted = caravel_workflow::request(workflow, command)
         .map_err(|illegal| refuse(illegal.to_string()))?;
@@ -107,6 +112,7 @@ async fn write(
         patch["status"]["services"] = json!(null);
     }
     let name = application.name_any();
-    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch))
+        .await?;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use caravel_core::api::{SYSTEM_NAMESPACE, crds};
-use caravel_engines::EngineError;
 use caravel_core::engine::{Operation, ParseDefinitionRequest, ParsedDefinition};
+use caravel_engines::EngineError;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -13,9 +13,9 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use crate::FIELD_MANAGER;
 use crate::definition::{Kind, spec_hash};
 use crate::evaluation::Evaluation;
-use crate::FIELD_MANAGER;
 
 /// How long a hub may take until it serves a new kind.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
@@ -55,14 +55,18 @@ pub enum BootstrapError {
 pub async fn install_kinds(client: &Client) -> Result<(), BootstrapError> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for crd in crds() {
-        let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = crd["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(&crd)).await.map_err(api_error(&name))?;
+        api.patch(&name, &parameters, &Patch::Apply(&crd))
+            .await
+            .map_err(api_error(&name))?;
     }
     for crd in crds() {
         let name = crd["metadata"]["name"].as_str().unwrap_or_default();
-        let established =
-            await_condition(api.clone(), name, conditions::is_crd_established());
+        let established = await_condition(api.clone(), name, conditions::is_crd_established());
         match tokio::time::timeout(ESTABLISHED_WITHIN, established).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return Err(BootstrapError::NotEstablished(name.to_owned())),
@@ -77,9 +81,13 @@ pub async fn install_namespace(client: &Client) -> Result<(), BootstrapError> {
     let object = json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE},
     });
-    api.patch(SYSTEM_NAMESPACE, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object))
-        .await
-        .map_err(api_error("namespace vela-system"))?;
+    api.patch(
+        SYSTEM_NAMESPACE,
+        &PatchParams::apply(FIELD_MANAGER).force(),
+        &Patch::Apply(object),
+    )
+    .await
+    .map_err(api_error("namespace vela-system"))?;
     Ok(())
 }
 
@@ -96,16 +104,25 @@ pub async fn install_definitions(
         let parsed: ParsedDefinition = evaluation
             .call(SYSTEM_NAMESPACE, Operation::ParseDefinition(request))
             .await
-            .map_err(|source| BootstrapError::Definition { name: builtin.name.to_string(), source })?;
+            .map_err(|source| BootstrapError::Definition {
+                name: builtin.name.clone(),
+                source,
+            })?;
         install_definition(client, parsed.object).await?;
     }
     Ok(())
 }
 
 async fn install_definition(client: &Client, mut shipped: Value) -> Result<(), BootstrapError> {
-    let name = shipped["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let name = shipped["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let Some(kind) = shipped["kind"].as_str().and_then(Kind::of) else {
-        warn!(definition = name, "a built-in definition is of a kind without controller: left out");
+        warn!(
+            definition = name,
+            "a built-in definition is of a kind without controller: left out"
+        );
         return Ok(());
     };
     let hash = spec_hash(&shipped);
@@ -117,13 +134,18 @@ async fn install_definition(client: &Client, mut shipped: Value) -> Result<(), B
     match found.as_ref().map(|object| freshness(object, &hash)) {
         Some(Freshness::Current) => return Ok(()),
         Some(Freshness::Edited) => {
-            info!(definition = name, "was edited: the built-in one is not installed over it");
+            info!(
+                definition = name,
+                "was edited: the built-in one is not installed over it"
+            );
             return Ok(());
         }
         Some(Freshness::Outdated) | None => {}
     }
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch(&name, &parameters, &Patch::Apply(shipped)).await.map_err(api_error(&name))?;
+    api.patch(&name, &parameters, &Patch::Apply(shipped))
+        .await
+        .map_err(api_error(&name))?;
     Ok(())
 }
 
@@ -172,9 +194,18 @@ mod tests {
         let old = spec_hash(&json!({"spec": {"a": 1}}));
         let new = spec_hash(&json!({"spec": {"a": 2}}));
         let spec = json!({"a": 1});
-        assert_eq!(freshness(&definition(spec.clone(), Some(&old)), &old), Freshness::Current);
-        assert_eq!(freshness(&definition(spec.clone(), Some(&old)), &new), Freshness::Outdated);
-        assert_eq!(freshness(&definition(json!({"a": 9}), Some(&old)), &new), Freshness::Edited);
+        assert_eq!(
+            freshness(&definition(spec.clone(), Some(&old)), &old),
+            Freshness::Current
+        );
+        assert_eq!(
+            freshness(&definition(spec.clone(), Some(&old)), &new),
+            Freshness::Outdated
+        );
+        assert_eq!(
+            freshness(&definition(json!({"a": 9}), Some(&old)), &new),
+            Freshness::Edited
+        );
         assert_eq!(freshness(&definition(spec, None), &new), Freshness::Edited);
     }
 }

@@ -36,7 +36,9 @@ impl Evaluation {
     /// # Errors
     /// As [`Engine::call`].
     pub async fn ask(&self, namespace: &str, operation: Operation) -> Result<Answer, EngineError> {
-        self.engine.call(Job::new(operation, self.evaluator, namespace)).await
+        self.engine
+            .call(Job::new(operation, self.evaluator, namespace))
+            .await
     }
 
     /// The engine itself.

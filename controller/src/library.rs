@@ -36,8 +36,8 @@ pub(crate) struct Entry {
 pub(crate) struct Library(Arc<Shelves>);
 
 struct Shelves {
-    /// One shelf per watch.
-    shelves: Vec<RwLock<BTreeMap<Place, Entry>>>,
+    /// One per watch.
+    kinds: Vec<RwLock<BTreeMap<Place, Entry>>>,
     changes: watch::Sender<u64>,
     unread: watch::Sender<usize>,
 }
@@ -51,7 +51,7 @@ impl Library {
         let shelves: Vec<_> = (0..=REVISIONS).map(|_| RwLock::default()).collect();
         let library = Self(Arc::new(Shelves {
             unread: watch::Sender::new(shelves.len()),
-            shelves,
+            kinds: shelves,
             changes: watch::Sender::new(0),
         }));
         for (index, kind) in KINDS.iter().enumerate() {
@@ -65,7 +65,12 @@ impl Library {
     /// Waits until everything that exists has been read once.
     pub(crate) async fn ready(&self) {
         // The sender lives as long as this library: there is nothing to fail.
-        let _ = self.0.unread.subscribe().wait_for(|unread| *unread == 0).await;
+        let _ = self
+            .0
+            .unread
+            .subscribe()
+            .wait_for(|unread| *unread == 0)
+            .await;
     }
 
     /// Counts up whenever a definition or a revision changes, appears or goes.
@@ -91,7 +96,8 @@ impl Library {
         namespace: &str,
         name: &str,
     ) -> Option<Entry> {
-        self.look_up(REVISIONS, namespace, name).filter(|entry| entry.definition.kind == kind)
+        self.look_up(REVISIONS, namespace, name)
+            .filter(|entry| entry.definition.kind == kind)
     }
 
     /// Names of all revisions of a definition in a namespace.
@@ -110,22 +116,16 @@ impl Library {
         mine.map(|((_, name), _)| name.clone()).collect()
     }
 
-    /// Names of all definitions of a kind in a namespace.
-    pub(crate) fn names(&self, kind: DefinitionKind, namespace: &str) -> Vec<String> {
-        let Some(shelf) = KINDS.iter().position(|known| known.definition == kind) else {
-            return Vec::new();
-        };
-        let shelf = self.read(shelf);
-        let here = shelf.keys().filter(|(place, _)| place == namespace);
-        here.map(|(_, name)| name.clone()).collect()
-    }
-
     fn look_up(&self, shelf: usize, namespace: &str, name: &str) -> Option<Entry> {
-        self.read(shelf).get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.read(shelf)
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
     }
 
     fn read(&self, shelf: usize) -> std::sync::RwLockReadGuard<'_, BTreeMap<Place, Entry>> {
-        self.0.shelves[shelf].read().unwrap_or_else(PoisonError::into_inner)
+        self.0.kinds[shelf]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn follow(
@@ -163,8 +163,9 @@ impl Library {
         seen: &mut BTreeSet<Place>,
         read_once: &mut bool,
     ) {
-        let mut entries =
-            self.0.shelves[shelf].write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.0.kinds[shelf]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         match event {
             watcher::Event::Init => seen.clear(),
             watcher::Event::InitApply(object) => {
@@ -189,7 +190,10 @@ impl Library {
 
 fn place(object: &DynamicObject) -> Place {
     let metadata = &object.metadata;
-    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+    (
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
+    )
 }
 
 /// Stores a definition, or the definition inside of a revision. One that cannot be read is not there: the
@@ -201,7 +205,12 @@ fn put(entries: &mut BTreeMap<Place, Entry>, object: DynamicObject) {
             entries.insert(place, entry);
         }
         Err(problem) => {
-            warn!(namespace = place.0, name = place.1, problem, "a definition cannot be used");
+            warn!(
+                namespace = place.0,
+                name = place.1,
+                problem,
+                "a definition cannot be used"
+            );
             entries.remove(&place);
         }
     }
@@ -215,9 +224,12 @@ fn read(object: DynamicObject) -> Result<Entry, String> {
             .find(|kind| value["spec"].get(kind.revision_field).is_some())
             .ok_or("spec holds no definition")?;
         let mut inner = value["spec"][kind.revision_field].take();
-        inner["kind"] = Value::from(kind.kind);
+        inner["kind"] = Value::from(kind.name);
         value = inner;
     }
     let definition = Arc::new(Definition::from_object(&value)?);
-    Ok(Entry { definition, object: Arc::new(value) })
+    Ok(Entry {
+        definition,
+        object: Arc::new(value),
+    })
 }

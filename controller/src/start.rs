@@ -56,8 +56,10 @@ impl Controllers {
         library.ready().await;
 
         let mut tasks = JoinSet::new();
-        let context =
-            definition::Context { client: client.clone(), evaluation: evaluation.clone() };
+        let context = definition::Context {
+            client: client.clone(),
+            evaluation: evaluation.clone(),
+        };
         tasks.spawn(definition::run(Arc::new(context), shutdown.clone()));
         let (applications, work) = application::start(
             client.clone(),
@@ -67,9 +69,17 @@ impl Controllers {
             shutdown.clone(),
         )?;
         tasks.spawn(work);
-        let admission =
-            Arc::new(OamAdmission { client, library, evaluation, strict: options.strict });
-        Ok(Self { admission, applications, tasks })
+        let admission = Arc::new(OamAdmission {
+            client,
+            library,
+            evaluation,
+            strict: options.strict,
+        });
+        Ok(Self {
+            admission,
+            applications,
+            tasks,
+        })
     }
 
     /// Waits until all work has ended, after the token that they were started with was cancelled.

@@ -33,10 +33,15 @@ impl FromRequestParts<Context> for Caller {
             Problem::new(StatusCode::UNAUTHORIZED, "a bearer token is required")
                 .hint("send `Authorization: Bearer <token>`; the daemon writes one to http-token in its data folder")
         })?;
-        context.hub.client(token).await.map(Self).map_err(|refused| {
-            Problem::new(StatusCode::UNAUTHORIZED, refused.to_string())
-                .hint("make a new one with `kubectl create token <service account>`")
-        })
+        context
+            .hub
+            .client(token)
+            .await
+            .map(Self)
+            .map_err(|refused| {
+                Problem::new(StatusCode::UNAUTHORIZED, refused.to_string())
+                    .hint("make a new one with `kubectl create token <service account>`")
+            })
     }
 }
 

@@ -3,7 +3,14 @@
 //! Everything goes through the hub's API as the user who asks: a REST call can do what the same user could do
 //! with `kubectl`, no more. There is no second user model.
 
-#![allow(unused_qualifications, reason = "utoipa's macros write qualified names beside each handler")]
+#![allow(
+    clippy::result_large_err,
+    reason = "an error is a response, made once in a request"
+)]
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macros write qualified names beside each handler"
+)]
 
 pub mod hub;
 mod openapi;
@@ -47,16 +54,19 @@ pub struct Context {
 pub fn router(context: Context) -> Router {
     let (api, document) = openapi::router().split_for_parts();
     let document = Arc::new(document);
-    api.route("/api/v1/openapi.json", get(move || async move { axum::Json((*document).clone()) }))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(route::readyz))
-        .route("/metrics", get(route::metrics))
-        .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address")
-                .hint("the API is described at /api/v1/openapi.json")
-        })
-        .layer(CatchPanicLayer::new())
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(context)
+    api.route(
+        "/api/v1/openapi.json",
+        get(move || async move { axum::Json((*document).clone()) }),
+    )
+    .route("/healthz", get(|| async { "ok\n" }))
+    .route("/readyz", get(route::readyz))
+    .route("/metrics", get(route::metrics))
+    .fallback(|| async {
+        Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address")
+            .hint("the API is described at /api/v1/openapi.json")
+    })
+    .layer(CatchPanicLayer::new())
+    .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+    .layer(DefaultBodyLimit::max(LARGEST_BODY))
+    .with_state(context)
 }

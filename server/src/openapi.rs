@@ -26,7 +26,9 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token of the hub; its RBAC decides what the caller may do."))
+            .description(Some(
+                "A token of the hub; its RBAC decides what the caller may do.",
+            ))
             .build();
         document
             .components
@@ -69,6 +71,9 @@ mod tests {
             std::fs::write(&path, &now).expect("docs/openapi.json can be written");
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == now, "docs/openapi.json is stale: `make generate` writes it");
+        assert!(
+            committed == now,
+            "docs/openapi.json is stale: `make generate` writes it"
+        );
     }
 }

@@ -31,7 +31,11 @@ impl PageQuery {
         continue_: Option<String>,
         label_selector: Option<String>,
     ) -> Self {
-        Self { limit, continue_, label_selector }
+        Self {
+            limit,
+            continue_,
+            label_selector,
+        }
     }
 
     /// As the hub's own paging.

@@ -63,14 +63,24 @@ impl Problem {
 impl From<kube::Error> for Problem {
     fn from(error: kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
-            return Self::new(StatusCode::BAD_GATEWAY, format!("the hub could not be asked: {error}"));
+            return Self::new(
+                StatusCode::BAD_GATEWAY,
+                format!("the hub could not be asked: {error}"),
+            );
         };
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut problem = Self::new(code, status.message.clone());
         problem.reason = (!status.reason.is_empty()).then(|| status.reason.clone());
-        let causes = status.details.into_iter().flat_map(|details| details.causes);
-        problem.causes =
-            causes.map(|cause| Cause { field: cause.field, message: cause.message }).collect();
+        let causes = status
+            .details
+            .into_iter()
+            .flat_map(|details| details.causes);
+        problem.causes = causes
+            .map(|cause| Cause {
+                field: cause.field,
+                message: cause.message,
+            })
+            .collect();
         problem
     }
 }
@@ -80,7 +90,10 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

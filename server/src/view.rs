@@ -90,29 +90,45 @@ impl From<&Application> for ApplicationView {
     fn from(application: &Application) -> Self {
         let metadata = &application.metadata;
         let status = application.status.clone().unwrap_or_default();
-        let components = application.spec.components.iter().map(|component| ComponentView {
-            name: component.name.clone(),
-            type_: component.type_.clone(),
-            traits: component.traits.iter().map(|t| t.type_.clone()).collect(),
-            services: services(application, &component.name),
-        });
+        let components = application
+            .spec
+            .components
+            .iter()
+            .map(|component| ComponentView {
+                name: component.name.clone(),
+                type_: component.type_.clone(),
+                traits: component.traits.iter().map(|t| t.type_.clone()).collect(),
+                services: services(application, &component.name),
+            });
         let healthy = (!status.services.is_empty()).then(|| {
             status.services.iter().all(|service| {
                 service.healthy && service.traits.iter().all(|t| t.healthy || t.pending)
             })
         });
-        let ready = status.conditions.iter().find(|condition| condition.status == "False");
+        let ready = status
+            .conditions
+            .iter()
+            .find(|condition| condition.status == "False");
         Self {
             namespace: metadata.namespace.clone().unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
-            phase: status.status.clone().unwrap_or_else(|| "starting".to_owned()),
+            phase: status
+                .status
+                .clone()
+                .unwrap_or_else(|| "starting".to_owned()),
             healthy,
             message: ready.and_then(|condition| condition.message.clone()),
             components: components.collect(),
             revision: status.latest_revision.map(|revision| revision.name),
             workflow: status.workflow.as_ref().map(WorkflowView::from),
-            created: metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()),
-            deleting: metadata.deletion_timestamp.as_ref().map(|time| time.0.to_string()),
+            created: metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0.to_string()),
+            deleting: metadata
+                .deletion_timestamp
+                .as_ref()
+                .map(|time| time.0.to_string()),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
         }
     }
@@ -123,7 +139,10 @@ fn services(application: &Application, component: &str) -> Vec<ServiceView> {
     let rows = status.into_iter().flat_map(|status| &status.services);
     rows.filter(|service| service.name == component)
         .map(|service| ServiceView {
-            cluster: service.cluster.clone().unwrap_or_else(|| "local".to_owned()),
+            cluster: service
+                .cluster
+                .clone()
+                .unwrap_or_else(|| "local".to_owned()),
             namespace: service.namespace.clone().unwrap_or_default(),
             healthy: service.healthy && service.traits.iter().all(|t| t.healthy || t.pending),
             message: service.message.clone(),
@@ -133,11 +152,16 @@ fn services(application: &Application, component: &str) -> Vec<ServiceView> {
 
 impl From<&WorkflowStatus> for WorkflowView {
     fn from(workflow: &WorkflowStatus) -> Self {
-        let phase = |step: &caravel_core::api::WorkflowStepStatus| step.phase.clone().unwrap_or_default();
+        let phase =
+            |step: &caravel_core::api::WorkflowStepStatus| step.phase.clone().unwrap_or_default();
         let over = |phase: &str| matches!(phase, "succeeded" | "failed" | "skipped");
         Self {
             phase: workflow.status.clone(),
-            done: workflow.steps.iter().filter(|step| over(&phase(step))).count(),
+            done: workflow
+                .steps
+                .iter()
+                .filter(|step| over(&phase(step)))
+                .count(),
             steps: workflow.steps.len(),
             suspended: workflow.suspend,
             current: workflow
@@ -179,8 +203,14 @@ impl From<&ApplicationRevision> for RevisionView {
             name: metadata.name.clone().unwrap_or_default(),
             publish_version: read(&metadata.annotations, "app.oam.dev/publishVersion"),
             hash: read(&metadata.labels, "app.oam.dev/app-revision-hash"),
-            succeeded: revision.status.as_ref().is_some_and(|status| status.succeeded),
-            created: metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()),
+            succeeded: revision
+                .status
+                .as_ref()
+                .is_some_and(|status| status.succeeded),
+            created: metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0.to_string()),
         }
     }
 }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 /// `None` only where `CONFORMANCE=skip` allows it; a missing folder is otherwise a failure, so that a
 /// green run never means "nothing was compared".
 pub fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("CARAVEL_CONFORMANCE_DIR")
-        .map_or_else(|| workspace_root().join("../shared/conformance"), PathBuf::from);
+    let folder = std::env::var_os("CARAVEL_CONFORMANCE_DIR").map_or_else(
+        || workspace_root().join("../shared/conformance"),
+        PathBuf::from,
+    );
     if folder.is_dir() {
         return Some(folder);
     }
@@ -25,5 +27,7 @@ pub fn folder() -> Option<PathBuf> {
 
 /// The root of the workspace.
 pub fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the workspace")
 }

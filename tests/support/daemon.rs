@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long the daemon may take until it is ready. Generous: machines that build share their cores.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// The program under test: beside this executable, or one folder above, where tests lie in `deps`.
 ///
@@ -16,8 +16,14 @@ const START: Duration = Duration::from_secs(60);
 /// If it has not been built: `cargo test --workspace` does it before any test runs.
 pub fn program() -> PathBuf {
     let this = std::env::current_exe().expect("a program knows its own path");
-    let mut folders = this.ancestors().skip(1).take(2).map(|folder| folder.join("caravel"));
-    folders.find(|program| program.is_file()).expect("caravel is not built: cargo build -p caravel")
+    let mut folders = this
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("caravel"));
+    folders
+        .find(|program| program.is_file())
+        .expect("caravel is not built: cargo build -p caravel")
 }
 
 /// A running daemon. It is killed, and its folder removed, when the value is dropped.
@@ -38,10 +44,17 @@ impl Daemon {
     pub fn start_with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let options: Vec<String> = options.iter().map(|&o| o.to_owned()).collect();
-        let environment: Vec<(String, String)> =
-            environment.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let environment: Vec<(String, String)> = environment
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
         let child = spawn(data.path(), &options, &environment);
-        let mut daemon = Self { child, data, options, environment };
+        let mut daemon = Self {
+            child,
+            data,
+            options,
+            environment,
+        };
         daemon.wait_until_ready();
         daemon
     }
@@ -53,8 +66,10 @@ impl Daemon {
 
     /// Starts again in the same folder with another environment.
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
-        self.environment =
-            environment.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        self.environment = environment
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
         // The old file must not be taken for a sign of readiness.
         let _ = std::fs::remove_file(self.data.path().join("endpoints.json"));
         self.child = spawn(self.data.path(), &self.options, &self.environment);
@@ -86,7 +101,10 @@ impl Daemon {
             if let Some(status) = self.child.try_wait().expect("the daemon can be waited for") {
                 return status;
             }
-            assert!(Instant::now() < limit, "the daemon still runs after {within:?}");
+            assert!(
+                Instant::now() < limit,
+                "the daemon still runs after {within:?}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -124,7 +142,10 @@ impl Daemon {
     /// The bearer token of the REST API.
     pub fn token(&self) -> String {
         let path = self.data.path().join("http-token");
-        std::fs::read_to_string(&path).expect("http-token").trim().to_owned()
+        std::fs::read_to_string(&path)
+            .expect("http-token")
+            .trim()
+            .to_owned()
     }
 
     fn endpoint(&self, name: &str) -> String {
@@ -139,7 +160,10 @@ impl Daemon {
         let ready = self.data.path().join("endpoints.json");
         while !ready.is_file() {
             if let Some(status) = self.child.try_wait().expect("the daemon can be waited for") {
-                panic!("the daemon ended with {status} before it was ready: {}", self.log());
+                panic!(
+                    "the daemon ended with {status} before it was ready: {}",
+                    self.log()
+                );
             }
             assert!(
                 Instant::now() < limit,

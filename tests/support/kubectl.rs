@@ -28,7 +28,11 @@ pub struct Output {
 impl Output {
     /// The standard output of a command that must succeed.
     pub fn ok(self) -> String {
-        assert_eq!(self.exit, 0, "exit code {}: {}{}", self.exit, self.stdout, self.stderr);
+        assert_eq!(
+            self.exit, 0,
+            "exit code {}: {}{}",
+            self.exit, self.stdout, self.stderr
+        );
         self.stdout
     }
 
@@ -53,7 +57,10 @@ impl Kubectl {
 
     /// For any API server.
     pub fn with_kubeconfig(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, folder: tempfile::tempdir().expect("a folder") }
+        Self {
+            kubeconfig,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
     }
 
     /// The working folder: files that commands name lie here.
@@ -84,8 +91,16 @@ impl Kubectl {
 
     /// Reads an object, for instance `("app", "demo", "web")`.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
-        let output =
-            self.run_args(&["get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found"]);
+        let output = self.run_args(&[
+            "get",
+            kind,
+            name,
+            "-n",
+            namespace,
+            "-o",
+            "json",
+            "--ignore-not-found",
+        ]);
         let text = output.ok();
         (!text.trim().is_empty()).then(|| serde_json::from_str(&text).expect("kubectl prints JSON"))
     }
@@ -109,7 +124,9 @@ pub fn finish(command: &mut Command) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{} cannot be run: {error}", command.get_program().display()));
+        .unwrap_or_else(|error| {
+            panic!("{} cannot be run: {error}", command.get_program().display())
+        });
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
     let limit = Instant::now() + LIMIT;
@@ -142,6 +159,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Strin
 
 /// kubectl as built by `make tools`, or as `KUBECTL_BIN` names it.
 pub fn program() -> PathBuf {
-    std::env::var_os("KUBECTL_BIN")
-        .map_or_else(|| workspace_root().join(".tools/bin/kubectl"), PathBuf::from)
+    std::env::var_os("KUBECTL_BIN").map_or_else(
+        || workspace_root().join(".tools/bin/kubectl"),
+        PathBuf::from,
+    )
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long things may take on a machine that builds at the same time.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 const PAUSE: Duration = Duration::from_millis(50);
 

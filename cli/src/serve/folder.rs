@@ -13,9 +13,16 @@ pub(crate) fn prepare(chosen: Option<PathBuf>) -> Result<PathBuf> {
         Some(folder) => folder,
         None => usual()?,
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(|| {
-        format!("the data folder {} cannot be made: choose another with --data-dir", folder.display())
-    })?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .with_context(|| {
+            format!(
+                "the data folder {} cannot be made: choose another with --data-dir",
+                folder.display()
+            )
+        })?;
     let probe = folder.join(".write-probe");
     if let Err(error) = std::fs::write(&probe, b"") {
         bail!(
@@ -40,7 +47,11 @@ fn usual() -> Result<PathBuf> {
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let draft = path.with_extension("draft");
     std::fs::remove_file(&draft).ok();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, path).with_context(|| path.display().to_string())

@@ -5,8 +5,8 @@ use caravel_core::appfile::{
     Appfile, Finding, FindingKind, Resolved, is_builtin, named, parse, read_application,
 };
 use caravel_core::engine::{
-    DefinitionKind, Diagnostic, DiagnosticKind, FormatRequest, Operation, Template, ValidateRequest,
-    ValidateResult,
+    DefinitionKind, Diagnostic, DiagnosticKind, FormatRequest, Operation, Template,
+    ValidateRequest, ValidateResult,
 };
 use caravel_engines::{Answer, EngineError};
 use caravel_schema::field;
@@ -17,21 +17,27 @@ use super::{OamAdmission, Verdict};
 use crate::application::LiveSource;
 
 /// Judges an Application, and names the steps that have no name (CRD-040).
-pub(crate) async fn admit(admission: &OamAdmission, object: &mut Value, namespace: &str) -> Verdict {
+pub(crate) async fn admit(
+    admission: &OamAdmission,
+    object: &mut Value,
+    namespace: &str,
+) -> Verdict {
     name_steps(object);
     // The kind's schema is checked after this, and says better what is wrong with a shape.
-    let Ok(mut application) = read_application(object) else { return Verdict::default() };
+    let Ok(mut application) = read_application(object) else {
+        return Verdict::default();
+    };
     application.metadata.namespace = Some(namespace.to_owned());
-    let source =
-        match LiveSource::gather(&admission.client, &admission.library, &application).await {
-            Ok(source) => source,
-            Err(error) => {
-                return Verdict {
-                    errors: Vec::new(),
-                    warnings: vec![format!("the Application could not be checked: {error}")],
-                };
-            }
-        };
+    let source = match LiveSource::gather(&admission.client, &admission.library, &application).await
+    {
+        Ok(source) => source,
+        Err(error) => {
+            return Verdict {
+                errors: Vec::new(),
+                warnings: vec![format!("the Application could not be checked: {error}")],
+            };
+        }
+    };
     let mut verdict = match parse(&application, &source) {
         Ok(appfile) => parameters(admission, &application, &appfile).await,
         Err(rejection) => findings(rejection.findings.iter()),
@@ -42,7 +48,11 @@ pub(crate) async fn admit(admission: &OamAdmission, object: &mut Value, namespac
 
 /// The `if` of each step must be an expression: at run time a broken one fails the step.
 async fn conditions(admission: &OamAdmission, application: &Application, verdict: &mut Verdict) {
-    let steps = application.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    let steps = application
+        .spec
+        .workflow
+        .iter()
+        .flat_map(|flow| &flow.steps);
     let mut found = Vec::new();
     for (index, step) in steps.enumerate() {
         let path = format!("spec.workflow.steps[{index}]");
@@ -52,27 +62,47 @@ async fn conditions(admission: &OamAdmission, application: &Application, verdict
             found.extend(sub_step.if_.as_deref().map(|text| (path, text)));
         }
     }
-    let namespace = application.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = application
+        .metadata
+        .namespace
+        .as_deref()
+        .unwrap_or_default();
     for (path, text) in found {
-        let request = FormatRequest { file: "if".to_owned(), source: format!("if_: ({text}\n)\n") };
-        let answer = admission.evaluation.ask(namespace, Operation::Format(request)).await;
+        let request = FormatRequest {
+            file: "if".to_owned(),
+            source: format!("if_: ({text}\n)\n"),
+        };
+        let answer = admission
+            .evaluation
+            .ask(namespace, Operation::Format(request))
+            .await;
         if let Err(EngineError::Template(problem)) = answer {
             let detail = problem.errors.first().map(plain).unwrap_or_default();
             let detail = format!("this is no CUE expression: {detail}");
-            verdict.errors.push(field::Error::invalid(format!("{path}.if"), text, detail));
+            verdict
+                .errors
+                .push(field::Error::invalid(format!("{path}.if"), text, detail));
         }
     }
 }
 
 /// Writes generated names into the steps, so that everybody sees the same ones.
 fn name_steps(object: &mut Value) {
-    let Some(steps) = object.pointer_mut("/spec/workflow/steps") else { return };
-    let Ok(typed) = serde_json::from_value(steps.clone()) else { return };
+    let Some(steps) = object.pointer_mut("/spec/workflow/steps") else {
+        return;
+    };
+    let Ok(typed) = serde_json::from_value(steps.clone()) else {
+        return;
+    };
     let typed: Vec<caravel_core::api::WorkflowStep> = named(typed);
     for (step, named) in steps.as_array_mut().into_iter().flatten().zip(typed) {
         set_name(step, &named.name);
         // Indexing with `[]` would write a null where there is nothing.
-        let sub_steps = step.get_mut("subSteps").and_then(Value::as_array_mut).into_iter().flatten();
+        let sub_steps = step
+            .get_mut("subSteps")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten();
         for (sub_step, named) in sub_steps.zip(named.sub_steps) {
             set_name(sub_step, &named.name);
         }
@@ -105,7 +135,11 @@ fn field_error(finding: &Finding) -> field::Error {
     if !finding.hint.is_empty() {
         detail = format!("{detail}; {}", finding.hint);
     }
-    let path = if finding.path.is_empty() { "spec" } else { &finding.path };
+    let path = if finding.path.is_empty() {
+        "spec"
+    } else {
+        &finding.path
+    };
     match finding.kind {
         FindingKind::Missing => field::Error::required(path, detail),
         // What was found is where the other one stands, not a value.
@@ -158,13 +192,29 @@ fn usages<'a>(application: &'a Application, appfile: &'a Appfile) -> Vec<Use<'a>
             });
         }
     }
-    let steps = application.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    let steps = application
+        .spec
+        .workflow
+        .iter()
+        .flat_map(|flow| &flow.steps);
     for (index, step) in steps.enumerate() {
         let path = format!("spec.workflow.steps[{index}]");
-        usages.extend(step_use(appfile, &step.type_, step.properties.as_ref(), &step.inputs, &path));
+        usages.extend(step_use(
+            appfile,
+            &step.type_,
+            step.properties.as_ref(),
+            &step.inputs,
+            &path,
+        ));
         for (at, sub) in step.sub_steps.iter().enumerate() {
             let path = format!("{path}.subSteps[{at}]");
-            usages.extend(step_use(appfile, &sub.type_, sub.properties.as_ref(), &sub.inputs, &path));
+            usages.extend(step_use(
+                appfile,
+                &sub.type_,
+                sub.properties.as_ref(),
+                &sub.inputs,
+                &path,
+            ));
         }
     }
     usages
@@ -182,7 +232,13 @@ fn step_use<'a>(
     }
     let resolved = appfile.step_definitions.get(type_)?;
     let path = format!("{path}.properties");
-    Some(Use { kind: DefinitionKind::WorkflowStep, resolved, parameters, inputs, path })
+    Some(Use {
+        kind: DefinitionKind::WorkflowStep,
+        resolved,
+        parameters,
+        inputs,
+        path,
+    })
 }
 
 async fn check(admission: &OamAdmission, namespace: &str, usage: &Use<'_>, verdict: &mut Verdict) {
@@ -197,24 +253,38 @@ async fn check(admission: &OamAdmission, namespace: &str, usage: &Use<'_>, verdi
             source: definition.template.clone(),
             parameters: usage.parameters.cloned().unwrap_or_else(|| json!({})),
         },
-        provided_later: usage.inputs.iter().filter_map(|input| fed(usage.kind, input)).collect(),
+        provided_later: usage
+            .inputs
+            .iter()
+            .filter_map(|input| fed(usage.kind, input))
+            .collect(),
         status: caravel_core::engine::DefinitionStatusText::default(),
     };
-    match admission.evaluation.ask(namespace, Operation::Validate(request)).await {
+    match admission
+        .evaluation
+        .ask(namespace, Operation::Validate(request))
+        .await
+    {
         Ok(Answer::Done(result)) => {
             let result: ValidateResult = serde_json::from_value(result).unwrap_or_default();
-            verdict.errors.extend(result.errors.iter().map(|one| parameter_error(usage, one)));
+            verdict
+                .errors
+                .extend(result.errors.iter().map(|one| parameter_error(usage, one)));
             let warnings = result.warnings.iter();
-            verdict.warnings.extend(
-                warnings.map(|one| format!("{}: {}", place(usage, one), plain(one))),
-            );
+            verdict
+                .warnings
+                .extend(warnings.map(|one| format!("{}: {}", place(usage, one), plain(one))));
         }
         // What a call would answer is not known before the workflow runs.
         Ok(Answer::Need(_)) => {}
         Err(EngineError::Template(problem)) => {
-            verdict.errors.extend(problem.errors.iter().map(|one| parameter_error(usage, one)));
+            verdict
+                .errors
+                .extend(problem.errors.iter().map(|one| parameter_error(usage, one)));
         }
-        Err(error) => verdict.warnings.push(format!("{}: not checked: {error}", usage.path)),
+        Err(error) => verdict
+            .warnings
+            .push(format!("{}: not checked: {error}", usage.path)),
     }
 }
 
@@ -239,7 +309,11 @@ fn parameter_error(usage: &Use<'_>, diagnostic: &Diagnostic) -> field::Error {
 
 /// The message without the place in the template: for what is wrong with the parameters themselves.
 fn plain(diagnostic: &Diagnostic) -> String {
-    in_words(&Diagnostic { positions: Vec::new(), path: String::new(), ..diagnostic.clone() })
+    in_words(&Diagnostic {
+        positions: Vec::new(),
+        path: String::new(),
+        ..diagnostic.clone()
+    })
 }
 
 /// Field path in the Application of what a template calls `parameter.x`.
@@ -270,7 +344,11 @@ fn misapplied_traits(appfile: &Appfile) -> Vec<String> {
                     component.spec.type_
                 ));
             }
-            for other in component.traits.iter().filter(|other| other.type_ != part.type_) {
+            for other in component
+                .traits
+                .iter()
+                .filter(|other| other.type_ != part.type_)
+            {
                 if definition.conflicts_with.contains(&other.type_) {
                     warnings.push(format!(
                         "{path}: the trait `{}` does not go with `{}`",
@@ -292,14 +370,20 @@ fn resource_name(api_version: &str, kind: &str) -> String {
         [.., b'y'] => format!("{}ies", &lower[..lower.len() - 1]),
         _ => format!("{lower}s"),
     };
-    if group.is_empty() { plural } else { format!("{plural}.{group}") }
+    if group.is_empty() {
+        plural
+    } else {
+        format!("{plural}.{group}")
+    }
 }
 
 fn applies(pattern: &str, workload: Option<&str>, type_: &str) -> bool {
     if pattern == "*" || pattern == type_ {
         return true;
     }
-    let Some(workload) = workload else { return true };
+    let Some(workload) = workload else {
+        return true;
+    };
     match pattern.strip_prefix("*.") {
         Some(group) => workload.split_once('.').is_some_and(|(_, of)| of == group),
         // `deployments` without a group is what old definitions write.
@@ -328,7 +412,10 @@ mod tests {
     fn traits_apply_by_kind_group_or_definition() {
         let workload = resource_name("apps/v1", "Deployment");
         assert_eq!(workload, "deployments.apps");
-        assert_eq!(resource_name("networking.k8s.io/v1", "Ingress"), "ingresses.networking.k8s.io");
+        assert_eq!(
+            resource_name("networking.k8s.io/v1", "Ingress"),
+            "ingresses.networking.k8s.io"
+        );
         for (pattern, expected) in [
             ("*", true),
             ("deployments.apps", true),
@@ -338,7 +425,11 @@ mod tests {
             ("jobs.batch", false),
             ("*.batch", false),
         ] {
-            assert_eq!(applies(pattern, Some(&workload), "webservice"), expected, "{pattern}");
+            assert_eq!(
+                applies(pattern, Some(&workload), "webservice"),
+                expected,
+                "{pattern}"
+            );
         }
     }
 }

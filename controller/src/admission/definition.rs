@@ -1,9 +1,7 @@
 //! Definitions: the template must compile, and so must its status texts.
 
 use caravel_core::appfile::Definition;
-use caravel_core::engine::{
-    Diagnostic, Operation, Template, ValidateRequest, ValidateResult,
-};
+use caravel_core::engine::{Diagnostic, Operation, Template, ValidateRequest, ValidateResult};
 use caravel_engines::{Answer, EngineError};
 use caravel_schema::field;
 use serde_json::Value;
@@ -37,7 +35,10 @@ pub(crate) async fn admit(evaluation: &Evaluation, kind: &str, object: &Value) -
         provided_later: Vec::new(),
         status: definition.status,
     };
-    match evaluation.ask(&definition.namespace, Operation::Validate(request)).await {
+    match evaluation
+        .ask(&definition.namespace, Operation::Validate(request))
+        .await
+    {
         Ok(Answer::Done(result)) => verdict(result),
         Ok(Answer::Need(_)) => Verdict::default(),
         Err(error) => unjudged(error),
@@ -82,7 +83,10 @@ fn error(diagnostic: &Diagnostic) -> field::Error {
 pub(crate) fn in_words(diagnostic: &Diagnostic) -> String {
     let mut text = String::new();
     if let Some(place) = diagnostic.positions.first() {
-        text = format!("{} line {}, column {}: ", place.file, place.line, place.column);
+        text = format!(
+            "{} line {}, column {}: ",
+            place.file, place.line, place.column
+        );
     }
     if !diagnostic.path.is_empty() && !diagnostic.message.contains(&diagnostic.path) {
         text = format!("{text}{}: ", diagnostic.path);

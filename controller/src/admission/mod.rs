@@ -8,9 +8,7 @@ mod application;
 mod definition;
 
 use async_trait::async_trait;
-use caravel_apiserver::admission::{
-    Admission, AdmissionAttributes, Denial, Operation, Warning,
-};
+use caravel_apiserver::admission::{Admission, AdmissionAttributes, Denial, Operation, Warning};
 use caravel_apiserver::status::Status;
 use caravel_schema::field;
 use kube::Client;
@@ -39,20 +37,26 @@ pub(crate) struct Verdict {
 #[async_trait]
 impl Admission for OamAdmission {
     async fn admit(&self, attributes: AdmissionAttributes<'_>) -> Result<Vec<Warning>, Denial> {
-        let is_ours = attributes.group == caravel_core::api::GROUP && attributes.subresource.is_empty();
+        let is_ours =
+            attributes.group == caravel_core::api::GROUP && attributes.subresource.is_empty();
         let is_write = matches!(attributes.operation, Operation::Create | Operation::Update);
         if !is_ours || !is_write || is_being_deleted(&attributes) || is_unchanged(&attributes) {
             return Ok(Vec::new());
         }
         let verdict = match attributes.kind {
-            "Application" => application::admit(self, attributes.object, attributes.namespace).await,
-            "ComponentDefinition" | "TraitDefinition" | "PolicyDefinition"
+            "Application" => {
+                application::admit(self, attributes.object, attributes.namespace).await
+            }
+            "ComponentDefinition"
+            | "TraitDefinition"
+            | "PolicyDefinition"
             | "WorkflowStepDefinition" => {
                 definition::admit(&self.evaluation, attributes.kind, attributes.object).await
             }
             _ => return Ok(Vec::new()),
         };
-        if verdict.errors.is_empty() && !(self.strict && !verdict.warnings.is_empty()) {
+        let is_fine = verdict.warnings.is_empty() || !self.strict;
+        if verdict.errors.is_empty() && is_fine {
             return Ok(verdict.warnings);
         }
         let mut errors = verdict.errors;

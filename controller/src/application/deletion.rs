@@ -1,6 +1,6 @@
 //! The end of an Application: its objects go, then its inventory, then its revisions, then itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use caravel_clusters::inventory::Inventory;
 use caravel_clusters::prune::{Cause, Dependents, Report, plan};
@@ -48,11 +48,17 @@ async fn collect(
     inventory: &mut Inventory,
     policies: &ResourcePolicies,
 ) -> Result<Report, TurnError> {
-    let orphan = application.finalizers().iter().any(|name| name == finalizers::ORPHAN_RESOURCE);
+    let orphan = application
+        .finalizers()
+        .iter()
+        .any(|name| name == finalizers::ORPHAN_RESOURCE);
     let items = plan(inventory, policies, &Cause::Deleted { orphan });
     let in_order = policies.garbage().order == GarbageOrder::Dependency;
     let dependents = in_order.then(|| dependents(&application.spec.components));
-    Ok(context.pruner.prune(inventory, items, dependents.as_ref()).await?)
+    Ok(context
+        .pruner
+        .prune(inventory, items, dependents.as_ref())
+        .await?)
 }
 
 /// Who depends on a component: by `dependsOn`, or by taking its outputs (row APP-053).
@@ -72,7 +78,7 @@ pub(crate) fn dependents(components: &[ApplicationComponent]) -> Dependents {
         for other in component.depends_on.iter().map(String::as_str).chain(taken) {
             dependents
                 .entry(other.to_owned())
-                .or_insert_with(BTreeSet::new)
+                .or_default()
                 .insert(component.name.clone());
         }
     }
@@ -103,7 +109,8 @@ async fn delete_revisions(context: &Context, application: &Application) -> Resul
     let namespace = application.namespace().unwrap_or_default();
     let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
     let mine = ListParams::default().labels(&format!("{APP_NAME}={}", application.name_any()));
-    api.delete_collection(&DeleteParams::default(), &mine).await?;
+    api.delete_collection(&DeleteParams::default(), &mine)
+        .await?;
     Ok(())
 }
 
@@ -118,6 +125,8 @@ pub(crate) fn app_key(application: &Application) -> AppKey {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -144,7 +153,10 @@ mod tests {
             namespace: Some("n".to_owned()),
             name: name.to_owned(),
         };
-        let report = Report { waiting: vec![key("fin"), key("b")], ..Report::default() };
+        let report = Report {
+            waiting: vec![key("fin"), key("b")],
+            ..Report::default()
+        };
         assert_eq!(
             waiting(&report).as_deref(),
             Some(

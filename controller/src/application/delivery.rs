@@ -19,8 +19,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::Context;
-use super::intent::Intent;
 use super::health::{Deployed, Place, is_dispatched};
+use super::intent::Intent;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
@@ -41,7 +41,12 @@ pub(crate) enum DeliveryError {
         "the template of component {component} calls `{provider}.{action}` at {path}, which is not \
          supported while a component is rendered"
     )]
-    Unsupported { component: String, provider: String, action: String, path: String },
+    Unsupported {
+        component: String,
+        provider: String,
+        action: String,
+        path: String,
+    },
     /// Its objects could not be applied.
     #[error("{0}")]
     Dispatch(#[from] DispatchError),
@@ -121,8 +126,13 @@ impl Delivery {
         component: &AppComponent,
         place: &Place,
     ) -> Result<Delivered, DeliveryError> {
-        let rendered = self.render(appfile, component, place, RenderStage::Dispatch).await?;
-        let objects = rendered.objects.iter().filter(|object| is_dispatched(object));
+        let rendered = self
+            .render(appfile, component, place, RenderStage::Dispatch)
+            .await?;
+        let objects = rendered
+            .objects
+            .iter()
+            .filter(|object| is_dispatched(object));
         let wanted: Vec<Wanted> = objects
             .map(|object| Wanted {
                 cluster: Some(place.cluster.clone()).filter(|name| !name.is_empty()),
@@ -139,7 +149,9 @@ impl Delivery {
             .iter()
             .map(|object| {
                 let key = ObjectKey::of(Some(&place.cluster), &object.object);
-                by_key.get(&key).map_or(Value::Null, |live| (**live).clone())
+                by_key
+                    .get(&key)
+                    .map_or(Value::Null, |live| (**live).clone())
             })
             .collect();
         let deployed = Deployed {
@@ -153,7 +165,11 @@ impl Delivery {
         let row = deployed.assess(&self.evaluation).await;
         self.note(row.clone()).await;
         let (output, outputs) = deployed.outputs();
-        Ok(Delivered { row, output, outputs })
+        Ok(Delivered {
+            row,
+            output,
+            outputs,
+        })
     }
 
     /// Renders without applying.
@@ -186,13 +202,20 @@ impl Delivery {
     }
 
     async fn evaluate(&self, request: Request) -> Result<Reply, EngineError> {
-        let outcome = match self.evaluation.ask(&self.appfile.namespace, request.operation).await {
+        let outcome = match self
+            .evaluation
+            .ask(&self.appfile.namespace, request.operation)
+            .await
+        {
             Ok(Answer::Done(value)) => Outcome::Ok(value),
             Ok(Answer::Need(calls)) => Outcome::Need(calls),
             Err(EngineError::Template(error)) => Outcome::Error(*error),
             Err(error) => return Err(error),
         };
-        Ok(Reply { id: request.id, outcome })
+        Ok(Reply {
+            id: request.id,
+            outcome,
+        })
     }
 
     /// Applies objects that a step made, outside of any component.
@@ -204,9 +227,17 @@ impl Delivery {
         let cluster = Some(cluster.to_owned()).filter(|name| !name.is_empty());
         let owner = self.inventory.lock().await.owner().clone();
         let manifest = caravel_clusters::label(manifest, &owner, cluster.as_deref());
-        let wanted = Wanted { cluster, creator: Some(WORKFLOW.to_owned()), manifest, ..Wanted::default() };
+        let wanted = Wanted {
+            cluster,
+            creator: Some(WORKFLOW.to_owned()),
+            manifest,
+            ..Wanted::default()
+        };
         let applied = self.dispatch(vec![wanted]).await?;
-        Ok(applied.into_iter().next().map_or(Value::Null, |(_, live)| (*live).clone()))
+        Ok(applied
+            .into_iter()
+            .next()
+            .map_or(Value::Null, |(_, live)| (*live).clone()))
     }
 
     async fn dispatch(
@@ -214,11 +245,17 @@ impl Delivery {
         wanted: Vec<Wanted>,
     ) -> Result<Vec<(ObjectKey, Arc<Value>)>, DeliveryError> {
         let mut inventory = self.inventory.lock().await;
-        let result = self.dispatcher.dispatch(&mut inventory, wanted, &self.policies).await?;
+        let result = self
+            .dispatcher
+            .dispatch(&mut inventory, wanted, &self.policies)
+            .await?;
         drop(inventory);
         let mut applied = self.applied.lock().await;
         applied.extend(result.iter().map(|one| one.key.clone()));
-        Ok(result.into_iter().map(|one| (one.key, one.object)).collect())
+        Ok(result
+            .into_iter()
+            .map(|one| (one.key, one.object))
+            .collect())
     }
 
     /// The definition of a step type that an Application needs no definition for.

@@ -22,7 +22,9 @@ pub(crate) async fn deploy(
     request: &DeployRequest,
 ) -> Result<Applied, PortError> {
     if !request.inline_policies.is_empty() {
-        return Err(PortError::new("inline policies are not supported in a deploy step: name policies"));
+        return Err(PortError::new(
+            "inline policies are not supported in a deploy step: name policies",
+        ));
     }
     let named = Named::of(&delivery.appfile, &request.policies)?;
     let appfile = overridden(delivery, &named)?;
@@ -86,7 +88,10 @@ fn plan(
         .clusters
         .names()
         .into_iter()
-        .map(|name| KnownCluster { name, labels: BTreeMap::new() })
+        .map(|name| KnownCluster {
+            name,
+            labels: BTreeMap::new(),
+        })
         .collect();
     let rules = PlacementRules {
         clusters: &clusters,
@@ -95,12 +100,23 @@ fn plan(
     };
     let placements = place(&named.topologies, rules)
         .map_err(|finding| PortError::new(text(&finding.kubevela_text, finding.to_string())))?;
-    let components: Vec<_> = appfile.components.iter().map(|one| one.spec.clone()).collect();
-    Ok(deliveries(&replicate(&components, &named.replications), &placements))
+    let components: Vec<_> = appfile
+        .components
+        .iter()
+        .map(|one| one.spec.clone())
+        .collect();
+    Ok(deliveries(
+        &replicate(&components, &named.replications),
+        &placements,
+    ))
 }
 
 fn text(known: &str, ours: String) -> String {
-    if known.is_empty() { ours } else { known.to_owned() }
+    if known.is_empty() {
+        ours
+    } else {
+        known.to_owned()
+    }
 }
 
 async fn carry_out(
@@ -157,7 +173,10 @@ fn place_of(planned: &Planned, appfile: &Appfile) -> Place {
     } else {
         placement.namespace.clone()
     };
-    Place { cluster: placement.cluster.clone(), namespace }
+    Place {
+        cluster: placement.cluster.clone(),
+        namespace,
+    }
 }
 
 async fn apply_all(
@@ -166,9 +185,14 @@ async fn apply_all(
     ready: &[&Planned],
     parallelism: usize,
 ) -> Result<Vec<(String, Place, Applied)>, PortError> {
-    let futures: Vec<_> =
-        ready.iter().map(|planned| apply_one(delivery, appfile, planned)).collect();
-    stream::iter(futures).buffered(parallelism.max(1)).try_collect().await
+    let futures: Vec<_> = ready
+        .iter()
+        .map(|planned| apply_one(delivery, appfile, planned))
+        .collect();
+    stream::iter(futures)
+        .buffered(parallelism.max(1))
+        .try_collect()
+        .await
 }
 
 async fn apply_one(
@@ -181,7 +205,17 @@ async fn apply_one(
     let component =
         component.ok_or_else(|| PortError::new(format!("component {name} not found")))?;
     let place = place_of(planned, appfile);
-    let delivered = delivery.apply_component(appfile, component, &place).await.map_err(told)?;
+    let delivered = delivery
+        .apply_component(appfile, component, &place)
+        .await
+        .map_err(told)?;
     let is_healthy = healthy(&delivered.row);
-    Ok((name, place, Applied { healthy: is_healthy, ..Applied::default() }))
+    Ok((
+        name,
+        place,
+        Applied {
+            healthy: is_healthy,
+            ..Applied::default()
+        },
+    ))
 }

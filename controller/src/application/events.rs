@@ -50,7 +50,10 @@ fn event(application: &Application, reason: EventReason, message: &str, now: Tim
         first_timestamp: Some(Time(now)),
         last_timestamp: Some(Time(now)),
         count: Some(1),
-        source: Some(EventSource { component: Some(FIELD_MANAGER.to_owned()), host: None }),
+        source: Some(EventSource {
+            component: Some(FIELD_MANAGER.to_owned()),
+            host: None,
+        }),
         reporting_component: Some(FIELD_MANAGER.to_owned()),
         ..Event::default()
     };
@@ -68,6 +71,9 @@ fn shortened(message: &str) -> String {
     if message.len() <= LONGEST {
         return message.to_owned();
     }
-    let end = (0..=LONGEST - 3).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+    let end = (0..=LONGEST - 3)
+        .rev()
+        .find(|&end| message.is_char_boundary(end))
+        .unwrap_or(0);
     format!("{}...", &message[..end])
 }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use caravel_clusters::inventory::Tracker;
 use caravel_clusters::repair::Known;
 use caravel_clusters::{ObjectKey, cluster_name};
-use caravel_core::api::{
-    ComponentStatus, ManagedResource, TraitStatus, WorkloadGvk, labels,
-};
+use caravel_core::api::{ComponentStatus, ManagedResource, TraitStatus, labels};
 use caravel_core::appfile::{AppComponent, Appfile, Stage};
 use caravel_core::engine::{DefinitionStatusText, Operation, StatusRequest, StatusResult};
 use caravel_core::render::{RenderedComponent, RenderedObject, Role};
@@ -43,7 +41,9 @@ impl Deployed<'_> {
     pub(crate) async fn assess(&self, evaluation: &Evaluation) -> ComponentStatus {
         let definition = &self.component.resolved.definition;
         let parameters = self.component.spec.properties.clone().unwrap_or_default();
-        let own = self.evaluate(evaluation, &definition.status, &parameters).await;
+        let own = self
+            .evaluate(evaluation, &definition.status, &parameters)
+            .await;
         let missing = self.missing();
         let workload_healthy = own.healthy && missing.is_none();
         let mut traits = Vec::new();
@@ -55,10 +55,12 @@ impl Deployed<'_> {
             name: self.component.spec.name.clone(),
             namespace: Some(self.place.namespace.clone()),
             cluster: Some(self.place.cluster.clone()).filter(|name| !name.is_empty()),
-            workload_definition: Some(definition.workload.clone().unwrap_or_else(WorkloadGvk::default)),
+            workload_definition: Some(definition.workload.clone().unwrap_or_default()),
             healthy,
             workload_healthy,
-            message: missing.or(Some(own.message)).filter(|text| !text.is_empty()),
+            message: missing
+                .or(Some(own.message))
+                .filter(|text| !text.is_empty()),
             details: own.details,
             traits,
             ..ComponentStatus::default()
@@ -73,7 +75,11 @@ impl Deployed<'_> {
     ) -> TraitStatus {
         let definition = &part.resolved.definition;
         if definition.stage == Stage::PostDispatch
-            && !self.rendered.objects.iter().any(|object| object.trait_index == Some(index))
+            && !self
+                .rendered
+                .objects
+                .iter()
+                .any(|object| object.trait_index == Some(index))
         {
             return TraitStatus {
                 type_: part.type_.clone(),
@@ -84,7 +90,9 @@ impl Deployed<'_> {
             };
         }
         let parameters = part.properties.clone().unwrap_or_default();
-        let result = self.evaluate(evaluation, &definition.status, &parameters).await;
+        let result = self
+            .evaluate(evaluation, &definition.status, &parameters)
+            .await;
         TraitStatus {
             type_: part.type_.clone(),
             healthy: result.healthy,
@@ -101,7 +109,10 @@ impl Deployed<'_> {
         parameters: &Value,
     ) -> StatusResult {
         if *status == DefinitionStatusText::default() {
-            return StatusResult { healthy: true, ..StatusResult::default() };
+            return StatusResult {
+                healthy: true,
+                ..StatusResult::default()
+            };
         }
         let request = StatusRequest {
             health_policy: status.health_policy.clone(),
@@ -111,7 +122,10 @@ impl Deployed<'_> {
             parameters: parameters.clone(),
         };
         let namespace = &self.appfile.namespace;
-        match evaluation.call::<StatusResult>(namespace, Operation::Status(request)).await {
+        match evaluation
+            .call::<StatusResult>(namespace, Operation::Status(request))
+            .await
+        {
             Ok(mut result) => {
                 if let Some(first) = result.errors.first()
                     && !result.healthy
@@ -137,7 +151,11 @@ impl Deployed<'_> {
         put("appName", json!(self.appfile.name));
         put("namespace", json!(self.place.namespace));
         put("appRevision", json!(self.revision));
-        let cluster = if self.place.cluster.is_empty() { "local" } else { &self.place.cluster };
+        let cluster = if self.place.cluster.is_empty() {
+            "local"
+        } else {
+            &self.place.cluster
+        };
         put("cluster", json!(cluster));
         let (output, outputs) = self.outputs();
         put("output", output);
@@ -180,7 +198,11 @@ pub(crate) fn is_dispatched(object: &RenderedObject) -> bool {
 pub(crate) async fn reassess(context: &Context, delivery: &Delivery, appfile: &Appfile) {
     let rows = delivery.services.lock().await.clone();
     for row in rows {
-        let Some(component) = appfile.components.iter().find(|one| one.spec.name == row.name) else {
+        let Some(component) = appfile
+            .components
+            .iter()
+            .find(|one| one.spec.name == row.name)
+        else {
             continue;
         };
         let place = Place {
@@ -198,7 +220,9 @@ pub(crate) async fn reassess(context: &Context, delivery: &Delivery, appfile: &A
             rendered: &rendered,
             live: &live,
         };
-        delivery.note(deployed.assess(&context.evaluation).await).await;
+        delivery
+            .note(deployed.assess(&context.evaluation).await)
+            .await;
     }
 }
 
@@ -227,24 +251,31 @@ async fn recorded(
             Known::Unknown => return None,
         });
     }
-    let rendered =
-        RenderedComponent { name: component.spec.name.clone(), objects, ..RenderedComponent::default() };
+    let rendered = RenderedComponent {
+        name: component.spec.name.clone(),
+        objects,
+        ..RenderedComponent::default()
+    };
     (!rendered.objects.is_empty()).then_some((rendered, live))
 }
 
 fn is_of(entry: &ManagedResource, component: &str, place: &Place) -> bool {
     entry.component.as_deref() == Some(component)
         && cluster_name(entry.cluster.as_deref()) == cluster_name(Some(&place.cluster))
-        && entry.namespace.as_ref().is_none_or(|namespace| {
-            place.namespace.is_empty() || *namespace == place.namespace
-        })
+        && entry
+            .namespace
+            .as_ref()
+            .is_none_or(|namespace| place.namespace.is_empty() || *namespace == place.namespace)
         && !entry.deleted
 }
 
 /// A recorded manifest as the renderer would have made it: its labels say what it is (section 2.10).
 fn object_of(component: &AppComponent, manifest: Value) -> RenderedObject {
     let label = |name: &str| {
-        manifest["metadata"]["labels"][name].as_str().unwrap_or_default().to_owned()
+        manifest["metadata"]["labels"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     };
     let trait_type = label(labels::TRAIT_TYPE);
     let role = match (label(labels::RESOURCE_TYPE).as_str(), trait_type.as_str()) {
@@ -252,7 +283,10 @@ fn object_of(component: &AppComponent, manifest: Value) -> RenderedObject {
         (_, labels::AUXILIARY_WORKLOAD) => Role::Auxiliary,
         _ => Role::Trait,
     };
-    let trait_index = component.traits.iter().position(|part| part.type_ == trait_type);
+    let trait_index = component
+        .traits
+        .iter()
+        .position(|part| part.type_ == trait_type);
     RenderedObject {
         output_name: label(labels::TRAIT_RESOURCE),
         trait_type: Some(trait_type).filter(|name| !name.is_empty()),

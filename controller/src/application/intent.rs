@@ -64,7 +64,10 @@ pub(crate) async fn intent(
     application: &Application,
 ) -> Result<Intent, Obstacle> {
     let known = revisions(context, application).await?;
-    let latest = application.status.as_ref().and_then(|s| s.latest_revision.as_ref());
+    let latest = application
+        .status
+        .as_ref()
+        .and_then(|s| s.latest_revision.as_ref());
     let latest = latest.map(|revision| revision.name.as_str());
     let publish_version = publish_version(application);
     let pinned = known.iter().find(|revision| {
@@ -78,8 +81,10 @@ pub(crate) async fn intent(
     let source = LiveSource::gather(&context.client, &context.library, application).await?;
     let mut appfile = parse(application, &source).map_err(Obstacle::Rejected)?;
     let steps = converted(application, &appfile)?;
-    let external =
-        External { policies: source.policies.clone(), workflow: source.workflow.clone() };
+    let external = External {
+        policies: source.policies.clone(),
+        workflow: source.workflow.clone(),
+    };
     let content = content(context, application, &appfile, &external);
     let choice = revision::choose(application, &external, &content, latest, &known);
     let is_new = matches!(choice, Choice::New(_));
@@ -117,16 +122,36 @@ fn from_revision(
         .component_definitions
         .values()
         .map(|d| with_kind("ComponentDefinition", json!(d)))
-        .chain(content.trait_definitions.values().map(|d| with_kind("TraitDefinition", json!(d))))
-        .chain(content.policy_definitions.values().map(|d| with_kind("PolicyDefinition", json!(d))))
+        .chain(
+            content
+                .trait_definitions
+                .values()
+                .map(|d| with_kind("TraitDefinition", json!(d))),
+        )
+        .chain(
+            content
+                .policy_definitions
+                .values()
+                .map(|d| with_kind("PolicyDefinition", json!(d))),
+        )
         .chain(
             content
                 .workflow_step_definitions
                 .values()
                 .map(|d| with_kind("WorkflowStepDefinition", json!(d))),
         )
-        .chain(content.policies.values().map(|p| with_kind("Policy", json!(p))))
-        .chain(content.workflow.iter().map(|w| with_kind("Workflow", json!(w))));
+        .chain(
+            content
+                .policies
+                .values()
+                .map(|p| with_kind("Policy", json!(p))),
+        )
+        .chain(
+            content
+                .workflow
+                .iter()
+                .map(|w| with_kind("Workflow", json!(w))),
+        );
     for object in definitions {
         set.add(&object, &namespace).map_err(|problem| {
             TurnError::Damaged(format!("revision {}: {problem}", pinned.latest.name))
@@ -190,7 +215,11 @@ fn alone(sub_step: &WorkflowSubStep) -> WorkflowStep {
 
 /// The value of `app.oam.dev/publishVersion`, if there is one.
 pub(crate) fn publish_version(application: &Application) -> Option<String> {
-    application.annotations().get(PUBLISH_VERSION).filter(|value| !value.is_empty()).cloned()
+    application
+        .annotations()
+        .get(PUBLISH_VERSION)
+        .filter(|value| !value.is_empty())
+        .cloned()
 }
 
 /// The revisions of an Application; a damaged one is an error, for nothing may be pruned on half the truth.
@@ -202,7 +231,10 @@ pub(crate) async fn revisions(
     let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
     let mine = ListParams::default().labels(&format!("{APP_NAME}={}", application.name_any()));
     let list = api.list(&mine).await?;
-    list.items.iter().map(|object| revision::read(object).map_err(TurnError::Damaged)).collect()
+    list.items
+        .iter()
+        .map(|object| revision::read(object).map_err(TurnError::Damaged))
+        .collect()
 }
 
 /// What a revision records: the Application, and all definitions and objects that it was resolved with.
@@ -229,7 +261,9 @@ fn content(
             let definition = &part.resolved.definition;
             let place = (definition.namespace.as_str(), definition.name.as_str());
             if let Some(found) = object(context, DefinitionKind::Trait, place) {
-                content.trait_definitions.insert(part.resolved.type_name.clone(), found);
+                content
+                    .trait_definitions
+                    .insert(part.resolved.type_name.clone(), found);
             }
         }
     }
@@ -237,7 +271,9 @@ fn content(
         let definition = &resolved.definition;
         let place = (definition.namespace.as_str(), definition.name.as_str());
         if let Some(found) = object(context, DefinitionKind::WorkflowStep, place) {
-            content.workflow_step_definitions.insert(type_.clone(), found);
+            content
+                .workflow_step_definitions
+                .insert(type_.clone(), found);
         }
     }
     content
@@ -252,7 +288,10 @@ fn object<T: DeserializeOwned>(
     let mut object = (*entry.object).clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|field, _| {
-            matches!(field.as_str(), "name" | "namespace" | "labels" | "annotations")
+            matches!(
+                field.as_str(),
+                "name" | "namespace" | "labels" | "annotations"
+            )
         });
     }
     if let Some(fields) = object.as_object_mut() {
@@ -272,8 +311,10 @@ async fn create(
         .map_err(|error| TurnError::Damaged(format!("revision {}: {error}", latest.name)))?;
     let namespace = application.namespace().unwrap_or_default();
     let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
-    let parameters =
-        PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     match api.create(&parameters, &object).await {
         // Made by a turn that was cut off before it could report it. It has the same number, so the same
         // Application: the next turn compares it.
@@ -292,7 +333,9 @@ pub(crate) async fn drop_surplus(
     limit: Option<i64>,
 ) -> Result<(), TurnError> {
     let known = revisions(context, application).await?;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(REVISION_LIMIT);
+    let limit = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(REVISION_LIMIT);
     let namespace = application.namespace().unwrap_or_default();
     let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
     for name in revision::surplus(&known, &intent.revision.name, limit) {

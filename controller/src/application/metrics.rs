@@ -36,9 +36,17 @@ impl Default for Metrics {
         let turns = Family::default();
         registry.register("turns", "Turns of Applications, by outcome", turns.clone());
         let turn_seconds = Histogram::new(exponential_buckets(0.000_1, 4.0, 10));
-        registry.register("turn_seconds", "How long turns of Applications take", turn_seconds.clone());
+        registry.register(
+            "turn_seconds",
+            "How long turns of Applications take",
+            turn_seconds.clone(),
+        );
         let deliveries = Family::default();
-        registry.register("deliveries", "Workflow runs that ended, by result", deliveries.clone());
+        registry.register(
+            "deliveries",
+            "Workflow runs that ended, by result",
+            deliveries.clone(),
+        );
         let delivery_seconds = Histogram::new(exponential_buckets(0.01, 4.0, 10));
         registry.register(
             "delivery_seconds",
@@ -46,7 +54,11 @@ impl Default for Metrics {
             delivery_seconds.clone(),
         );
         let repairs = Counter::default();
-        registry.register("repairs", "Objects that were brought back after drift", repairs.clone());
+        registry.register(
+            "repairs",
+            "Objects that were brought back after drift",
+            repairs.clone(),
+        );
         Self {
             registry: Mutex::new(registry),
             turns,
@@ -68,7 +80,11 @@ impl Metrics {
 
     /// A run ended.
     pub(crate) fn delivery(&self, result: &str, took: SignedDuration) {
-        self.deliveries.get_or_create(&Result { result: result.to_owned() }).inc();
+        self.deliveries
+            .get_or_create(&Result {
+                result: result.to_owned(),
+            })
+            .inc();
         self.delivery_seconds.observe(took.as_secs_f64());
     }
 

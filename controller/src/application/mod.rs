@@ -44,13 +44,13 @@ use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-pub(crate) use self::source::LiveSource;
 use self::metrics::Metrics;
 use self::queue::Queue;
 use self::session::{Key, Sessions};
+pub(crate) use self::source::LiveSource;
 use crate::definition::oam_resource;
-use crate::evaluation::Evaluation;
 use crate::engine::{AbortAt, Faults, RunError, Runner};
+use crate::evaluation::Evaluation;
 use crate::library::Library;
 
 /// How long to wait after a turn that failed for a reason that passes.
@@ -253,8 +253,7 @@ pub(crate) fn start(
         let watching = observe::objects(context.clone(), observed, shutdown.clone());
         let waiting = observe::definitions(context.clone(), shutdown.clone());
         let following = follow(context.clone(), shutdown.clone());
-        let turning =
-            queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
+        let turning = queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
         tokio::join!(watching, waiting, following, turning);
     };
     Ok((Handle { metrics }, work))
@@ -290,7 +289,9 @@ async fn follow(context: Arc<Context>, shutdown: CancellationToken) {
 async fn make_turn(context: Arc<Context>, key: Key) -> Option<Timestamp> {
     let started = context.now();
     let outcome = turn::turn(&context, &key).await;
-    context.metrics.turn(outcome.is_ok(), context.now().duration_since(started));
+    context
+        .metrics
+        .turn(outcome.is_ok(), context.now().duration_since(started));
     match outcome {
         Ok(due) => due,
         Err(TurnError::Again(why)) => {

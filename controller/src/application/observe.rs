@@ -25,7 +25,8 @@ pub(crate) async fn objects(
         match event {
             Some(Observed::Changed { object, .. } | Observed::Deleted { object, .. }) => {
                 if let Some(key) = owner(&object) {
-                    context.trigger(&key);
+                    context.sessions.mark_change(&key);
+                    context.queue.wake(&key);
                 }
             }
             // What changed while nobody watched is seen now.
@@ -37,7 +38,10 @@ pub(crate) async fn objects(
 
 fn owner(object: &Value) -> Option<Key> {
     let (namespace, name) = owner_labels(object)?;
-    Some(Key { namespace: namespace.to_owned(), name: name.to_owned() })
+    Some(Key {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    })
 }
 
 /// Wants a turn of each Application that misses a definition, when definitions change.

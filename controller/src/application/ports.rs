@@ -1,8 +1,5 @@
 //! The world of one run: what its steps do to clusters.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use caravel_core::api::ComponentStatus;
 use caravel_core::appfile::AppComponent;
@@ -45,18 +42,28 @@ impl Ports for Delivery {
     }
 
     async fn apply(&self, cluster: &str, mut object: Value) -> Result<Value, PortError> {
-        if object["metadata"]["namespace"].as_str().is_none_or(str::is_empty) {
+        if object["metadata"]["namespace"]
+            .as_str()
+            .is_none_or(str::is_empty)
+        {
             object["metadata"]["namespace"] = Value::from(self.appfile.namespace.clone());
         }
-        self.apply_object(cluster, object).await.map_err(PortError::new)
+        self.apply_object(cluster, object)
+            .await
+            .map_err(PortError::new)
     }
 
     async fn read(&self, cluster: &str, object: &Value) -> Result<Option<Value>, PortError> {
         let mut object = object.clone();
-        if object["metadata"]["namespace"].as_str().is_none_or(str::is_empty) {
+        if object["metadata"]["namespace"]
+            .as_str()
+            .is_none_or(str::is_empty)
+        {
             object["metadata"]["namespace"] = Value::from(self.appfile.namespace.clone());
         }
-        self.read_object(cluster, &object).await.map_err(PortError::new)
+        self.read_object(cluster, &object)
+            .await
+            .map_err(PortError::new)
     }
 
     async fn apply_component(&self, request: ComponentRequest) -> Result<Applied, PortError> {
@@ -71,9 +78,13 @@ impl Ports for Delivery {
         } else {
             request.namespace
         };
-        let place = Place { cluster: request.cluster, namespace };
-        let delivered =
-            Self::apply_component(self, &self.appfile, &component, &place).await.map_err(told)?;
+        let place = Place {
+            cluster: request.cluster,
+            namespace,
+        };
+        let delivered = Self::apply_component(self, &self.appfile, &component, &place)
+            .await
+            .map_err(told)?;
         Ok(applied(delivered))
     }
 
@@ -85,20 +96,42 @@ impl Ports for Delivery {
 impl Delivery {
     /// The component with what the step says differently of it.
     fn component(&self, request: &ComponentRequest) -> Result<AppComponent, DeliveryError> {
-        let of_value = request.value.as_ref().and_then(|value| value["name"].as_str());
-        let name = Some(request.component.as_str()).filter(|name| !name.is_empty()).or(of_value);
+        let of_value = request
+            .value
+            .as_ref()
+            .and_then(|value| value["name"].as_str());
+        let name = Some(request.component.as_str())
+            .filter(|name| !name.is_empty())
+            .or(of_value);
         let name = name.unwrap_or_default();
-        let found = self.appfile.components.iter().find(|one| one.spec.name == name);
-        let mut component =
-            found.cloned().ok_or_else(|| DeliveryError::NoComponent(name.to_owned()))?;
-        let Some(value) = &request.value else { return Ok(component) };
+        let found = self
+            .appfile
+            .components
+            .iter()
+            .find(|one| one.spec.name == name);
+        let mut component = found
+            .cloned()
+            .ok_or_else(|| DeliveryError::NoComponent(name.to_owned()))?;
+        let Some(value) = &request.value else {
+            return Ok(component);
+        };
         if let Some(properties) = value.get("properties").filter(|given| !given.is_null()) {
-            overlay(component.spec.properties.get_or_insert_with(Value::default), properties);
+            overlay(
+                component.spec.properties.get_or_insert_with(Value::default),
+                properties,
+            );
         }
-        let given = value.get("traits").and_then(Value::as_array).into_iter().flatten();
+        let given = value
+            .get("traits")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         for (part, given) in component.traits.iter_mut().zip(given) {
             if let Some(properties) = given.get("properties").filter(|given| !given.is_null()) {
-                overlay(part.properties.get_or_insert_with(Value::default), properties);
+                overlay(
+                    part.properties.get_or_insert_with(Value::default),
+                    properties,
+                );
             }
         }
         Ok(component)
@@ -148,7 +181,10 @@ pub(super) fn healthy(row: &ComponentStatus) -> bool {
 }
 
 fn unhealthy_message(row: &ComponentStatus) -> String {
-    let of_trait = row.traits.iter().find(|part| !part.healthy && !part.pending);
+    let of_trait = row
+        .traits
+        .iter()
+        .find(|part| !part.healthy && !part.pending);
     let text = row.message.clone().filter(|_| !row.workload_healthy);
     let text = text.or_else(|| of_trait.and_then(|part| part.message.clone()));
     match text {
@@ -156,14 +192,6 @@ fn unhealthy_message(row: &ComponentStatus) -> String {
         None => "wait healthy".to_owned(),
     }
 }
-
-/// A delivery as the ports of a run.
-pub(super) fn ports(delivery: &Arc<Delivery>) -> Arc<dyn Ports> {
-    delivery.clone()
-}
-
-/// Outputs by name, for those who only look.
-pub(super) type Outputs = BTreeMap<String, Value>;
 
 #[cfg(test)]
 mod tests {
@@ -174,7 +202,10 @@ mod tests {
     #[test]
     fn inputs_are_laid_over_what_the_component_says() {
         let mut base = json!({"image": "a:1", "ports": [{"port": 80, "expose": true}], "env": 1});
-        overlay(&mut base, &json!({"ports": [{"port": 81}, {"port": 82}], "cpu": "1"}));
+        overlay(
+            &mut base,
+            &json!({"ports": [{"port": 81}, {"port": 82}], "cpu": "1"}),
+        );
         assert_eq!(
             base,
             json!({"image": "a:1", "cpu": "1", "env": 1,

@@ -47,7 +47,14 @@ impl Queue {
     /// A queue, and the end from which [`Queue::run`] takes.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> (Self, mpsc::UnboundedReceiver<Key>) {
         let (ready, turns) = mpsc::unbounded_channel();
-        (Self { slots: Arc::default(), ready, clock }, turns)
+        (
+            Self {
+                slots: Arc::default(),
+                ready,
+                clock,
+            },
+            turns,
+        )
     }
 
     /// Wants a turn soon.
@@ -84,7 +91,9 @@ impl Queue {
             };
             let Some(key) = key else { break };
             // The semaphore is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else { break };
+            let Ok(place) = places.clone().acquire_owned().await else {
+                break;
+            };
             self.begin(&key);
             let (queue, work) = (self.clone(), turn(key.clone()));
             running.spawn(async move {
@@ -108,7 +117,9 @@ impl Queue {
 
     fn end(&self, key: &Key, due: Option<Timestamp>) {
         let mut slots = self.slots();
-        let Some(slot) = slots.get_mut(key) else { return };
+        let Some(slot) = slots.get_mut(key) else {
+            return;
+        };
         if slot.state == State::RunningAgain {
             slot.state = State::Queued;
             let _ = self.ready.send(key.clone());
@@ -149,7 +160,10 @@ mod tests {
     use super::*;
 
     fn key() -> Key {
-        Key { namespace: "demo".to_owned(), name: "web".to_owned() }
+        Key {
+            namespace: "demo".to_owned(),
+            name: "web".to_owned(),
+        }
     }
 
     #[tokio::test]

@@ -25,7 +25,10 @@ pub(crate) fn time(now: Timestamp) -> Time {
 
 /// A JSON merge patch from the status of an object to the wanted one, guarded by its version; `None` where
 /// nothing differs.
-pub(crate) fn patch(object: &Value, wanted: &ApplicationStatus) -> Result<Option<Value>, TurnError> {
+pub(crate) fn patch(
+    object: &Value,
+    wanted: &ApplicationStatus,
+) -> Result<Option<Value>, TurnError> {
     let wanted = serde_json::to_value(wanted)
         .map_err(|error| TurnError::Damaged(format!("the status: {error}")))?;
     let found = &object["status"];
@@ -100,7 +103,8 @@ mod tests {
         let status: ApplicationStatus =
             serde_json::from_value(json!({"status": "running", "observedGeneration": 1}))
                 .expect("a status");
-        let object = json!({"metadata": {}, "status": serde_json::to_value(&status).expect("JSON")});
+        let object =
+            json!({"metadata": {}, "status": serde_json::to_value(&status).expect("JSON")});
         assert_eq!(patch(&object, &status).expect("JSON"), None);
     }
 }

@@ -53,8 +53,13 @@ impl Choice {
 /// Reads a revision object; `Err` names what is damaged in it.
 pub(crate) fn read(object: &ApplicationRevision) -> Result<Known, String> {
     let name = object.metadata.name.clone().unwrap_or_default();
-    let content = object.spec.content().map_err(|error| format!("revision {name}: {error}"))?;
-    let number = name.rsplit_once("-v").and_then(|(_, number)| number.parse().ok());
+    let content = object
+        .spec
+        .content()
+        .map_err(|error| format!("revision {name}: {error}"))?;
+    let number = name
+        .rsplit_once("-v")
+        .and_then(|(_, number)| number.parse().ok());
     let labels = object.metadata.labels.as_ref();
     let hash = labels.and_then(|l| l.get(APP_REVISION_HASH)).cloned();
     Ok(Known {
@@ -90,7 +95,9 @@ pub(crate) fn choose(
                 == workflow_steps(external.workflow.as_ref())
             && (!follows || same_definitions(&revision.content, definitions))
     };
-    let current = known.iter().find(|revision| Some(revision.latest.name.as_str()) == latest);
+    let current = known
+        .iter()
+        .find(|revision| Some(revision.latest.name.as_str()) == latest);
     if let Some(kept) = current.filter(same) {
         return Choice::Keep(kept.latest.clone());
     }
@@ -100,9 +107,16 @@ pub(crate) fn choose(
     if let Some(again) = older.into_iter().find(same) {
         return Choice::Reuse(again.latest.clone());
     }
-    let number = 1 + known.iter().map(|revision| revision.latest.revision).max().unwrap_or(0);
+    let number = 1 + known
+        .iter()
+        .map(|revision| revision.latest.revision)
+        .max()
+        .unwrap_or(0);
     Choice::New(LatestRevision {
-        name: format!("{}-v{number}", application.metadata.name.as_deref().unwrap_or_default()),
+        name: format!(
+            "{}-v{number}",
+            application.metadata.name.as_deref().unwrap_or_default()
+        ),
         revision: number,
         revision_hash: Some(hash(application, external)),
     })
@@ -161,8 +175,14 @@ pub(crate) fn object(
     revision.metadata.name = Some(latest.name.clone());
     revision.metadata.namespace.clone_from(&metadata.namespace);
     let mut labels = metadata.labels.clone().unwrap_or_default();
-    labels.insert(APP_NAME.to_owned(), metadata.name.clone().unwrap_or_default());
-    labels.insert(APP_REVISION_HASH.to_owned(), latest.revision_hash.clone().unwrap_or_default());
+    labels.insert(
+        APP_NAME.to_owned(),
+        metadata.name.clone().unwrap_or_default(),
+    );
+    labels.insert(
+        APP_REVISION_HASH.to_owned(),
+        latest.revision_hash.clone().unwrap_or_default(),
+    );
     revision.metadata.labels = Some(labels);
     let mut annotations = metadata.annotations.clone().unwrap_or_default();
     annotations.remove(KUBECTL_LAST_APPLIED);
@@ -188,15 +208,24 @@ pub(crate) fn owner_reference(
 
 /// Names of revisions beyond the limit, the oldest first; the one in use stays (row APP-030).
 pub(crate) fn surplus(known: &[Known], in_use: &str, limit: usize) -> Vec<String> {
-    let mut old: Vec<&LatestRevision> =
-        known.iter().map(|revision| &revision.latest).filter(|latest| latest.name != in_use).collect();
+    let mut old: Vec<&LatestRevision> = known
+        .iter()
+        .map(|revision| &revision.latest)
+        .filter(|latest| latest.name != in_use)
+        .collect();
     old.sort_by_key(|latest| latest.revision);
     let surplus = old.len().saturating_sub(limit);
-    old.into_iter().take(surplus).map(|latest| latest.name.clone()).collect()
+    old.into_iter()
+        .take(surplus)
+        .map(|latest| latest.name.clone())
+        .collect()
 }
 
 fn annotation(annotations: Option<&BTreeMap<String, String>>, key: &str) -> Option<String> {
-    annotations?.get(key).filter(|value| !value.is_empty()).cloned()
+    annotations?
+        .get(key)
+        .filter(|value| !value.is_empty())
+        .cloned()
 }
 
 #[cfg(test)]
@@ -217,7 +246,11 @@ mod tests {
         .expect("an Application")
     }
 
-    fn deliver(application: &Application, known: &mut Vec<Known>, latest: &mut Option<String>) -> Choice {
+    fn deliver(
+        application: &Application,
+        known: &mut Vec<Known>,
+        latest: &mut Option<String>,
+    ) -> Choice {
         let choice = choose(
             application,
             &External::default(),
@@ -226,8 +259,10 @@ mod tests {
             known,
         );
         if let Choice::New(new) = &choice {
-            let content =
-                RevisionContent { application: snapshot(application), ..RevisionContent::default() };
+            let content = RevisionContent {
+                application: snapshot(application),
+                ..RevisionContent::default()
+            };
             known.push(read(&object(application, new, content)).expect("a sound revision"));
         }
         *latest = Some(choice.latest().name.clone());
@@ -237,8 +272,14 @@ mod tests {
     #[test]
     fn a_change_makes_a_revision_and_going_back_takes_the_old_one_again() {
         let (mut known, mut latest) = (Vec::new(), None);
-        assert!(matches!(deliver(&application("a:1", None), &mut known, &mut latest), Choice::New(_)));
-        assert!(matches!(deliver(&application("a:1", None), &mut known, &mut latest), Choice::Keep(_)));
+        assert!(matches!(
+            deliver(&application("a:1", None), &mut known, &mut latest),
+            Choice::New(_)
+        ));
+        assert!(matches!(
+            deliver(&application("a:1", None), &mut known, &mut latest),
+            Choice::Keep(_)
+        ));
         let second = deliver(&application("a:2", None), &mut known, &mut latest);
         assert_eq!(second.latest().name, "web-v2");
         let back = deliver(&application("a:1", None), &mut known, &mut latest);

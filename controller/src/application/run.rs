@@ -40,7 +40,9 @@ impl Run {
         app: &AppKey,
         ports: Arc<dyn Ports>,
     ) -> Result<Option<Self>, TurnError> {
-        let Some(found) = context.store.latest(app).await? else { return Ok(None) };
+        let Some(found) = context.store.latest(app).await? else {
+            return Ok(None);
+        };
         let projections = found
             .projection
             .as_ref()
@@ -62,7 +64,13 @@ impl Run {
             Some(handle)
         };
         // The store closes a run together with its history; what follows from its end may not have been done.
-        Ok(Some(Self { head: found.head, handle, last, projections, is_closed: false }))
+        Ok(Some(Self {
+            head: found.head,
+            handle,
+            last,
+            projections,
+            is_closed: false,
+        }))
     }
 
     /// Opens a run of what is intended. A status that tells of such a run, of which the journal knows
@@ -85,14 +93,23 @@ impl Run {
         let handle = match adopted {
             Some(status) => {
                 let values = read_context(context, application).await;
-                context.runner.adopt(head.clone(), spec, status.clone(), values, ports).await?
+                context
+                    .runner
+                    .adopt(head.clone(), spec, status.clone(), values, ports)
+                    .await?
             }
             None => context.runner.begin(head.clone(), spec, ports).await?,
         };
         follow(context, app, &handle);
         let last = handle.snapshot();
         let projections = adopted.cloned().into_iter().collect();
-        Ok(Self { head, handle: Some(handle), last, projections, is_closed: false })
+        Ok(Self {
+            head,
+            handle: Some(handle),
+            last,
+            projections,
+            is_closed: false,
+        })
     }
 
     /// How it stands now.
@@ -138,14 +155,34 @@ impl Run {
 
     /// What users asked for by writing `status.workflow` (rows WF-028, TRAP-009).
     pub(crate) fn wishes(&self, found: Option<&WorkflowStatus>) -> Vec<Command> {
-        let Some(last) = self.projections.last() else { return Vec::new() };
+        let Some(last) = self.projections.last() else {
+            return Vec::new();
+        };
         let is_ours = found.is_some_and(|found| self.projections.iter().any(|ours| ours == found));
-        if is_ours { Vec::new() } else { commands(last, found) }
+        if is_ours {
+            Vec::new()
+        } else {
+            commands(last, found)
+        }
     }
 
     /// Gives it a user's command. One that it does not allow is only logged: the next report puts the
     /// status right.
-    pub(crate) async fn command(&mut self, command: Command) -> Result<(), TurnError> {
+    pub(crate) async fn command(
+        &mut self,
+        context: &Arc<Context>,
+        command: Command,
+        ports: Arc<dyn Ports>,
+    ) -> Result<(), TurnError> {
+        if self.last.phase.is_over() && matches!(command, Command::RestartStep { .. }) {
+            let head = self.head.clone();
+            let handle = context.runner.steer(head, command, "status", ports).await?;
+            follow(context, &self.head.app, &handle);
+            self.handle = Some(handle);
+            self.is_closed = false;
+            self.look();
+            return Ok(());
+        }
         let Some(handle) = &self.handle else {
             self.last.superseded |= matches!(command, Command::Restart);
             return Ok(());
@@ -181,8 +218,10 @@ impl Run {
         }
         let before = self.projections.pop();
         let candidates: Vec<&WorkflowStatus> = before.iter().chain([wanted]).collect();
-        let projection =
-            Projection { resource_version: String::new(), status: json!(candidates) };
+        let projection = Projection {
+            resource_version: String::new(),
+            status: json!(candidates),
+        };
         context.store.project(&self.head.id, &projection).await?;
         self.projections = candidates.into_iter().cloned().collect();
         Ok(())
@@ -206,9 +245,12 @@ impl Run {
             return Ok(());
         }
         let vars = self.write_context(context, application).await?;
-        self.write_revision(context, application, intent, vars).await?;
+        self.write_revision(context, application, intent, vars)
+            .await?;
         if let Some(recorded) = context.store.delivery(&self.head.id).await? {
-            context.metrics.delivery(&recorded.result, length(&recorded));
+            context
+                .metrics
+                .delivery(&recorded.result, length(&recorded));
         }
         self.is_closed = true;
         Ok(())
@@ -245,10 +287,20 @@ impl Run {
         let namespace = application.namespace().unwrap_or_default();
         let mut vars = String::new();
         for (name, value) in &self.last.values {
-            vars.push_str(&format!("{}: {value}\n", json!(name)));
+            vars.extend([
+                json!(name).to_string(),
+                ": ".to_owned(),
+                value.to_string(),
+                "\n".to_owned(),
+            ]);
         }
         let name = context_name(application);
-        let started = self.last.status.start_time.as_ref().map(|time| time.0.to_string());
+        let started = self
+            .last
+            .status
+            .start_time
+            .as_ref()
+            .map(|time| time.0.to_string());
         let object = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -268,12 +320,18 @@ impl Run {
 }
 
 fn ours() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
 }
 
 /// Wants a turn whenever the run stands otherwise.
 fn follow(context: &Arc<Context>, app: &AppKey, handle: &RunHandle) {
-    let key = Key { namespace: app.namespace.clone(), name: app.name.clone() };
+    let key = Key {
+        namespace: app.namespace.clone(),
+        name: app.name.clone(),
+    };
     let mut snapshots = handle.snapshots();
     let context = Arc::downgrade(context);
     tokio::spawn(async move {
@@ -322,8 +380,14 @@ fn step_context(application: &Application, intent: &Intent) -> Map<String, Value
     put("appLabels", json!(application.labels()));
     put("appAnnotations", json!(application.annotations()));
     let workflow_name = application.annotations().get(WORKFLOW_NAME);
-    put("workflowName", json!(workflow_name.cloned().unwrap_or(name)));
-    put("publishVersion", json!(publish_version(application).unwrap_or_default()));
+    put(
+        "workflowName",
+        json!(workflow_name.cloned().unwrap_or(name)),
+    );
+    put(
+        "publishVersion",
+        json!(publish_version(application).unwrap_or_default()),
+    );
     context
 }
 
@@ -337,14 +401,22 @@ async fn read_context(context: &Context, application: &Application) -> Map<Strin
     let namespace = application.namespace().unwrap_or_default();
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     let found = api.get_opt(&context_name(application)).await.ok().flatten();
-    let vars = found.and_then(|map| map.data).and_then(|mut data| data.remove("vars"));
-    let Some(vars) = vars.filter(|vars| !vars.trim().is_empty()) else { return Map::new() };
+    let vars = found
+        .and_then(|map| map.data)
+        .and_then(|mut data| data.remove("vars"));
+    let Some(vars) = vars.filter(|vars| !vars.trim().is_empty()) else {
+        return Map::new();
+    };
     let request = caravel_core::engine::ExpressionRequest {
         expression: format!("{{\n{vars}\n}}"),
         scope: Map::new(),
     };
     let operation = caravel_core::engine::Operation::Expression(request);
-    context.evaluation.call(&namespace, operation).await.unwrap_or_default()
+    context
+        .evaluation
+        .call(&namespace, operation)
+        .await
+        .unwrap_or_default()
 }
 
 fn length(recorded: &Recorded) -> jiff::SignedDuration {

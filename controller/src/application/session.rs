@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use caravel_core::api::{Application, WorkflowStatus};
+use caravel_core::api::Application;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -49,8 +49,6 @@ pub(crate) struct Memory {
     pub(crate) intent: Option<(IntentKey, Intent)>,
     /// The run, its delivery, and whether all of the run happened in this process.
     pub(crate) active: Option<Active>,
-    /// The status that a user left for a run to go on from.
-    pub(crate) restart: Option<WorkflowStatus>,
     /// It names what is not there: a new definition may help.
     pub(crate) is_unresolved: bool,
 }
@@ -79,10 +77,17 @@ pub(crate) struct Active {
 pub(crate) struct Session {
     /// Something happened that a turn must look at, though the Application is unchanged.
     dirty: AtomicBool,
+    /// One of its objects changed.
+    changed: AtomicBool,
     pub(crate) memory: tokio::sync::Mutex<Memory>,
 }
 
 impl Session {
+    /// Takes the mark of a changed object away; says whether it was there.
+    pub(crate) fn take_change(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+
     /// Takes the mark away; says whether it was there.
     pub(crate) fn take_mark(&self) -> bool {
         self.dirty.swap(false, Ordering::AcqRel)
@@ -102,6 +107,11 @@ impl Sessions {
     /// Marks that the next turn must look.
     pub(crate) fn mark(&self, key: &Key) {
         self.get(key).dirty.store(true, Ordering::Release);
+    }
+
+    /// Marks that an object changed.
+    pub(crate) fn mark_change(&self, key: &Key) {
+        self.get(key).changed.store(true, Ordering::Release);
     }
 
     /// Forgets one that is gone.

@@ -30,10 +30,16 @@ impl LiveSource {
         application: &Application,
     ) -> kube::Result<Self> {
         let namespace = application.metadata.namespace.clone().unwrap_or_default();
-        let reference = application.spec.workflow.as_ref().and_then(|flow| flow.ref_.as_deref());
+        let reference = application
+            .spec
+            .workflow
+            .as_ref()
+            .and_then(|flow| flow.ref_.as_deref());
         let workflow = match reference {
             Some(name) => {
-                Api::<Workflow>::namespaced(client.clone(), &namespace).get_opt(name).await?
+                Api::<Workflow>::namespaced(client.clone(), &namespace)
+                    .get_opt(name)
+                    .await?
             }
             None => None,
         };
@@ -44,22 +50,40 @@ impl LiveSource {
                 policies.insert(name, policy);
             }
         }
-        Ok(Self { library: library.clone(), policies, workflow })
+        Ok(Self {
+            library: library.clone(),
+            policies,
+            workflow,
+        })
     }
 }
 
 /// Policies that `deploy` steps name and that the Application itself does not have.
 fn named_policies(application: &Application, workflow: Option<&Workflow>) -> Vec<String> {
-    let own = application.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    let own = application
+        .spec
+        .workflow
+        .iter()
+        .flat_map(|flow| &flow.steps);
     let referred = workflow.into_iter().flat_map(|flow| &flow.spec.steps);
     let properties = own.chain(referred).flat_map(|step| {
-        step.properties.iter().chain(step.sub_steps.iter().filter_map(|sub| sub.properties.as_ref()))
+        step.properties.iter().chain(
+            step.sub_steps
+                .iter()
+                .filter_map(|sub| sub.properties.as_ref()),
+        )
     });
     let mut names: Vec<String> = properties
         .filter_map(|properties| properties["policies"].as_array())
         .flatten()
         .filter_map(|name| name.as_str().map(str::to_owned))
-        .filter(|name| !application.spec.policies.iter().any(|policy| policy.name == *name))
+        .filter(|name| {
+            !application
+                .spec
+                .policies
+                .iter()
+                .any(|policy| policy.name == *name)
+        })
         .collect();
     names.sort();
     names.dedup();
@@ -73,7 +97,9 @@ impl DefinitionSource for LiveSource {
         namespace: &str,
         name: &str,
     ) -> Option<Arc<Definition>> {
-        self.library.definition(kind, namespace, name).map(|entry| entry.definition)
+        self.library
+            .definition(kind, namespace, name)
+            .map(|entry| entry.definition)
     }
 
     fn revision(
@@ -82,7 +108,9 @@ impl DefinitionSource for LiveSource {
         namespace: &str,
         name: &str,
     ) -> Option<Arc<Definition>> {
-        self.library.revision(kind, namespace, name).map(|entry| entry.definition)
+        self.library
+            .revision(kind, namespace, name)
+            .map(|entry| entry.definition)
     }
 
     fn revision_names(
@@ -99,6 +127,8 @@ impl DefinitionSource for LiveSource {
     }
 
     fn workflow(&self, _: &str, name: &str) -> Option<Workflow> {
-        self.workflow.clone().filter(|found| found.metadata.name.as_deref() == Some(name))
+        self.workflow
+            .clone()
+            .filter(|found| found.metadata.name.as_deref() == Some(name))
     }
 }

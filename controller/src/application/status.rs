@@ -2,8 +2,8 @@
 
 use caravel_core::api::phase::{ApplicationPhase, ConditionReason, ConditionType};
 use caravel_core::api::{
-    ApplicationStatus, AppliedResource, ComponentStatus, Condition, LatestRevision, ManagedResource,
-    WorkflowStatus,
+    ApplicationStatus, AppliedResource, ComponentStatus, Condition, LatestRevision,
+    ManagedResource, WorkflowStatus,
 };
 use caravel_workflow::RunPhase;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,12 +20,18 @@ pub(crate) struct Stage {
 impl Stage {
     /// It went well.
     pub(crate) fn done(condition: ConditionType) -> Self {
-        Self { condition, problem: None }
+        Self {
+            condition,
+            problem: None,
+        }
     }
 
     /// It did not.
     pub(crate) fn failed(condition: ConditionType, problem: impl Into<String>) -> Self {
-        Self { condition, problem: Some(problem.into()) }
+        Self {
+            condition,
+            problem: Some(problem.into()),
+        }
     }
 }
 
@@ -74,7 +80,9 @@ fn conditions(found: &[Condition], stages: &[Stage], now: &Time) -> Vec<Conditio
         })
         .collect();
     let problem = stages.iter().find_map(|stage| stage.problem.clone());
-    let is_ready = stages.iter().any(|stage| stage.condition == ConditionType::Ready);
+    let is_ready = stages
+        .iter()
+        .any(|stage| stage.condition == ConditionType::Ready);
     if problem.is_some() {
         let reason = ConditionReason::ReconcileError;
         conditions.push(condition(found, ConditionType::Ready, reason, problem, now));
@@ -96,8 +104,12 @@ pub(crate) fn deleting(
 ) -> ApplicationStatus {
     let mut status = found.clone();
     status.status = Some(ApplicationPhase::Deleting.as_str().to_owned());
-    let Some(message) = waiting else { return status };
-    status.conditions.retain(|condition| condition.type_ != ConditionType::Ready.as_str());
+    let Some(message) = waiting else {
+        return status;
+    };
+    status
+        .conditions
+        .retain(|condition| condition.type_ != ConditionType::Ready.as_str());
     let ready = condition(
         &found.conditions,
         ConditionType::Ready,
@@ -105,7 +117,10 @@ pub(crate) fn deleting(
         Some(message),
         now,
     );
-    status.conditions.push(Condition { status: "False".to_owned(), ..ready });
+    status.conditions.push(Condition {
+        status: "False".to_owned(),
+        ..ready
+    });
     status
 }
 
@@ -132,9 +147,7 @@ fn condition(
 /// The phase of an Application whose run stands so (row APP-019).
 pub(crate) fn phase(run: RunPhase, healthy: bool) -> ApplicationPhase {
     match run {
-        RunPhase::Initializing | RunPhase::Executing => {
-            ApplicationPhase::RunningWorkflow
-        }
+        RunPhase::Initializing | RunPhase::Executing => ApplicationPhase::RunningWorkflow,
         RunPhase::Suspending => ApplicationPhase::WorkflowSuspending,
         RunPhase::Terminated => ApplicationPhase::WorkflowTerminated,
         RunPhase::Failed => ApplicationPhase::WorkflowFailed,
@@ -145,14 +158,21 @@ pub(crate) fn phase(run: RunPhase, healthy: bool) -> ApplicationPhase {
 
 /// Whether all components are healthy (row APP-023).
 pub(crate) fn is_healthy(services: &[ComponentStatus]) -> bool {
-    services.iter().all(|row| row.healthy && row.traits.iter().all(|t| t.healthy || t.pending))
+    services
+        .iter()
+        .all(|row| row.healthy && row.traits.iter().all(|t| t.healthy || t.pending))
 }
 
 /// An entry of the inventory as `status.appliedResources` shows it.
 pub(crate) fn applied_resource(entry: &ManagedResource) -> AppliedResource {
     AppliedResource {
         cluster: entry.cluster.clone(),
-        creator: Some(entry.creator.clone().unwrap_or_else(|| "workflow".to_owned())),
+        creator: Some(
+            entry
+                .creator
+                .clone()
+                .unwrap_or_else(|| "workflow".to_owned()),
+        ),
         api_version: Some(entry.api_version.clone()),
         kind: Some(entry.kind.clone()),
         name: Some(entry.name.clone()),
@@ -184,7 +204,11 @@ mod tests {
     }
 
     fn report(stages: Vec<Stage>) -> Report {
-        Report { generation: 1, stages, ..Report::default() }
+        Report {
+            generation: 1,
+            stages,
+            ..Report::default()
+        }
     }
 
     #[test]
@@ -194,7 +218,14 @@ mod tests {
         let shown: Vec<_> = status
             .conditions
             .iter()
-            .map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str(), c.message.as_deref()))
+            .map(|c| {
+                (
+                    c.type_.as_str(),
+                    c.status.as_str(),
+                    c.reason.as_str(),
+                    c.message.as_deref(),
+                )
+            })
             .collect();
         assert_eq!(
             shown,
@@ -207,23 +238,39 @@ mod tests {
 
     #[test]
     fn times_move_only_with_the_status_and_later_stages_are_taken_away() {
-        let all = [ConditionType::Parsed, ConditionType::Workflow, ConditionType::Ready];
+        let all = [
+            ConditionType::Parsed,
+            ConditionType::Workflow,
+            ConditionType::Ready,
+        ];
         let first = project(
             &ApplicationStatus::default(),
             report(all.iter().copied().map(Stage::done).collect()),
             &at(1),
         );
-        let second = project(&first, report(vec![Stage::done(ConditionType::Parsed)]), &at(2));
+        let second = project(
+            &first,
+            report(vec![Stage::done(ConditionType::Parsed)]),
+            &at(2),
+        );
         assert_eq!(second.conditions.len(), 1);
         assert_eq!(second.conditions[0].last_transition_time, at(1));
-        let third =
-            project(&second, report(vec![Stage::failed(ConditionType::Parsed, "x")]), &at(3));
+        let third = project(
+            &second,
+            report(vec![Stage::failed(ConditionType::Parsed, "x")]),
+            &at(3),
+        );
         assert_eq!(third.conditions[0].last_transition_time, at(3));
     }
 
     #[test]
     fn an_unchanged_report_gives_an_equal_status() {
-        let stages = || vec![Stage::done(ConditionType::Parsed), Stage::done(ConditionType::Ready)];
+        let stages = || {
+            vec![
+                Stage::done(ConditionType::Parsed),
+                Stage::done(ConditionType::Ready),
+            ]
+        };
         let first = project(&ApplicationStatus::default(), report(stages()), &at(1));
         assert_eq!(project(&first, report(stages()), &at(2)), first);
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use caravel_clusters::prune::{Cause, plan};
 use caravel_clusters::repair::drifted;
 use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
+use caravel_core::api::Application;
 use caravel_core::api::labels::annotations::AUTO_UPDATE;
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
-use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
 use caravel_workflow::{Command, RunPhase};
 use jiff::Timestamp;
@@ -18,8 +18,8 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use super::delivery::Delivery;
 use super::deletion::{self, Left};
+use super::delivery::Delivery;
 use super::health::reassess;
 use super::intent::{self, Intent, Obstacle, publish_version};
 use super::run::Run;
@@ -29,10 +29,14 @@ use super::{Context, TurnError, applications, events, report};
 use crate::FIELD_MANAGER;
 
 /// Makes a turn; when the next one is due by itself.
-pub(crate) async fn turn(context: &Arc<Context>, key: &Key) -> Result<Option<Timestamp>, TurnError> {
+pub(crate) async fn turn(
+    context: &Arc<Context>,
+    key: &Key,
+) -> Result<Option<Timestamp>, TurnError> {
     let session = context.sessions.get(key);
     let mut memory = session.memory.lock().await;
-    let is_marked = session.take_mark();
+    let objects_changed = session.take_change();
+    let is_marked = session.take_mark() || objects_changed;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &key.namespace, &applications());
     let Some(object) = api.get_opt(&key.name).await? else {
@@ -50,14 +54,24 @@ pub(crate) async fn turn(context: &Arc<Context>, key: &Key) -> Result<Option<Tim
     let application: Application = serde_json::from_value(object.clone())
         .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
     if memory.uid != application.uid().unwrap_or_default() {
-        *memory = Memory { uid: application.uid().unwrap_or_default(), ..Memory::default() };
+        *memory = Memory {
+            uid: application.uid().unwrap_or_default(),
+            ..Memory::default()
+        };
     }
     memory.seen = application.resource_version();
     memory.due = None;
     if is_paused(&application) {
         return Ok(None);
     }
-    let mut turn = Turn { context, api, object, application, memory: &mut memory };
+    let mut turn = Turn {
+        context,
+        api,
+        object,
+        application,
+        objects_changed,
+        memory: &mut memory,
+    };
     if turn.application.metadata.deletion_timestamp.is_some() {
         turn.delete().await?;
     } else {
@@ -70,7 +84,10 @@ pub(crate) async fn turn(context: &Arc<Context>, key: &Key) -> Result<Option<Tim
 
 /// Row APP-002.
 fn is_paused(application: &Application) -> bool {
-    application.labels().get(PAUSE).is_some_and(|value| value == "true")
+    application
+        .labels()
+        .get(PAUSE)
+        .is_some_and(|value| value == "true")
 }
 
 /// A turn under way.
@@ -80,13 +97,18 @@ struct Turn<'a> {
     /// The Application as it was read: fields that we do not know survive in here.
     object: Value,
     application: Application,
+    /// One of its objects changed: waiting steps look again.
+    objects_changed: bool,
     memory: &'a mut Memory,
 }
 
 impl Turn<'_> {
     async fn delete(&mut self) -> Result<(), TurnError> {
-        let has_ours =
-            self.application.finalizers().iter().any(|name| name == finalizers::RESOURCE_TRACKER);
+        let has_ours = self
+            .application
+            .finalizers()
+            .iter()
+            .any(|name| name == finalizers::RESOURCE_TRACKER);
         if !has_ours {
             return Ok(());
         }
@@ -121,7 +143,12 @@ impl Turn<'_> {
 
     /// Row APP-007. Nothing is created before it stands.
     async fn ensure_finalizer(&mut self) -> Result<(), TurnError> {
-        if self.application.finalizers().iter().any(|name| name == finalizers::RESOURCE_TRACKER) {
+        if self
+            .application
+            .finalizers()
+            .iter()
+            .any(|name| name == finalizers::RESOURCE_TRACKER)
+        {
             return Ok(());
         }
         let mut names = self.application.finalizers().to_vec();
@@ -132,10 +159,16 @@ impl Turn<'_> {
     async fn patch_metadata(&mut self, mut metadata: Value) -> Result<(), TurnError> {
         metadata["resourceVersion"] = json!(self.application.resource_version());
         let patch = json!({"metadata": metadata});
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let name = self.application.name_any();
-        match self.api.patch(&name, &parameters, &Patch::Merge(patch)).await {
+        match self
+            .api
+            .patch(&name, &parameters, &Patch::Merge(patch))
+            .await
+        {
             Ok(object) => self.take(object),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(kube::Error::Api(status)) if status.is_conflict() => {
@@ -163,10 +196,18 @@ impl Turn<'_> {
         self.memory.is_unresolved = false;
         self.obey().await?;
         self.begin_or_go_on(&intent).await?;
-        let Some(active) = self.memory.active.as_mut() else { return Ok(()) };
+        if let Some(active) = self.memory.active.as_ref().filter(|_| self.objects_changed) {
+            active.run.nudge().await;
+        }
+        let Some(active) = self.memory.active.as_mut() else {
+            return Ok(());
+        };
         let is_over = active.run.look().phase.is_over();
         if let Some(reason) = active.run.broken() {
-            warn!(application = self.application.name_any(), reason, "the run is taken up again");
+            warn!(
+                application = self.application.name_any(),
+                reason, "the run is taken up again"
+            );
             self.memory.active = None;
             return Err(TurnError::Again("the workflow run stopped"));
         }
@@ -214,7 +255,11 @@ impl Turn<'_> {
             services: found.services.clone(),
             applied_resources: found.applied_resources.clone(),
         };
-        if found.workflow.as_ref().is_some_and(|workflow| workflow.finished) {
+        if found
+            .workflow
+            .as_ref()
+            .is_some_and(|workflow| workflow.finished)
+        {
             // The last delivery still stands: the phase tells of it, the condition of the mistake.
             report.phase = None;
         }
@@ -230,29 +275,46 @@ impl Turn<'_> {
         if self.memory.active.is_none() {
             self.memory.active = self.load().await?;
         }
-        let Some(active) = self.memory.active.as_mut() else { return Ok(()) };
-        let found = self.application.status.as_ref().and_then(|status| status.workflow.as_ref());
+        let Some(active) = self.memory.active.as_mut() else {
+            return Ok(());
+        };
+        let found = self
+            .application
+            .status
+            .as_ref()
+            .and_then(|status| status.workflow.as_ref());
         active.run.look();
         for command in active.run.wishes(found) {
-            info!(application = self.application.name_any(), ?command, "a user's wish");
-            if matches!(command, Command::RestartStep { .. }) && active.run.phase().is_over() {
-                // The run is over, so another goes on from the status that the user left.
-                self.memory.active = None;
-                self.memory.restart = found.cloned();
-                return Ok(());
+            info!(
+                application = self.application.name_any(),
+                ?command,
+                "a user's wish"
+            );
+            if matches!(command, Command::RestartStep { .. }) {
+                active.is_settled = false;
             }
-            active.run.command(command).await?;
+            active
+                .run
+                .command(self.context, command, active.delivery.clone())
+                .await?;
         }
         Ok(())
     }
 
     /// The newest run of the Application, as its journal has it.
     async fn load(&self) -> Result<Option<Active>, TurnError> {
-        let Some((_, intent)) = &self.memory.intent else { return Ok(None) };
+        let Some((_, intent)) = &self.memory.intent else {
+            return Ok(None);
+        };
         let app = deletion::app_key(&self.application);
         let delivery = Arc::new(self.delivery(intent).await?);
         let found = Run::latest(self.context, &app, delivery.clone()).await?;
-        Ok(found.map(|run| Active { run, delivery, is_complete: false, is_settled: false }))
+        Ok(found.map(|run| Active {
+            run,
+            delivery,
+            is_complete: false,
+            is_settled: false,
+        }))
     }
 
     /// Takes up the run of what is to be delivered, or opens one (rows APP-034, APP-035).
@@ -272,15 +334,28 @@ impl Turn<'_> {
             .and_then(|status| status.workflow.clone())
             .filter(|found| is_first && found.app_revision.as_deref() == Some(&intent.desired))
             .filter(|found| !found.steps.is_empty());
-        let adopted = self.memory.restart.take().or(handed_over);
+        let adopted = handed_over;
         if adopted.is_none() {
             // Rows of the run before say nothing about this one (row APP-035).
             delivery.services.lock().await.clear();
         }
         let ports = delivery.clone();
-        let run = Run::open(self.context, &app, &self.application, intent, adopted.as_ref(), ports).await?;
+        let run = Run::open(
+            self.context,
+            &app,
+            &self.application,
+            intent,
+            adopted.as_ref(),
+            ports,
+        )
+        .await?;
         let is_complete = adopted.is_none();
-        self.memory.active = Some(Active { run, delivery, is_complete, is_settled: false });
+        self.memory.active = Some(Active {
+            run,
+            delivery,
+            is_complete,
+            is_settled: false,
+        });
         Ok(())
     }
 
@@ -289,7 +364,12 @@ impl Turn<'_> {
         let inventory = self.context.inventories.load(owner).await?;
         self.context.watch(&self.application, &inventory);
         let services = self.application.status.as_ref().map(|s| s.services.clone());
-        Ok(Delivery::new(self.context, intent, inventory, services.unwrap_or_default()))
+        Ok(Delivery::new(
+            self.context,
+            intent,
+            inventory,
+            services.unwrap_or_default(),
+        ))
     }
 
     fn owner(&self, intent: Option<&Intent>) -> Owner {
@@ -305,7 +385,9 @@ impl Turn<'_> {
 
     /// The run is over: what it no longer applied goes, and what came of it is recorded.
     async fn settle(&mut self, intent: &Intent) -> Result<(), TurnError> {
-        let Some(active) = self.memory.active.as_mut() else { return Ok(()) };
+        let Some(active) = self.memory.active.as_mut() else {
+            return Ok(());
+        };
         let phase = active.run.phase();
         let garbage = active.delivery.policies.garbage().clone();
         let may_prune = phase == RunPhase::Succeeded
@@ -314,16 +396,19 @@ impl Turn<'_> {
             // What is on its way out is looked at again when it is seen to be gone.
             return Ok(());
         }
-        active.run.close(self.context, &self.application, intent).await?;
+        active
+            .run
+            .close(self.context, &self.application, intent)
+            .await?;
         active.is_settled = true;
         let limit = garbage.application_revision_limit;
         intent::drop_surplus(self.context, &self.application, intent, limit).await?;
-        let (reason, message) = match phase {
-            RunPhase::Succeeded => (EventReason::Applied, "Workflow finished".to_owned()),
-            _ => {
-                let status = active.run.status(&self.application);
-                (EventReason::FailedWorkflow, failure(&status).unwrap_or_else(|| "Workflow ended".to_owned()))
-            }
+        let (reason, message) = if phase == RunPhase::Succeeded {
+            (EventReason::Applied, "Workflow finished".to_owned())
+        } else {
+            let status = active.run.status(&self.application);
+            let message = failure(&status).unwrap_or_else(|| "Workflow ended".to_owned());
+            (EventReason::FailedWorkflow, message)
         };
         self.event(reason, &message).await;
         Ok(())
@@ -331,7 +416,9 @@ impl Turn<'_> {
 
     /// Brings objects back that somebody changed or deleted, from what was recorded (row APP-048).
     async fn keep_state(&mut self, intent: &Intent) -> Result<(), TurnError> {
-        let Some(active) = self.memory.active.as_ref() else { return Ok(()) };
+        let Some(active) = self.memory.active.as_ref() else {
+            return Ok(());
+        };
         let delivery = active.delivery.clone();
         let holds = active.is_settled || active.run.phase() == RunPhase::Suspending;
         if !holds {
@@ -341,9 +428,21 @@ impl Turn<'_> {
         let mut inventory = delivery.inventory.lock().await;
         let lost = drifted(&inventory, &delivery.policies, |key| objects.get(key));
         if !lost.is_empty() {
-            info!(application = self.application.name_any(), objects = lost.len(), "drift is repaired");
-            match self.context.dispatcher.repair(&mut inventory, Some(&lost), &delivery.policies).await {
-                Ok(_) => self.context.metrics.repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
+            info!(
+                application = self.application.name_any(),
+                objects = lost.len(),
+                "drift is repaired"
+            );
+            match self
+                .context
+                .dispatcher
+                .repair(&mut inventory, Some(&lost), &delivery.policies)
+                .await
+            {
+                Ok(_) => self
+                    .context
+                    .metrics
+                    .repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
                 Err(error) => {
                     warn!(application = self.application.name_any(), %error, "drift could not be repaired");
                     self.memory.due = Some(self.context.now() + jiff::SignedDuration::from_secs(5));
@@ -357,7 +456,9 @@ impl Turn<'_> {
 
     async fn report(&mut self, intent: &Intent) -> Result<(), TurnError> {
         let found = self.application.status.clone().unwrap_or_default();
-        let Some(active) = self.memory.active.as_ref() else { return Ok(()) };
+        let Some(active) = self.memory.active.as_ref() else {
+            return Ok(());
+        };
         let workflow = active.run.status(&self.application);
         let services = active.delivery.services.lock().await.clone();
         let inventory = active.delivery.inventory.lock().await;
@@ -384,7 +485,9 @@ impl Turn<'_> {
         };
         if run_phase.is_over() && !active.is_settled {
             // Something is still on its way out.
-            report.stages.retain(|stage| stage.condition != ConditionType::Ready);
+            report
+                .stages
+                .retain(|stage| stage.condition != ConditionType::Ready);
         }
         let status = super::status::project(&found, report, &report::time(self.context.now()));
         if let Some(active) = self.memory.active.as_mut() {
@@ -401,11 +504,19 @@ impl Turn<'_> {
         &mut self,
         status: &caravel_core::api::ApplicationStatus,
     ) -> Result<(), TurnError> {
-        let Some(patch) = report::patch(&self.object, status)? else { return Ok(()) };
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let Some(patch) = report::patch(&self.object, status)? else {
+            return Ok(());
+        };
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let name = self.application.name_any();
-        match self.api.patch_status(&name, &parameters, &Patch::Merge(patch)).await {
+        match self
+            .api
+            .patch_status(&name, &parameters, &Patch::Merge(patch))
+            .await
+        {
             Ok(object) => self.take(object),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(kube::Error::Api(status)) if status.is_conflict() => {
@@ -417,7 +528,14 @@ impl Turn<'_> {
 
     async fn event(&self, reason: EventReason, message: &str) {
         let now = self.context.now();
-        events::record(&self.context.client, &self.application, reason, message, now).await;
+        events::record(
+            &self.context.client,
+            &self.application,
+            reason,
+            message,
+            now,
+        )
+        .await;
     }
 }
 
@@ -440,10 +558,17 @@ async fn prune(
                 .map(ObjectKey::of_entry),
         );
     }
-    let items = plan(&inventory, &delivery.policies, &Cause::Succeeded { applied: &applied });
+    let items = plan(
+        &inventory,
+        &delivery.policies,
+        &Cause::Succeeded { applied: &applied },
+    );
     let in_order = delivery.policies.garbage().order == GarbageOrder::Dependency;
     let dependents = in_order.then(|| deletion::dependents(&application.spec.components));
-    let report = context.pruner.prune(&mut inventory, items, dependents.as_ref()).await?;
+    let report = context
+        .pruner
+        .prune(&mut inventory, items, dependents.as_ref())
+        .await?;
     for (key, problem) in &report.failed {
         warn!(application = application.name_any(), object = %key, problem, "could not be deleted");
     }
@@ -460,7 +585,12 @@ fn of_spec(
     appfile: &Appfile,
     mut services: Vec<caravel_core::api::ComponentStatus>,
 ) -> Vec<caravel_core::api::ComponentStatus> {
-    services.retain(|row| appfile.components.iter().any(|one| one.spec.name == row.name));
+    services.retain(|row| {
+        appfile
+            .components
+            .iter()
+            .any(|one| one.spec.name == row.name)
+    });
     services
 }
 
@@ -481,7 +611,10 @@ fn stages(run: RunPhase, problem: Option<String>) -> Vec<Stage> {
         }
         (_, Some(problem)) => stages.push(Stage::failed(ConditionType::Workflow, problem)),
         (RunPhase::Terminated, None) => {
-            stages.push(Stage::failed(ConditionType::Workflow, "the workflow was terminated"));
+            stages.push(Stage::failed(
+                ConditionType::Workflow,
+                "the workflow was terminated",
+            ));
         }
         (_, None) => {}
     }
@@ -498,9 +631,13 @@ fn resource_policies_of_spec(application: &Application) -> ResourcePolicies {
         .filter_map(|policy| {
             let properties = policy.properties.clone()?;
             if policy.type_ == "garbage-collect" {
-                serde_json::from_value(properties).ok().map(PolicyRule::GarbageCollect)
+                serde_json::from_value(properties)
+                    .ok()
+                    .map(PolicyRule::GarbageCollect)
             } else {
-                serde_json::from_value(properties).ok().map(PolicyRule::SharedResource)
+                serde_json::from_value(properties)
+                    .ok()
+                    .map(PolicyRule::SharedResource)
             }
         })
         .collect();

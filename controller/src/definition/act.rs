@@ -48,12 +48,20 @@ pub(crate) async fn write_schema(
     let name = definition.name_any();
     let namespace = definition.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &config_map());
-    let suffix = revision.name.strip_prefix(&format!("{name}-")).unwrap_or(&revision.name).to_owned();
+    let suffix = revision
+        .name
+        .strip_prefix(&format!("{name}-"))
+        .unwrap_or(&revision.name)
+        .to_owned();
     let current = format!("{}-schema-{name}", kind.schema_prefix);
     let as_value = serde_json::to_value(definition).map_err(kube::Error::SerdeError)?;
-    for (target, owner) in
-        [(current.clone(), owner_reference(kind, &as_value)), (format!("{current}-{suffix}"), owner_reference(kind, &as_value))]
-    {
+    for (target, owner) in [
+        (current.clone(), owner_reference(kind, &as_value)),
+        (
+            format!("{current}-{suffix}"),
+            owner_reference(kind, &as_value),
+        ),
+    ] {
         let object = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -66,7 +74,8 @@ pub(crate) async fn write_schema(
             "data": {SCHEMA_KEY: schema.to_string()},
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&target, &parameters, &Patch::Apply(object)).await?;
+        api.patch(&target, &parameters, &Patch::Apply(object))
+            .await?;
     }
     Ok(current)
 }
@@ -76,5 +85,8 @@ fn config_map() -> kube::core::ApiResource {
 }
 
 fn post() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
 }

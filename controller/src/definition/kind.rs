@@ -12,7 +12,7 @@ pub(crate) struct Kind {
     /// The engine's name of the kind.
     pub(crate) definition: DefinitionKind,
     /// Kubernetes kind.
-    pub(crate) kind: &'static str,
+    pub(crate) name: &'static str,
     /// Kubernetes plural.
     pub(crate) plural: &'static str,
     /// `spec.definitionType` of a `DefinitionRevision`.
@@ -29,7 +29,7 @@ pub(crate) struct Kind {
 pub(crate) static KINDS: [Kind; 4] = [
     Kind {
         definition: DefinitionKind::Component,
-        kind: "ComponentDefinition",
+        name: "ComponentDefinition",
         plural: "componentdefinitions",
         revision_type: "Component",
         revision_field: "componentDefinition",
@@ -38,7 +38,7 @@ pub(crate) static KINDS: [Kind; 4] = [
     },
     Kind {
         definition: DefinitionKind::Trait,
-        kind: "TraitDefinition",
+        name: "TraitDefinition",
         plural: "traitdefinitions",
         revision_type: "Trait",
         revision_field: "traitDefinition",
@@ -47,7 +47,7 @@ pub(crate) static KINDS: [Kind; 4] = [
     },
     Kind {
         definition: DefinitionKind::Policy,
-        kind: "PolicyDefinition",
+        name: "PolicyDefinition",
         plural: "policydefinitions",
         revision_type: "Policy",
         revision_field: "policyDefinition",
@@ -56,7 +56,7 @@ pub(crate) static KINDS: [Kind; 4] = [
     },
     Kind {
         definition: DefinitionKind::WorkflowStep,
-        kind: "WorkflowStepDefinition",
+        name: "WorkflowStepDefinition",
         plural: "workflowstepdefinitions",
         revision_type: "WorkflowStep",
         revision_field: "workflowStepDefinition",
@@ -68,12 +68,12 @@ pub(crate) static KINDS: [Kind; 4] = [
 impl Kind {
     /// By Kubernetes kind.
     pub(crate) fn of(kind: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|known| known.kind == kind)
+        KINDS.iter().find(|known| known.name == kind)
     }
 
     /// How the API addresses it.
     pub(crate) fn resource(&self) -> ApiResource {
-        oam_resource(self.kind, self.plural)
+        oam_resource(self.name, self.plural)
     }
 }
 

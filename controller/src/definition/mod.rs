@@ -40,7 +40,9 @@ pub(crate) struct Context {
 
 /// Runs the four controllers until `shutdown`.
 pub(crate) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
-    let controllers = KINDS.iter().map(|kind| run_kind(kind, context.clone(), shutdown.clone()));
+    let controllers = KINDS
+        .iter()
+        .map(|kind| run_kind(kind, context.clone(), shutdown.clone()));
     futures::future::join_all(controllers).await;
 }
 
@@ -49,10 +51,14 @@ async fn run_kind(kind: &'static Kind, context: Arc<Context>, shutdown: Cancella
     let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
     Controller::new_with(api, watcher::Config::default(), resource)
         .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(move |object, context| turn(kind, object, context), retry, context)
+        .run(
+            move |object, context| turn(kind, object, context),
+            retry,
+            context,
+        )
         .for_each(|outcome| async move {
             if let Err(error) = outcome {
-                debug!(kind = kind.kind, %error, "a turn of a definition");
+                debug!(kind = kind.name, %error, "a turn of a definition");
             }
         })
         .await;
@@ -92,9 +98,16 @@ async fn turn(
         Err(EngineError::Fault(_)) => return Ok(Action::requeue(RETRY)),
         Err(error) => (None, Some(error.to_string())),
     };
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let report =
-        status::status(&definition, &decision.latest, config_map.as_deref(), problem.as_deref(), &now);
+    let now = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
+    let report = status::status(
+        &definition,
+        &decision.latest,
+        config_map.as_deref(),
+        problem.as_deref(),
+        &now,
+    );
     if let Some(status) = report {
         write_status(client, kind, &object, status).await?;
     }
@@ -102,7 +115,10 @@ async fn turn(
 }
 
 /// Tries again: what failed is an answer of the hub, and those pass.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the library's")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the library's"
+)]
 fn retry(object: Arc<DynamicObject>, error: &TurnError, _: Arc<Context>) -> Action {
     warn!(definition = object.name_any(), %error, "will be tried again");
     Action::requeue(RETRY)
@@ -118,23 +134,32 @@ async fn revisions(
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let mine = ListParams::default().labels(&format!("{}={name}", kind.name_label));
     let list = api.list(&mine).await?;
-    Ok(list.items.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+    Ok(list
+        .items
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<Result<_, _>>()?)
 }
 
 /// The `OpenAPI` schema of the definition's parameters; none for a definition without a template.
-async fn schema(
-    evaluation: &Evaluation,
-    definition: &Value,
-) -> Result<Option<Value>, EngineError> {
+async fn schema(evaluation: &Evaluation, definition: &Value) -> Result<Option<Value>, EngineError> {
     let Some(source) = definition["spec"]["schematic"]["cue"]["template"].as_str() else {
         return Ok(None);
     };
     let request = SchemaRequest {
-        name: definition["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+        name: definition["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         source: source.to_owned(),
     };
-    let namespace = definition["metadata"]["namespace"].as_str().unwrap_or_default();
-    evaluation.call(namespace, Operation::Schema(request)).await.map(Some)
+    let namespace = definition["metadata"]["namespace"]
+        .as_str()
+        .unwrap_or_default();
+    evaluation
+        .call(namespace, Operation::Schema(request))
+        .await
+        .map(Some)
 }
 
 async fn write_status(
@@ -150,8 +175,14 @@ async fn write_status(
         "metadata": {"resourceVersion": object.resource_version()},
         "status": status,
     });
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_status(&object.name_any(), &parameters, &Patch::Merge(patch)).await {
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_status(&object.name_any(), &parameters, &Patch::Merge(patch))
+        .await
+    {
         // It changed or went meanwhile: the change itself makes the next turn.
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
         other => other.map(drop),

@@ -32,13 +32,21 @@ pub(crate) struct Revision {
 
 /// Decides for a definition and the revisions that it has, keeping at most `limit` old ones
 /// (rows DEF-001, DEF-002, DEF-005).
-pub(crate) fn decide(kind: &Kind, definition: &Value, revisions: &[Value], limit: usize) -> Decision {
+pub(crate) fn decide(
+    kind: &Kind,
+    definition: &Value,
+    revisions: &[Value],
+    limit: usize,
+) -> Decision {
     let mut known: Vec<Revision> = revisions.iter().filter_map(read_revision).collect();
     known.sort_by_key(|revision| revision.number);
     let hash = spec_hash(definition);
     let next = known.last().map_or(1, |last| last.number + 1);
     let name = revision_name(definition, next);
-    let named = name.is_explicit.then(|| known.iter().find(|r| r.name == name.name)).flatten();
+    let named = name
+        .is_explicit
+        .then(|| known.iter().find(|r| r.name == name.name))
+        .flatten();
     let latest_of_status = definition["status"]["latestRevision"]["name"].as_str();
     let same = known
         .iter()
@@ -48,19 +56,37 @@ pub(crate) fn decide(kind: &Kind, definition: &Value, revisions: &[Value], limit
     let existing = named.or(same).cloned();
 
     let create = existing.is_none().then(|| {
-        let revision = Revision { name: name.name.clone(), number: next, hash: hash.clone() };
+        let revision = Revision {
+            name: name.name.clone(),
+            number: next,
+            hash: hash.clone(),
+        };
         revision_object(kind, definition, &revision)
     });
-    let latest = existing.unwrap_or(Revision { name: name.name, number: next, hash });
+    let latest = existing.unwrap_or(Revision {
+        name: name.name,
+        number: next,
+        hash,
+    });
     let drop = garbage(&known, &latest, limit);
-    Decision { latest, create, drop }
+    Decision {
+        latest,
+        create,
+        drop,
+    }
 }
 
 /// The oldest revisions beyond `limit`; the latest is never among them.
 fn garbage(known: &[Revision], latest: &Revision, limit: usize) -> Vec<String> {
-    let old: Vec<&Revision> = known.iter().filter(|revision| revision.name != latest.name).collect();
+    let old: Vec<&Revision> = known
+        .iter()
+        .filter(|revision| revision.name != latest.name)
+        .collect();
     let surplus = old.len().saturating_sub(limit);
-    old.into_iter().take(surplus).map(|revision| revision.name.clone()).collect()
+    old.into_iter()
+        .take(surplus)
+        .map(|revision| revision.name.clone())
+        .collect()
 }
 
 struct RevisionName {
@@ -78,9 +104,15 @@ fn revision_name(definition: &Value, next: i64) -> RevisionName {
     match explicit {
         Some(version) => {
             let version = version.strip_prefix('v').unwrap_or(version);
-            RevisionName { name: format!("{name}-v{version}"), is_explicit: true }
+            RevisionName {
+                name: format!("{name}-v{version}"),
+                is_explicit: true,
+            }
         }
-        None => RevisionName { name: format!("{name}-v{next}"), is_explicit: false },
+        None => RevisionName {
+            name: format!("{name}-v{next}"),
+            is_explicit: false,
+        },
     }
 }
 
@@ -103,9 +135,11 @@ pub(crate) fn spec_hash(definition: &Value) -> String {
 
 fn revision_object(kind: &Kind, definition: &Value, revision: &Revision) -> Value {
     let name = definition["metadata"]["name"].clone();
-    let mut labels =
-        definition["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-    labels.insert(kind.name_label.to_owned(), name.clone());
+    let mut labels = definition["metadata"]["labels"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    labels.insert(kind.name_label.to_owned(), name);
     let mut spec = Map::new();
     spec.insert("definitionType".to_owned(), json!(kind.revision_type));
     spec.insert("revision".to_owned(), json!(revision.number));
@@ -132,12 +166,15 @@ fn snapshot(kind: &Kind, definition: &Value) -> Value {
             metadata.insert(field.to_owned(), value.clone());
         }
     }
-    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = metadata
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut)
+    {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
     json!({
         "apiVersion": API_VERSION,
-        "kind": kind.kind,
+        "kind": kind.name,
         "metadata": metadata,
         "spec": definition["spec"],
     })
@@ -147,7 +184,7 @@ fn snapshot(kind: &Kind, definition: &Value) -> Value {
 pub(crate) fn owner_reference(kind: &Kind, definition: &Value) -> Value {
     json!({
         "apiVersion": API_VERSION,
-        "kind": kind.kind,
+        "kind": kind.name,
         "name": definition["metadata"]["name"],
         "uid": definition["metadata"]["uid"],
         "controller": true,
@@ -172,16 +209,27 @@ mod tests {
         let decision = decide_component(&component(json!({"a": 1})), &[]);
         assert_eq!(decision.latest.name, "web-v1");
         let created = decision.create.expect("a revision");
-        assert_eq!(created["spec"]["componentDefinition"]["spec"], json!({"a": 1}));
-        assert_eq!(created["metadata"]["labels"]["componentdefinition.oam.dev/name"], "web");
+        assert_eq!(
+            created["spec"]["componentDefinition"]["spec"],
+            json!({"a": 1})
+        );
+        assert_eq!(
+            created["metadata"]["labels"]["componentdefinition.oam.dev/name"],
+            "web"
+        );
     }
 
     #[test]
     fn nothing_changes_nothing() {
         let definition = component(json!({"a": 1}));
-        let first = decide_component(&definition, &[]).create.expect("a revision");
+        let first = decide_component(&definition, &[])
+            .create
+            .expect("a revision");
         let second = decide_component(&definition, &[first]);
-        assert_eq!((second.latest.name.as_str(), second.create), ("web-v1", None));
+        assert_eq!(
+            (second.latest.name.as_str(), second.create),
+            ("web-v1", None)
+        );
     }
 
     #[test]
@@ -205,7 +253,10 @@ mod tests {
         let created = first.create.expect("a revision");
         let changed = component(json!({"a": 2, "version": "1.2.0"}));
         let second = decide_component(&changed, &[created]);
-        assert_eq!((second.latest.name.as_str(), second.create), ("web-v1.2.0", None));
+        assert_eq!(
+            (second.latest.name.as_str(), second.create),
+            ("web-v1.2.0", None)
+        );
         assert_eq!(second.latest.hash, first.latest.hash);
     }
 }

@@ -24,20 +24,29 @@ pub(crate) fn status(
     if let Some(name) = config_map {
         wanted.insert("configMapRef".to_owned(), json!(name));
     }
-    wanted.insert("conditions".to_owned(), conditions(&found["conditions"], problem, now));
+    wanted.insert(
+        "conditions".to_owned(),
+        conditions(&found["conditions"], problem, now),
+    );
     let wanted = Value::Object(wanted);
     (wanted != *found).then_some(wanted)
 }
 
 fn conditions(found: &Value, problem: Option<&str>, now: &str) -> Value {
-    let (status, reason) =
-        if problem.is_some() { ("False", "ReconcileError") } else { ("True", "ReconcileSuccess") };
+    let (status, reason) = if problem.is_some() {
+        ("False", "ReconcileError")
+    } else {
+        ("True", "ReconcileSuccess")
+    };
     let mut synced = json!({"type": "Synced", "status": status, "reason": reason});
     if let Some(problem) = problem {
         synced["message"] = json!(problem);
     }
     let mut others = found.as_array().cloned().unwrap_or_default();
-    let before = others.iter().position(|c| c["type"] == "Synced").map(|i| others.remove(i));
+    let before = others
+        .iter()
+        .position(|c| c["type"] == "Synced")
+        .map(|i| others.remove(i));
     let since = before
         .filter(|c| c["status"] == synced["status"])
         .map_or_else(|| json!(now), |c| c["lastTransitionTime"].clone());
@@ -51,14 +60,33 @@ mod tests {
     use super::*;
 
     fn latest() -> Revision {
-        Revision { name: "web-v1".to_owned(), number: 1, hash: "h".to_owned() }
+        Revision {
+            name: "web-v1".to_owned(),
+            number: 1,
+            hash: "h".to_owned(),
+        }
     }
 
     #[test]
     fn an_unchanged_status_is_not_written_again() {
-        let first = status(&json!({}), &latest(), Some("component-schema-web"), None, "t1");
+        let first = status(
+            &json!({}),
+            &latest(),
+            Some("component-schema-web"),
+            None,
+            "t1",
+        );
         let definition = json!({"status": first.expect("a first status")});
-        assert_eq!(status(&definition, &latest(), Some("component-schema-web"), None, "t2"), None);
+        assert_eq!(
+            status(
+                &definition,
+                &latest(),
+                Some("component-schema-web"),
+                None,
+                "t2"
+            ),
+            None
+        );
     }
 
     #[test]

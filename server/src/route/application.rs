@@ -59,7 +59,9 @@ async fn page(
     query: &PageQuery,
 ) -> Result<Json<Page<ApplicationView>>, Problem> {
     let list = api.list(&query.list_params()).await?;
-    Ok(Json(Page::of(list, |application| ApplicationView::from(&application))))
+    Ok(Json(Page::of(list, |application| {
+        ApplicationView::from(&application)
+    })))
 }
 
 /// The Application as the hub stores it.
@@ -115,7 +117,9 @@ pub(crate) async fn revisions(
     let mut parameters = query.list_params();
     parameters.label_selector = Some(format!("app.oam.dev/name={name}"));
     let list = api.list(&parameters).await?;
-    Ok(Json(Page::of(list, |revision| RevisionView::from(&revision))))
+    Ok(Json(Page::of(list, |revision| {
+        RevisionView::from(&revision)
+    })))
 }
 
 /// The objects that the Application owns, as a tree with their health.
@@ -150,8 +154,9 @@ pub(crate) async fn events(
     get(client.clone(), &namespace, &name).await?;
     let api: Api<Event> = Api::namespaced(client, &namespace);
     let mut parameters = query.list_params();
-    parameters.field_selector =
-        Some(format!("involvedObject.kind=Application,involvedObject.name={name}"));
+    parameters.field_selector = Some(format!(
+        "involvedObject.kind=Application,involvedObject.name={name}"
+    ));
     let list = api.list(&parameters).await?;
     Ok(Json(Page::of(list, |event| EventView::from(&event))))
 }

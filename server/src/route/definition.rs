@@ -82,15 +82,18 @@ pub(crate) async fn read(
     Path((namespace, kind, name)): Path<(String, String, String)>,
 ) -> Result<Json<DefinitionView>, Problem> {
     let kind = serde_json::from_value(kind.clone().into()).map_err(|_| {
-        Problem::new(StatusCode::NOT_FOUND, format!("there is no kind of definition {kind:?}"))
-            .hint("component, trait, policy or workflow-step")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no kind of definition {kind:?}"),
+        )
+        .hint("component, trait, policy or workflow-step")
     })?;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &namespace, &resource(kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource(kind));
     let object = api.get(&name).await?;
     let mut definition = view(kind, &object);
-    definition.template =
-        object.data["spec"]["schematic"]["cue"]["template"].as_str().map(str::to_owned);
+    definition.template = object.data["spec"]["schematic"]["cue"]["template"]
+        .as_str()
+        .map(str::to_owned);
     if let Some(config_map) = object.data["status"]["configMapRef"].as_str() {
         let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
         let data = api.get_opt(config_map).await?.and_then(|found| found.data);
@@ -109,7 +112,9 @@ fn view(kind: DefinitionKind, object: &DynamicObject) -> DefinitionView {
         description: annotations
             .and_then(|map| map.get("definition.oam.dev/description"))
             .cloned(),
-        revision: object.data["status"]["latestRevision"]["name"].as_str().map(str::to_owned),
+        revision: object.data["status"]["latestRevision"]["name"]
+            .as_str()
+            .map(str::to_owned),
         template: None,
         schema: None,
     }

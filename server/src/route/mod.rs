@@ -26,6 +26,12 @@ pub(crate) async fn readyz(State(context): State<Context>) -> Response {
 /// Metrics in the Prometheus text format. They name Applications: a token is needed.
 pub(crate) async fn metrics(_: Caller, State(context): State<Context>) -> Response {
     let text = (context.metrics)();
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+    (
+        [(
+            CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
         .into_response()
 }

@@ -54,9 +54,16 @@ pub(crate) async fn applications(
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
     let start = match last.filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit())) {
-        Some(id) => Follow { api, version: id.to_owned(), watch: None, pending: None },
+        Some(id) => Follow {
+            api,
+            version: id.to_owned(),
+            watch: None,
+            pending: None,
+        },
         None => Follow::from_list(api).await?,
     };
     let events = stream::unfold(start, |follow| async move {
@@ -80,7 +87,12 @@ struct Follow {
 impl Follow {
     async fn from_list(api: Api<Application>) -> Result<Self, Problem> {
         let (version, event) = reset(api.clone()).await?;
-        Ok(Self { api, version, watch: None, pending: Some(event) })
+        Ok(Self {
+            api,
+            version,
+            watch: None,
+            pending: Some(event),
+        })
     }
 
     /// The next event; none when the hub goes away: the client comes back with its last id.
@@ -150,14 +162,12 @@ async fn reset(api: Api<Application>) -> Result<(String, Event), Problem> {
     loop {
         let list = api.list(&parameters).await?;
         views.extend(list.items.iter().map(ApplicationView::from));
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => {
-                let version = list.metadata.resource_version.unwrap_or_default();
-                let event = sse("reset", &version, &json!({"items": views}));
-                return Ok((version, event));
-            }
-        }
+        let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) else {
+            let version = list.metadata.resource_version.unwrap_or_default();
+            let event = sse("reset", &version, &json!({"items": views}));
+            return Ok((version, event));
+        };
+        parameters = parameters.continue_token(&token);
     }
 }
 

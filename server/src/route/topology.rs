@@ -65,25 +65,33 @@ pub(crate) enum Health {
 /// Reads all objects of the Application as the caller: one that the caller may not read is `unknown`.
 pub(crate) async fn tree(client: &Client, application: &Application) -> Result<Node, Problem> {
     let resources = inventory(client, application).await?;
-    let mut nodes: Vec<(usize, ManagedResource, Node)> = stream::iter(resources.into_iter().enumerate())
-        .map(|(index, resource)| async move {
-            let node = object_node(client, &resource).await;
-            (index, resource, node)
-        })
-        .buffer_unordered(READ_AT_ONCE)
-        .collect()
-        .await;
+    let mut nodes: Vec<(usize, ManagedResource, Node)> =
+        stream::iter(resources.into_iter().enumerate())
+            .map(|(index, resource)| async move {
+                let node = object_node(client, &resource).await;
+                (index, resource, node)
+            })
+            .buffer_unordered(READ_AT_ONCE)
+            .collect()
+            .await;
     nodes.sort_by_key(|(index, ..)| *index);
 
     let mut by_component: BTreeMap<String, Vec<Node>> = BTreeMap::new();
     for (_, resource, node) in nodes {
-        by_component.entry(resource.component.unwrap_or_default()).or_default().push(node);
+        by_component
+            .entry(resource.component.unwrap_or_default())
+            .or_default()
+            .push(node);
     }
     let status = application.status.clone().unwrap_or_default();
     let mut children = Vec::new();
     for component in &application.spec.components {
         let objects = by_component.remove(&component.name).unwrap_or_default();
-        let rows: Vec<_> = status.services.iter().filter(|row| row.name == component.name).collect();
+        let rows: Vec<_> = status
+            .services
+            .iter()
+            .filter(|row| row.name == component.name)
+            .collect();
         children.push(Node {
             health: component_health(&rows),
             message: rows.iter().find_map(|row| row.message.clone()),
@@ -97,7 +105,11 @@ pub(crate) async fn tree(client: &Client, application: &Application) -> Result<N
     Ok(Node {
         api_version: Some("core.oam.dev/v1beta1".to_owned()),
         namespace: application.namespace(),
-        health: if healthy { Health::Healthy } else { Health::Unhealthy },
+        health: if healthy {
+            Health::Healthy
+        } else {
+            Health::Unhealthy
+        },
         message: status.status,
         children,
         ..Node::named("Application", &application.name_any())
@@ -128,7 +140,11 @@ fn component_health(rows: &[&caravel_core::api::ComponentStatus]) -> Health {
     let healthy = rows
         .iter()
         .all(|row| row.healthy && row.traits.iter().all(|t| t.healthy || t.pending));
-    if healthy { Health::Healthy } else { Health::Unhealthy }
+    if healthy {
+        Health::Healthy
+    } else {
+        Health::Unhealthy
+    }
 }
 
 /// Everything that the Application's trackers list, each object once.
@@ -165,7 +181,10 @@ async fn inventory(
 }
 
 async fn object_node(client: &Client, resource: &ManagedResource) -> Node {
-    let cluster = resource.cluster.clone().unwrap_or_else(|| "local".to_owned());
+    let cluster = resource
+        .cluster
+        .clone()
+        .unwrap_or_else(|| "local".to_owned());
     let (health, message, simulated) = if cluster == "local" {
         match read(client, resource).await {
             Ok(Some(object)) => {
@@ -176,11 +195,19 @@ async fn object_node(client: &Client, resource: &ManagedResource) -> Node {
                     .is_some_and(|value| value == "true");
                 (health, message, simulated)
             }
-            Ok(None) => (Health::Missing, Some("the object is gone".to_owned()), false),
+            Ok(None) => (
+                Health::Missing,
+                Some("the object is gone".to_owned()),
+                false,
+            ),
             Err(error) => (Health::Unknown, Some(Problem::from(error).detail), false),
         }
     } else {
-        (Health::Unknown, Some(format!("cluster {cluster} is not reached from here")), false)
+        (
+            Health::Unknown,
+            Some(format!("cluster {cluster} is not reached from here")),
+            false,
+        )
     };
     Node {
         api_version: Some(resource.api_version.clone()),
@@ -195,8 +222,10 @@ async fn object_node(client: &Client, resource: &ManagedResource) -> Node {
 }
 
 async fn read(client: &Client, resource: &ManagedResource) -> kube::Result<Option<DynamicObject>> {
-    let (group, version) =
-        resource.api_version.split_once('/').unwrap_or(("", &resource.api_version));
+    let (group, version) = resource
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &resource.api_version));
     let gvk = GroupVersionKind::gvk(group, version, &resource.kind);
     let (api_resource, capabilities): (ApiResource, _) = pinned_kind(client, &gvk).await?;
     let api: Api<DynamicObject> = match (&resource.namespace, capabilities.scope) {
@@ -212,13 +241,24 @@ async fn read(client: &Client, resource: &ManagedResource) -> kube::Result<Optio
 /// failure true. Kinds that report nothing are healthy once they exist.
 fn object_health(object: &Value) -> (Health, Option<String>) {
     let status = &object["status"];
-    let failed = status["conditions"].as_array().into_iter().flatten().find(|condition| {
-        let (type_, value) = (condition["type"].as_str(), condition["status"].as_str());
-        matches!((type_, value), (Some("Failed" | "ReplicaFailure"), Some("True")))
-            || matches!((type_, value), (Some("Available" | "Ready" | "Progressing"), Some("False")))
-    });
+    let failed = status["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|condition| {
+            let (type_, value) = (condition["type"].as_str(), condition["status"].as_str());
+            matches!(
+                (type_, value),
+                (Some("Failed" | "ReplicaFailure"), Some("True"))
+            ) || matches!(
+                (type_, value),
+                (Some("Available" | "Ready" | "Progressing"), Some("False"))
+            )
+        });
     if let Some(condition) = failed {
-        let text = condition["message"].as_str().or_else(|| condition["reason"].as_str());
+        let text = condition["message"]
+            .as_str()
+            .or_else(|| condition["reason"].as_str());
         return (Health::Unhealthy, text.map(str::to_owned));
     }
     let Some(wanted) = object["spec"]["replicas"].as_i64() else {
@@ -226,7 +266,14 @@ fn object_health(object: &Value) -> (Health, Option<String>) {
     };
     let ready = status["readyReplicas"].as_i64().unwrap_or(0);
     let message = format!("Ready:{ready}/{wanted}");
-    (if ready >= wanted { Health::Healthy } else { Health::Unhealthy }, Some(message))
+    (
+        if ready >= wanted {
+            Health::Healthy
+        } else {
+            Health::Unhealthy
+        },
+        Some(message),
+    )
 }
 
 #[cfg(test)]
@@ -238,7 +285,10 @@ mod tests {
     #[test]
     fn replicas_and_failures_decide() {
         let ready = json!({"spec": {"replicas": 2}, "status": {"readyReplicas": 2}});
-        assert_eq!(object_health(&ready), (Health::Healthy, Some("Ready:2/2".to_owned())));
+        assert_eq!(
+            object_health(&ready),
+            (Health::Healthy, Some("Ready:2/2".to_owned()))
+        );
         let waiting = json!({"spec": {"replicas": 2}, "status": {"readyReplicas": 1}});
         assert_eq!(object_health(&waiting).0, Health::Unhealthy);
         let failed = json!({"status": {"conditions": [

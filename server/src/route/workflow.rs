@@ -8,8 +8,8 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use caravel_core::api::Application;
 use caravel_workflow::Command;
-use kube::api::{Api, Patch, PatchParams};
 use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
@@ -63,7 +63,8 @@ pub(crate) async fn operate(
             Err(problem) => return Err(problem),
         }
     }
-    Err(last.unwrap_or_else(|| Problem::new(StatusCode::CONFLICT, "the Application keeps changing")))
+    Err(last
+        .unwrap_or_else(|| Problem::new(StatusCode::CONFLICT, "the Application keeps changing")))
 }
 
 fn command(operation: &str, step: Option<String>) -> Result<Command, Problem> {
@@ -104,6 +105,11 @@ async fn write(
     if matches!(command, Command::Restart) {
         patch["status"]["services"] = json!(null);
     }
-    api.patch_status(&found.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+    api.patch_status(
+        &found.name_any(),
+        &PatchParams::default(),
+        &Patch::Merge(patch),
+    )
+    .await?;
     Ok(WorkflowView::from(&wanted.unwrap_or(workflow)))
 }

@@ -234,8 +234,12 @@ fn operation(action: &str, resource: &Resource, suffix: &str, schema: &str, gvk:
         "x-kubernetes-group-version-kind": gvk,
     });
     let builtin = resource.definition.is_some();
-    if let Some(content) = request_body(action, builtin, reference(schema), reference(DELETE_OPTIONS))
-    {
+    if let Some(content) = request_body(
+        action,
+        builtin,
+        reference(schema),
+        reference(DELETE_OPTIONS),
+    ) {
         op["requestBody"] = json!({"content": content});
     }
     op
