@@ -16,7 +16,7 @@ use crate::record::{Recorder, Write};
 use crate::table::{Table, percentile, time};
 
 /// How long the daemon may take for anything.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 /// Applications that are applied at the same time.
 const CLIENTS: usize = 32;
 
@@ -26,10 +26,17 @@ pub(crate) struct Recorded {
     pub(crate) took: Duration,
 }
 
-pub(crate) async fn measure(table: &mut Table, one_by_one: usize, at_once: usize) -> Result<Recorded> {
+pub(crate) async fn measure(
+    table: &mut Table,
+    one_by_one: usize,
+    at_once: usize,
+) -> Result<Recorded> {
     let daemon = Daemon::start(&["--local-runtime", "instant"]);
     let client = client(&daemon.kubeconfig()).await?;
-    table.row("memory of the empty daemon with its workers", memory(daemon.pid())?);
+    table.row(
+        "memory of the empty daemon with its workers",
+        memory(daemon.pid())?,
+    );
 
     let recorder = Recorder::start(&client).await?;
     let mut samples = Vec::new();
@@ -37,10 +44,15 @@ pub(crate) async fn measure(table: &mut Table, one_by_one: usize, at_once: usize
         let name = format!("single-{index}");
         let begin = Instant::now();
         apply(&client, &name).await?;
-        let end = wait(|| recorder.running(&name)).await.with_context(|| name.clone())?;
+        let end = wait(|| recorder.running(&name))
+            .await
+            .with_context(|| name.clone())?;
         samples.push(end - begin);
     }
-    let (half, most) = (percentile(&mut samples, 0.5), percentile(&mut samples, 0.99));
+    let (half, most) = (
+        percentile(&mut samples, 0.5),
+        percentile(&mut samples, 0.99),
+    );
     table.row(
         format!("apply → running, {one_by_one} Applications of 4 objects one by one"),
         format!("p50 {}, p99 {}", time(half), time(most)),
@@ -64,15 +76,24 @@ pub(crate) async fn measure(table: &mut Table, one_by_one: usize, at_once: usize
     while let Some(applied) = applied.next().await {
         applied?;
     }
-    wait(|| (recorder.count_running() >= at_once).then_some(())).await.context("the burst")?;
+    wait(|| (recorder.count_running() >= at_once).then_some(()))
+        .await
+        .context("the burst")?;
     let took = begin.elapsed();
     let writes = recorder.take();
     table.row(
         format!("{at_once} Applications applied at once, all running after"),
-        format!("{:.1} s, {:.0} writes/s", took.as_secs_f64(), ratio(writes.len(), 1) / took.as_secs_f64()),
+        format!(
+            "{:.1} s, {:.0} writes/s",
+            took.as_secs_f64(),
+            ratio(writes.len(), 1) / took.as_secs_f64()
+        ),
     );
     table.row(
-        format!("memory of the daemon with its workers, {} Applications at rest", one_by_one + at_once),
+        format!(
+            "memory of the daemon with its workers, {} Applications at rest",
+            one_by_one + at_once
+        ),
         memory(daemon.pid())?,
     );
     Ok(Recorded { writes, took })
@@ -86,9 +107,18 @@ pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
 }
 
 async fn apply(client: &Client, name: &str) -> Result<()> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("core.oam.dev", "v1beta1", "Application"));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "core.oam.dev",
+        "v1beta1",
+        "Application",
+    ));
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
-    api.patch(name, &PatchParams::apply("bench"), &Patch::Apply(application(name))).await?;
+    api.patch(
+        name,
+        &PatchParams::apply("bench"),
+        &Patch::Apply(application(name)),
+    )
+    .await?;
     Ok(())
 }
 
@@ -129,10 +159,15 @@ async fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Result<T> {
 fn memory(daemon: u32) -> Result<String> {
     let mut kib = proportional(daemon)?;
     for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         // The fields after the name, which is in parentheses: state, parent, …
-        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1));
+        let parent = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.split(' ').nth(1));
         if parent == Some(daemon.to_string().as_str()) {
             kib += proportional(pid).unwrap_or(0);
         }
@@ -142,7 +177,10 @@ fn memory(daemon: u32) -> Result<String> {
 
 fn proportional(pid: u32) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("Pss")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))
+        .context("Pss")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }
 

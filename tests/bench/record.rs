@@ -15,8 +15,18 @@ use tokio::task::JoinSet;
 /// Group, version, kind, plural of everything that the benchmark's Applications make.
 const KINDS: [(&str, &str, &str, &str); 7] = [
     ("core.oam.dev", "v1beta1", "Application", "applications"),
-    ("core.oam.dev", "v1beta1", "ApplicationRevision", "applicationrevisions"),
-    ("core.oam.dev", "v1beta1", "ResourceTracker", "resourcetrackers"),
+    (
+        "core.oam.dev",
+        "v1beta1",
+        "ApplicationRevision",
+        "applicationrevisions",
+    ),
+    (
+        "core.oam.dev",
+        "v1beta1",
+        "ResourceTracker",
+        "resourcetrackers",
+    ),
     ("apps", "v1", "Deployment", "deployments"),
     ("", "v1", "Service", "services"),
     ("", "v1", "ConfigMap", "configmaps"),
@@ -38,7 +48,11 @@ impl Write {
     pub(crate) fn key(&self) -> (String, String, String) {
         let metadata = &self.object["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
-        (self.resource.plural.clone(), text("namespace"), text("name"))
+        (
+            self.resource.plural.clone(),
+            text("namespace"),
+            text("name"),
+        )
     }
 }
 
@@ -61,8 +75,10 @@ impl Recorder {
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let mut watches = JoinSet::new();
         for (group, version, kind, plural) in KINDS {
-            let resource =
-                ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+            let resource = ApiResource::from_gvk_with_plural(
+                &GroupVersionKind::gvk(group, version, kind),
+                plural,
+            );
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let list = api.list(&ListParams::default().limit(1)).await?;
             let from = list.metadata.resource_version.unwrap_or_default();
@@ -85,7 +101,10 @@ impl Recorder {
     /// How many writes there were besides delivered objects and events.
     pub(crate) fn own_writes(&self) -> usize {
         let seen = self.seen();
-        seen.writes.iter().filter(|write| OWN.contains(&write.resource.kind.as_str())).count()
+        seen.writes
+            .iter()
+            .filter(|write| OWN.contains(&write.resource.kind.as_str()))
+            .count()
     }
 
     /// All writes so far.
@@ -104,21 +123,35 @@ impl Drop for Recorder {
     }
 }
 
-async fn follow(api: Api<DynamicObject>, resource: ApiResource, from: String, seen: Arc<Mutex<Seen>>) {
+async fn follow(
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+    from: String,
+    seen: Arc<Mutex<Seen>>,
+) {
     let mut version = from;
     loop {
-        let Ok(events) = api.watch(&WatchParams::default(), &version).await else { return };
+        let Ok(events) = api.watch(&WatchParams::default(), &version).await else {
+            return;
+        };
         let mut events = events.boxed();
         while let Some(Ok(event)) = events.next().await {
-            let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
+            let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else {
+                continue;
+            };
             version = object.resource_version().unwrap_or_default();
             let object = serde_json::to_value(object).unwrap_or_default();
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             if resource.kind == "Application" && object["status"]["status"] == "running" {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                seen.running.entry(name.to_owned()).or_insert_with(Instant::now);
+                seen.running
+                    .entry(name.to_owned())
+                    .or_insert_with(Instant::now);
             }
-            seen.writes.push(Write { resource: resource.clone(), object });
+            seen.writes.push(Write {
+                resource: resource.clone(),
+                object,
+            });
         }
     }
 }

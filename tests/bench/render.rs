@@ -30,7 +30,11 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
             samples.push(begin.elapsed());
         }
     }
-    row(table, "render webservice + 2 patch traits, evaluated", &mut samples);
+    row(
+        table,
+        "render webservice + 2 patch traits, evaluated",
+        &mut samples,
+    );
 
     let cached = Cached::new(Direct::new(caravel_cue::call), 64 << 20);
     samples.clear();
@@ -80,8 +84,13 @@ fn requests() -> Result<Vec<Operation>> {
             seen.push(request.operation.clone());
             evaluate(request)
         };
-        render_group(group, &ClusterVersion::default(), Evaluator::default(), &mut eval)
-            .map_err(|_| anyhow!("the Application of the benchmark cannot be rendered"))?;
+        render_group(
+            group,
+            &ClusterVersion::default(),
+            Evaluator::default(),
+            &mut eval,
+        )
+        .map_err(|_| anyhow!("the Application of the benchmark cannot be rendered"))?;
     }
     Ok(seen)
 }

@@ -67,9 +67,15 @@ pub(crate) async fn measure(table: &mut Table, recorded: Recorded) -> Result<()>
 
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let rate = count as f64 / took.as_secs_f64();
-    table.row("the same writes by a bare client on a bare server", format!("{:.1} s, {rate:.0} writes/s", took.as_secs_f64()));
+    table.row(
+        "the same writes by a bare client on a bare server",
+        format!("{:.1} s, {rate:.0} writes/s", took.as_secs_f64()),
+    );
     let share = took.as_secs_f64() / recorded.took.as_secs_f64() * 100.0;
-    table.row("share of the bare client's write rate", format!("{share:.0} %"));
+    table.row(
+        "share of the bare client's write rate",
+        format!("{share:.0} %"),
+    );
     Ok(())
 }
 
@@ -125,7 +131,13 @@ async fn replay(client: &Client, writes: Vec<Write>) -> Result<()> {
 /// Without what the server fills in.
 fn clean(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
+        for field in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "generation",
+            "managedFields",
+        ] {
             metadata.remove(field);
         }
     }

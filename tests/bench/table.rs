@@ -40,5 +40,9 @@ pub(crate) fn percentile(samples: &mut [Duration], share: f64) -> Duration {
 /// Milliseconds or microseconds, whichever reads better.
 pub(crate) fn time(duration: Duration) -> String {
     let micros = duration.as_micros();
-    if micros < 1_000 { format!("{micros} µs") } else { format!("{:.1} ms", duration.as_secs_f64() * 1e3) }
+    if micros < 1_000 {
+        format!("{micros} µs")
+    } else {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    }
 }

@@ -22,7 +22,11 @@ spec:
 
 fn step<'a>(application: &'a Value, name: &str) -> &'a Value {
     let steps = application["status"]["workflow"]["steps"].as_array();
-    steps.into_iter().flatten().find(|step| step["name"] == name).unwrap_or(&Value::Null)
+    steps
+        .into_iter()
+        .flatten()
+        .find(|step| step["name"] == name)
+        .unwrap_or(&Value::Null)
 }
 
 /// Applies the Application and waits at its gate.
@@ -33,7 +37,10 @@ fn at_the_gate(place: &Place) -> Value {
     assert_eq!(step(&application, "one")["phase"], "succeeded");
     assert_eq!(step(&application, "gate")["phase"], "suspending");
     assert!(place.get("deploy", "first").is_some());
-    assert!(place.get("deploy", "second").is_none(), "nothing behind the gate is applied");
+    assert!(
+        place.get("deploy", "second").is_none(),
+        "nothing behind the gate is applied"
+    );
     application
 }
 
@@ -50,7 +57,15 @@ fn edit_status(place: &Place, name: &str, edit: impl FnOnce(&mut Value)) {
     place
         .kubectl
         .run_args(&[
-            "-n", &place.namespace, "patch", "app", name, "--subresource=status", "--type=merge", "-p", &patch,
+            "-n",
+            &place.namespace,
+            "patch",
+            "app",
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &patch,
         ])
         .ok();
 }
@@ -74,7 +89,11 @@ fn caravel_resumes() {
     assert!(place.get("deploy", "second").is_some());
 
     let refused = place.caravel("workflow resume gated");
-    assert_ne!(refused.exit, 0, "there is nothing to resume: {}", refused.stdout);
+    assert_ne!(
+        refused.exit, 0,
+        "there is nothing to resume: {}",
+        refused.stdout
+    );
 }
 
 #[test]
@@ -98,10 +117,19 @@ fn a_suspended_workflow_writes_no_status() {
     let place = Place::shared("approval-quiet");
     let before = at_the_gate(&place);
     // Another Application comes and goes through the whole controller meanwhile.
-    place.apply(&crate::place::application("other", "worker", "{image: busybox:1}")).ok();
+    place
+        .apply(&crate::place::application(
+            "other",
+            "worker",
+            "{image: busybox:1}",
+        ))
+        .ok();
     place.wait_until_running("other");
     let after = place.object("app", "gated");
-    assert_eq!(before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"]);
+    assert_eq!(
+        before["metadata"]["resourceVersion"],
+        after["metadata"]["resourceVersion"]
+    );
 }
 
 #[test]
@@ -112,7 +140,10 @@ fn terminate_ends_it_and_restart_begins_again() {
     let application = place.wait_for_phase("gated", "workflowTerminated");
     assert_eq!(application["status"]["workflow"]["terminated"], true);
     assert!(place.get("deploy", "second").is_none());
-    assert!(place.get("deploy", "first").is_some(), "what was applied keeps running");
+    assert!(
+        place.get("deploy", "first").is_some(),
+        "what was applied keeps running"
+    );
 
     place.caravel("workflow restart gated").ok();
     place.wait_for_phase("gated", "workflowSuspending");
@@ -175,11 +206,25 @@ spec:
     for patch in [heal, heal_template] {
         place
             .kubectl
-            .run_args(&["-n", &place.namespace, "patch", "deploy", "first", "--type=merge", "-p", &patch.to_string()])
+            .run_args(&[
+                "-n",
+                &place.namespace,
+                "patch",
+                "deploy",
+                "first",
+                "--type=merge",
+                "-p",
+                &patch.to_string(),
+            ])
             .ok();
     }
     assert!(place.get("deploy", "second").is_none());
-    place.apply(&slow.replace("    traits: [{type: annotations, properties: {caravel.dev/simulate: stall}}]\n", "")).ok();
+    place
+        .apply(&slow.replace(
+            "    traits: [{type: annotations, properties: {caravel.dev/simulate: stall}}]\n",
+            "",
+        ))
+        .ok();
     place.caravel("workflow resume slow");
     place.wait_until_running("slow");
     assert!(place.get("deploy", "second").is_some());

@@ -11,8 +11,11 @@ use crate::place::{Place, application, generations};
 const REPAIRED_WITHIN: Duration = Duration::from_secs(10);
 
 fn scaled() -> String {
-    application("web", "webservice", "{image: nginx:1, ports: [{port: 80, expose: true}]}")
-        + "    traits: [{type: scaler, properties: {replicas: 2}}]\n"
+    application(
+        "web",
+        "webservice",
+        "{image: nginx:1, ports: [{port: 80, expose: true}]}",
+    ) + "    traits: [{type: scaler, properties: {replicas: 2}}]\n"
 }
 
 #[test]
@@ -23,26 +26,40 @@ fn what_was_changed_or_deleted_comes_back_without_a_new_revision() {
     let replicas = || place.object("deploy", "web")["spec"]["replicas"].as_i64();
 
     place.run("scale deploy web --replicas=5").ok();
-    within(REPAIRED_WITHIN, "the number of replicas is repaired", || (replicas() == Some(2)).then_some(()));
+    within(
+        REPAIRED_WITHIN,
+        "the number of replicas is repaired",
+        || (replicas() == Some(2)).then_some(()),
+    );
 
-    let image = r#"{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"evil:1"}]}}}}"#;
-    place.kubectl.run_args(&["-n", "drift", "patch", "deploy", "web", "-p", image]).ok();
+    let image =
+        r#"{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"evil:1"}]}}}}"#;
+    place
+        .kubectl
+        .run_args(&["-n", "drift", "patch", "deploy", "web", "-p", image])
+        .ok();
     within(REPAIRED_WITHIN, "the image is repaired", || {
         let deployment = place.object("deploy", "web");
-        (deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:1").then_some(())
+        (deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "nginx:1")
+            .then_some(())
     });
 
     for (kind, name) in [("deploy", "web"), ("svc", "web")] {
         let uid = place.object(kind, name)["metadata"]["uid"].clone();
         place.run(&format!("delete {kind} {name}")).ok();
         within(REPAIRED_WITHIN, "what was deleted is back", || {
-            place.get(kind, name).filter(|object| object["metadata"]["uid"] != uid)
+            place
+                .get(kind, name)
+                .filter(|object| object["metadata"]["uid"] != uid)
         });
     }
     // What the Application does not own of the object is left alone.
     place.run("annotate deploy web mine=yes").ok();
     place.wait_until_running("web");
-    assert_eq!(place.object("deploy", "web")["metadata"]["annotations"]["mine"], "yes");
+    assert_eq!(
+        place.object("deploy", "web")["metadata"]["annotations"]["mine"],
+        "yes"
+    );
 
     let revisions = place.names("applicationrevision");
     assert_eq!(revisions, ["web-v1"]);
@@ -56,21 +73,35 @@ fn a_definition_that_changes_rolls_nothing_by_itself() {
     place.wait_until_running("web");
     let before = generations(&place, "deploy,svc");
 
-    let mut webservice = place.kubectl.get("componentdefinition", "vela-system", "webservice").expect("built in");
-    let template = webservice["spec"]["schematic"]["cue"]["template"].as_str().expect("a template");
-    let changed = template.to_owned() + "\noutputs: extra: {apiVersion: \"v1\", kind: \"ConfigMap\", metadata: name: \"extra\"}\n";
+    let mut webservice = place
+        .kubectl
+        .get("componentdefinition", "vela-system", "webservice")
+        .expect("built in");
+    let template = webservice["spec"]["schematic"]["cue"]["template"]
+        .as_str()
+        .expect("a template");
+    let changed = template.to_owned()
+        + "\noutputs: extra: {apiVersion: \"v1\", kind: \"ConfigMap\", metadata: name: \"extra\"}\n";
     webservice["spec"]["schematic"]["cue"]["template"] = json!(changed);
-    place.kubectl.file("webservice.json", &webservice.to_string());
+    place
+        .kubectl
+        .file("webservice.json", &webservice.to_string());
     place.run("replace -n vela-system -f webservice.json").ok();
     eventually("the definition has a second revision", || {
-        let now = place.kubectl.get("componentdefinition", "vela-system", "webservice")?;
+        let now = place
+            .kubectl
+            .get("componentdefinition", "vela-system", "webservice")?;
         (now["status"]["latestRevision"]["revision"] == 2).then_some(())
     });
 
     for round in ["one", "two"] {
         let turns = turns(&place);
-        place.run(&format!("annotate app web poke={round} --overwrite")).ok();
-        eventually("the Application had a turn", || (self::turns(&place) > turns).then_some(()));
+        place
+            .run(&format!("annotate app web poke={round} --overwrite"))
+            .ok();
+        eventually("the Application had a turn", || {
+            (self::turns(&place) > turns).then_some(())
+        });
     }
     place.wait_until_running("web");
     assert_eq!(generations(&place, "deploy,svc"), before);
@@ -85,8 +116,12 @@ fn a_definition_that_changes_rolls_nothing_by_itself() {
 /// How many turns Applications had, by the daemon's metrics.
 fn turns(place: &Place) -> u64 {
     let text = crate::rest::Rest::new(&place.daemon).text("/metrics");
-    let count = text.lines().filter_map(|line| line.strip_prefix("caravel_turns_total"));
-    count.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum()
+    let count = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("caravel_turns_total"));
+    count
+        .filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok())
+        .sum()
 }
 
 #[test]
@@ -100,6 +135,8 @@ fn an_application_that_fails_to_start_says_what_is_not_healthy() {
         (application["status"]["services"][0]["healthy"] == false).then_some(application)
     });
     assert_eq!(application["status"]["status"], "runningWorkflow");
-    let message = application["status"]["services"][0]["message"].as_str().unwrap_or_default();
+    let message = application["status"]["services"][0]["message"]
+        .as_str()
+        .unwrap_or_default();
     assert!(message.contains("0/1"), "{message}");
 }

@@ -15,8 +15,10 @@ use crate::place::{Place, application};
 const CHANGES: usize = 20;
 
 fn program() -> PathBuf {
-    std::env::var_os("INFORMERS_BIN")
-        .map_or_else(|| workspace_root().join(".tools/bin/informers"), PathBuf::from)
+    std::env::var_os("INFORMERS_BIN").map_or_else(
+        || workspace_root().join(".tools/bin/informers"),
+        PathBuf::from,
+    )
 }
 
 struct Informers {
@@ -60,7 +62,12 @@ impl Drop for Informers {
 }
 
 /// The events of one object in a namespace of its own.
-fn follow(informers: &Informers, namespace: &str, kind: &str, done: impl Fn(&Value) -> bool) -> Vec<Value> {
+fn follow(
+    informers: &Informers,
+    namespace: &str,
+    kind: &str,
+    done: impl Fn(&Value) -> bool,
+) -> Vec<Value> {
     let mut events = Vec::new();
     loop {
         let event = informers.next();
@@ -76,8 +83,10 @@ fn follow(informers: &Informers, namespace: &str, kind: &str, done: impl Fn(&Val
 }
 
 fn marks(events: &[Value]) -> Vec<String> {
-    let mut marks: Vec<String> =
-        events.iter().map(|event| event["mark"].as_str().unwrap_or_default().to_owned()).collect();
+    let mut marks: Vec<String> = events
+        .iter()
+        .map(|event| event["mark"].as_str().unwrap_or_default().to_owned())
+        .collect();
     marks.dedup();
     marks
 }
@@ -87,13 +96,19 @@ fn every_change_of_a_config_map_is_seen_in_order() {
     let place = Place::shared("informers-cm");
     let informers = Informers::start(&place);
     while informers.next() != "synced" {}
-    place.run("create configmap marked --from-literal=mark=0").ok();
+    place
+        .run("create configmap marked --from-literal=mark=0")
+        .ok();
     for mark in 1..=CHANGES {
         let patch = format!(r#"{{"data":{{"mark":"{mark}"}}}}"#);
-        place.run(&format!("patch configmap marked -p {patch}")).ok();
+        place
+            .run(&format!("patch configmap marked -p {patch}"))
+            .ok();
     }
     place.run("delete configmap marked").ok();
-    let events = follow(&informers, "informers-cm", "ConfigMap", |event| event["type"] == "DELETED");
+    let events = follow(&informers, "informers-cm", "ConfigMap", |event| {
+        event["type"] == "DELETED"
+    });
     assert_eq!(events[0]["type"], "ADDED");
     let expected: Vec<String> = (0..=CHANGES).map(|mark| mark.to_string()).collect();
     assert_eq!(marks(&events), expected);
@@ -104,16 +119,27 @@ fn every_change_of_an_application_is_seen_in_order() {
     let place = Place::shared("informers-app");
     let informers = Informers::start(&place);
     while informers.next() != "synced" {}
-    place.apply(&application("marked", "worker", "{image: busybox:1}")).ok();
+    place
+        .apply(&application("marked", "worker", "{image: busybox:1}"))
+        .ok();
     for mark in 1..=CHANGES {
-        place.run(&format!("annotate app marked mark={mark} --overwrite")).ok();
+        place
+            .run(&format!("annotate app marked mark={mark} --overwrite"))
+            .ok();
     }
     place.wait_until_running("marked");
     place.run("delete app marked --timeout=60s").ok();
-    let events = follow(&informers, "informers-app", "Application", |event| event["type"] == "DELETED");
+    let events = follow(&informers, "informers-app", "Application", |event| {
+        event["type"] == "DELETED"
+    });
     let versions: Vec<u64> = events
         .iter()
-        .map(|event| event["resourceVersion"].as_str().and_then(|v| v.parse().ok()).expect("a version"))
+        .map(|event| {
+            event["resourceVersion"]
+                .as_str()
+                .and_then(|v| v.parse().ok())
+                .expect("a version")
+        })
         .collect();
     assert!(versions.is_sorted(), "{versions:?}");
     let mut expected = vec![String::new()];
@@ -141,12 +167,22 @@ fn an_informer_finds_its_way_back_after_the_daemon_was_killed() {
     });
     let informers = Informers { child, lines };
     while informers.next() != "synced" {}
-    kubectl.run("create configmap before --from-literal=mark=1").ok();
+    kubectl
+        .run("create configmap before --from-literal=mark=1")
+        .ok();
     daemon.kill();
     daemon.restart();
-    kubectl.run("create configmap after --from-literal=mark=2").ok();
-    let events = follow(&informers, "default", "ConfigMap", |event| event["name"] == "after");
-    let gone = events.iter().any(|event| event["type"].as_str().is_some_and(|t| t.starts_with("DELETED")));
+    kubectl
+        .run("create configmap after --from-literal=mark=2")
+        .ok();
+    let events = follow(&informers, "default", "ConfigMap", |event| {
+        event["name"] == "after"
+    });
+    let gone = events.iter().any(|event| {
+        event["type"]
+            .as_str()
+            .is_some_and(|t| t.starts_with("DELETED"))
+    });
     assert!(!gone, "what was answered is durable: {events:?}");
 }
 
@@ -155,4 +191,3 @@ fn free_address() -> String {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     socket.local_addr().expect("an address").to_string()
 }
-

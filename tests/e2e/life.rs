@@ -12,18 +12,30 @@ fn website() -> String {
 /// The example without its worker.
 fn without_backend(manifest: &str) -> String {
     let lines = manifest.lines().collect::<Vec<_>>();
-    let worker = lines.iter().position(|line| line.contains("# A worker runs")).expect("the worker");
+    let worker = lines
+        .iter()
+        .position(|line| line.contains("# A worker runs"))
+        .expect("the worker");
     lines[..worker].join("\n")
 }
 
 #[test]
 fn the_example_runs_changes_and_goes() {
     let place = Place::own("default");
-    place.run("create configmap foreign --from-literal=a=b").ok();
+    place
+        .run("create configmap foreign --from-literal=a=b")
+        .ok();
     place.apply(&website()).ok();
     place.wait_until_running("website");
-    let revision = |name: &str| place.get("applicationrevision", name).is_some();
+    has_its_objects(&place);
+    has_its_columns(&place);
+    let next = website().replace("nginx:1.27", "nginx:1.28");
+    changes_only_what_differs(&place, &next);
+    prunes_what_is_gone(&place, &next);
+    leaves_nothing_behind(&place);
+}
 
+fn has_its_objects(place: &Place) {
     // What it is made of carries the labels by which people look for it.
     let frontend = place.object("deploy", "frontend");
     let labels = &frontend["metadata"]["labels"];
@@ -39,46 +51,92 @@ fn the_example_runs_changes_and_goes() {
         assert_eq!(labels[label], value, "{labels:#}");
     }
     assert_eq!(frontend["spec"]["replicas"], 2);
-    assert!(place.get("svc", "frontend").is_some(), "{:?}", place.names("svc"));
+    assert!(
+        place.get("svc", "frontend").is_some(),
+        "{:?}",
+        place.names("svc")
+    );
     assert!(place.get("deploy", "backend").is_some());
     assert_eq!(place.names("ingress").len(), 1);
-    assert!(revision("website-v1"));
+    assert!(place.get("applicationrevision", "website-v1").is_some());
+}
 
-    // The columns of KubeVela's CRD.
+/// The columns of KubeVela's CRD.
+fn has_its_columns(place: &Place) {
     let table = place.run("get app website").ok();
-    let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["NAME", "COMPONENT", "TYPE", "PHASE", "HEALTHY", "STATUS", "AGE"]);
-    assert_eq!(rows[1][..5], ["website", "frontend", "webservice", "running", "true"]);
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows[0],
+        [
+            "NAME",
+            "COMPONENT",
+            "TYPE",
+            "PHASE",
+            "HEALTHY",
+            "STATUS",
+            "AGE"
+        ]
+    );
+    assert_eq!(
+        rows[1][..5],
+        ["website", "frontend", "webservice", "running", "true"]
+    );
+}
 
-    // A new image: a new revision, and only the object that changed moves.
-    let before = generations(&place, "deploy,svc,ingress");
-    place.apply(&website().replace("nginx:1.27", "nginx:1.28")).ok();
+/// A new image: a new revision, and only the object that changed moves.
+fn changes_only_what_differs(place: &Place, next: &str) {
+    let before = generations(place, "deploy,svc,ingress");
+    place.apply(next).ok();
     eventually("the new image is delivered", || {
-        (place.object("app", "website")["status"]["latestRevision"]["name"] == "website-v2").then_some(())
+        (place.object("app", "website")["status"]["latestRevision"]["name"] == "website-v2")
+            .then_some(())
     });
     place.wait_until_running("website");
-    let after = generations(&place, "deploy,svc,ingress");
-    let moved: Vec<&String> =
-        after.iter().filter(|(name, now)| before.get(*name) != Some(now)).map(|(name, _)| name).collect();
+    let after = generations(place, "deploy,svc,ingress");
+    let moved: Vec<&String> = after
+        .iter()
+        .filter(|(name, now)| before.get(*name) != Some(now))
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(moved, ["Deployment/frontend"], "{before:?} {after:?}");
-    let image = &place.object("deploy", "frontend")["spec"]["template"]["spec"]["containers"][0]["image"];
+    let image =
+        &place.object("deploy", "frontend")["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(image, "nginx:1.28");
-    assert!(revision("website-v2"));
+    assert!(place.get("applicationrevision", "website-v2").is_some());
 
     // The same again is no new revision.
-    place.apply(&website().replace("nginx:1.27", "nginx:1.28")).ok();
+    place.apply(next).ok();
     place.wait_until_running("website");
-    assert!(!revision("website-v3"));
+    assert!(place.get("applicationrevision", "website-v3").is_none());
+}
 
-    // A component that is gone is pruned, the other stays as it is.
-    place.apply(&without_backend(&website().replace("nginx:1.27", "nginx:1.28"))).ok();
-    place.run("wait --for=delete deploy/backend --timeout=60s").ok();
+/// A component that is gone is pruned, the other stays as it is.
+fn prunes_what_is_gone(place: &Place, next: &str) {
+    let before = generations(place, "deploy");
+    place.apply(&without_backend(next)).ok();
+    place
+        .run("wait --for=delete deploy/backend --timeout=60s")
+        .ok();
     place.wait_until_running("website");
-    assert_eq!(generations(&place, "deploy")["Deployment/frontend"], after["Deployment/frontend"]);
+    assert_eq!(
+        generations(place, "deploy")["Deployment/frontend"],
+        before["Deployment/frontend"]
+    );
+}
 
-    // Deleted: exactly what it owned is gone.
+/// Deleted: exactly what it owned is gone.
+fn leaves_nothing_behind(place: &Place) {
     place.run("delete app website --timeout=60s").ok();
-    for kind in ["deploy", "svc", "ingress", "applicationrevision", "resourcetracker"] {
+    for kind in [
+        "deploy",
+        "svc",
+        "ingress",
+        "applicationrevision",
+        "resourcetracker",
+    ] {
         let left = place.names(kind);
         let left: Vec<&String> = left.iter().filter(|name| *name != "kubernetes").collect();
         assert!(left.is_empty(), "{kind} {left:?}");
@@ -90,15 +148,27 @@ fn the_example_runs_changes_and_goes() {
 fn what_somebody_else_made_is_neither_taken_nor_deleted() {
     let place = Place::shared("foreign");
     place.run("create deployment web --image=nginx:0").ok();
-    place.apply(&crate::place::application("web", "webservice", "{image: nginx:1}")).ok();
+    place
+        .apply(&crate::place::application(
+            "web",
+            "webservice",
+            "{image: nginx:1}",
+        ))
+        .ok();
     let said = eventually("the Application says why it does not go on", || {
         let application = place.object("app", "web");
         let text = application["status"].to_string();
         text.contains("exists").then_some(text)
     });
     assert!(said.contains("web"), "{said}");
-    let container = |place: &Place| place.object("deploy", "web")["spec"]["template"]["spec"]["containers"][0].clone();
+    let container = |place: &Place| {
+        place.object("deploy", "web")["spec"]["template"]["spec"]["containers"][0].clone()
+    };
     assert_eq!(container(&place)["image"], "nginx:0");
     place.run("delete app web --timeout=60s").ok();
-    assert_eq!(container(&place)["image"], "nginx:0", "an object that the Application never owned");
+    assert_eq!(
+        container(&place)["image"],
+        "nginx:0",
+        "an object that the Application never owned"
+    );
 }

@@ -9,11 +9,16 @@ use crate::place::{Place, application};
 #[test]
 fn edit_explain_and_diff() {
     let place = Place::shared("list-edit");
-    place.apply(&application("web", "worker", "{image: busybox:1}")).ok();
+    place
+        .apply(&application("web", "worker", "{image: busybox:1}"))
+        .ok();
     place.wait_until_running("web");
 
     // The editor is a script: kubectl hands it the file.
-    place.kubectl.file("editor.sh", "#!/bin/sh\nsed -i 's/busybox:1$/busybox:2/' \"$1\"\n");
+    place.kubectl.file(
+        "editor.sh",
+        "#!/bin/sh\nsed -i 's/busybox:1$/busybox:2/' \"$1\"\n",
+    );
     let edited = caravel_tests::kubectl::finish(
         place
             .kubectl
@@ -21,21 +26,31 @@ fn edit_explain_and_diff() {
             .env("KUBE_EDITOR", "sh editor.sh"),
     );
     assert!(edited.ok().contains("edited"));
-    assert_eq!(place.object("app", "web")["spec"]["components"][0]["properties"]["image"], "busybox:2");
+    assert_eq!(
+        place.object("app", "web")["spec"]["components"][0]["properties"]["image"],
+        "busybox:2"
+    );
     place.wait_until_running("web");
 
     let explained = place.run("explain app.spec.workflow").ok();
-    assert!(explained.contains("steps") && explained.contains("mode"), "{explained}");
+    assert!(
+        explained.contains("steps") && explained.contains("mode"),
+        "{explained}"
+    );
     let explained = place.run("explain deployment.spec.replicas").ok();
     assert!(explained.contains("<integer>"), "{explained}");
 
-    place.kubectl.file("next.yaml", &application("web", "worker", "{image: busybox:3}"));
+    place.kubectl.file(
+        "next.yaml",
+        &application("web", "worker", "{image: busybox:3}"),
+    );
     let diff = place.run("diff -f next.yaml");
     assert_eq!(diff.exit, 1, "a difference is exit code 1: {}", diff.stderr);
     assert!(diff.stdout.contains("busybox:3"), "{}", diff.stdout);
     place.run("diff --server-side --force-conflicts -f next.yaml");
     assert_eq!(
-        place.object("app", "web")["spec"]["components"][0]["properties"]["image"], "busybox:2",
+        place.object("app", "web")["spec"]["components"][0]["properties"]["image"],
+        "busybox:2",
         "a diff changes nothing"
     );
 }
@@ -43,10 +58,18 @@ fn edit_explain_and_diff() {
 #[test]
 fn rollout_status_and_the_three_ways_to_wait() {
     let place = Place::shared("list-wait");
-    place.apply(&application("web", "webservice", "{image: nginx:1}")).ok();
-    place.run("wait --for=jsonpath={.status.status}=running app/web --timeout=60s").ok();
-    place.run("wait --for=condition=Available deploy/web --timeout=60s").ok();
-    place.run("wait --for=condition=Ready app/web --timeout=60s").ok();
+    place
+        .apply(&application("web", "webservice", "{image: nginx:1}"))
+        .ok();
+    place
+        .run("wait --for=jsonpath={.status.status}=running app/web --timeout=60s")
+        .ok();
+    place
+        .run("wait --for=condition=Available deploy/web --timeout=60s")
+        .ok();
+    place
+        .run("wait --for=condition=Ready app/web --timeout=60s")
+        .ok();
     let rollout = place.run("rollout status deploy/web --timeout=60s").ok();
     assert!(rollout.contains("successfully rolled out"), "{rollout}");
     place.run("delete app web --wait=false").ok();
@@ -57,14 +80,25 @@ fn rollout_status_and_the_three_ways_to_wait() {
 #[test]
 fn events_and_describe_tell_what_happened() {
     let place = Place::shared("list-events");
-    place.apply(&application("web", "worker", "{image: busybox:1}")).ok();
+    place
+        .apply(&application("web", "worker", "{image: busybox:1}"))
+        .ok();
     place.wait_until_running("web");
-    let events = place.run("events --for application/web").ok();
-    assert!(events.contains("Deployed") && events.contains("Application/web"), "{events}");
+    let events = caravel_tests::wait::eventually("the event that it is deployed", || {
+        let events = place.run("events --for application/web").ok();
+        events.contains("Deployed").then_some(events)
+    });
+    assert!(
+        events.contains("Revisioned") && events.contains("Application/web"),
+        "{events}"
+    );
     let table = place.run("get events").ok();
     assert!(table.contains("application/web"), "{table}");
     let described = place.run("describe app web").ok();
-    assert!(described.contains("Events:") && described.contains("Deployed"), "{described}");
+    assert!(
+        described.contains("Events:") && described.contains("Deployed"),
+        "{described}"
+    );
 }
 
 #[test]
@@ -72,15 +106,27 @@ fn a_watch_shows_changes_as_they_come() {
     let place = Place::shared("list-watch");
     let mut child = place
         .kubectl
-        .command(&["-n", "list-watch", "get", "app", "-w", "-o", "jsonpath={.metadata.name}={.status.status}{\"\\n\"}"])
+        .command(&[
+            "-n",
+            "list-watch",
+            "get",
+            "app",
+            "-w",
+            "-o",
+            "jsonpath={.metadata.name}={.status.status}{\"\\n\"}",
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("kubectl can be started");
-    place.apply(&application("web", "worker", "{image: busybox:1}")).ok();
+    place
+        .apply(&application("web", "worker", "{image: busybox:1}"))
+        .ok();
     place.wait_until_running("web");
-    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let lines = BufReader::new(child.stdout.take().expect("a pipe"))
+        .lines()
+        .map_while(Result::ok);
     let seen: Vec<String> = lines.take_while(|line| line != "web=running").collect();
     let _ = child.kill();
     let _ = child.wait();
@@ -92,7 +138,10 @@ fn cascading_deletes() {
     let place = Place::shared("list-cascade");
     let owner = |name: &str| {
         place.run(&format!("create configmap {name}")).ok();
-        let uid = place.object("cm", name)["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        let uid = place.object("cm", name)["metadata"]["uid"]
+            .as_str()
+            .expect("a uid")
+            .to_owned();
         place
             .apply(&format!(
                 "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}-child\n  ownerReferences:\n\
@@ -102,14 +151,23 @@ fn cascading_deletes() {
     };
     owner("behind");
     place.run("delete cm behind --cascade=background").ok();
-    place.run("wait --for=delete cm/behind-child --timeout=60s").ok();
+    place
+        .run("wait --for=delete cm/behind-child --timeout=60s")
+        .ok();
 
     owner("before");
-    place.run("delete cm before --cascade=foreground --timeout=60s").ok();
-    assert!(place.get("cm", "before-child").is_none(), "in the foreground children go first");
+    place
+        .run("delete cm before --cascade=foreground --timeout=60s")
+        .ok();
+    assert!(
+        place.get("cm", "before-child").is_none(),
+        "in the foreground children go first"
+    );
 
     owner("orphan");
-    place.run("delete cm orphan --cascade=orphan --timeout=60s").ok();
+    place
+        .run("delete cm orphan --cascade=orphan --timeout=60s")
+        .ok();
     let child = place.object("cm", "orphan-child");
     assert!(child["metadata"]["ownerReferences"].is_null(), "{child:#}");
 }
@@ -117,13 +175,26 @@ fn cascading_deletes() {
 #[test]
 fn a_namespace_goes_with_its_content() {
     let place = Place::shared("list-namespace");
-    place.apply(&application("web", "webservice", "{image: nginx:1, ports: [{port: 80, expose: true}]}")).ok();
+    place
+        .apply(&application(
+            "web",
+            "webservice",
+            "{image: nginx:1, ports: [{port: 80, expose: true}]}",
+        ))
+        .ok();
     place.wait_until_running("web");
     place.run("create secret generic s --from-literal=a=b").ok();
-    place.kubectl.run("delete namespace list-namespace --timeout=80s").ok();
+    place
+        .kubectl
+        .run("delete namespace list-namespace --timeout=80s")
+        .ok();
     place.kubectl.run("create namespace list-namespace").ok();
     for kind in ["app", "deploy", "svc", "secret", "applicationrevision"] {
-        assert!(place.names(kind).is_empty(), "{kind}: {:?}", place.names(kind));
+        assert!(
+            place.names(kind).is_empty(),
+            "{kind}: {:?}",
+            place.names(kind)
+        );
     }
 }
 
@@ -131,7 +202,12 @@ fn a_namespace_goes_with_its_content() {
 fn what_is_not_served_is_refused() {
     let place = Place::shared("list-refused");
     place.run("create deployment web --image=nginx").ok();
-    for line in ["logs web", "exec web -- ls", "port-forward web 8080:80", "top pods"] {
+    for line in [
+        "logs web",
+        "exec web -- ls",
+        "port-forward web 8080:80",
+        "top pods",
+    ] {
         let said = place.run(line).fails();
         assert!(!said.trim().is_empty(), "{line}");
     }
@@ -140,10 +216,14 @@ fn what_is_not_served_is_refused() {
 #[test]
 fn a_server_side_apply_owns_its_fields() {
     let place = Place::shared("list-apply");
-    let config = |data: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: shared}}\ndata: {data}\n");
+    let config = |data: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: shared}}\ndata: {data}\n")
+    };
     let apply = |manager: &str, data: &str| {
         place.kubectl.file("cm.yaml", &config(data));
-        place.run(&format!("apply --server-side --field-manager={manager} -f cm.yaml"))
+        place.run(&format!(
+            "apply --server-side --field-manager={manager} -f cm.yaml"
+        ))
     };
     apply("one", "{a: \"1\", b: \"1\"}").ok();
     apply("two", "{c: \"2\"}").ok();
@@ -152,5 +232,8 @@ fn a_server_side_apply_owns_its_fields() {
     let data = place.object("cm", "shared")["data"].clone();
     assert_eq!(data, serde_json::json!({"a": "1", "c": "2"}));
     let conflict = apply("two", "{a: \"2\", c: \"2\"}").fails();
-    assert!(conflict.contains("\"one\"") && conflict.contains(".data.a"), "{conflict}");
+    assert!(
+        conflict.contains("\"one\"") && conflict.contains(".data.a"),
+        "{conflict}"
+    );
 }

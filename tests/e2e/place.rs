@@ -41,7 +41,11 @@ impl Place {
         if namespace != "default" {
             kubectl.run(&format!("create namespace {namespace}")).ok();
         }
-        Self { daemon, kubectl, namespace: namespace.to_owned() }
+        Self {
+            daemon,
+            kubectl,
+            namespace: namespace.to_owned(),
+        }
     }
 
     /// Runs kubectl in the namespace.
@@ -64,13 +68,17 @@ impl Place {
 
     /// An object that must be there.
     pub(crate) fn object(&self, kind: &str, name: &str) -> Value {
-        self.get(kind, name).unwrap_or_else(|| panic!("there is no {kind} {name}"))
+        self.get(kind, name)
+            .unwrap_or_else(|| panic!("there is no {kind} {name}"))
     }
 
     /// Names of all objects of a kind in the namespace.
     pub(crate) fn names(&self, kind: &str) -> Vec<String> {
         let text = self.run(&format!("get {kind} -o name")).ok();
-        text.lines().filter_map(|line| line.split_once('/')).map(|(_, name)| name.to_owned()).collect()
+        text.lines()
+            .filter_map(|line| line.split_once('/'))
+            .map(|(_, name)| name.to_owned())
+            .collect()
     }
 
     /// Waits until an Application is in a phase, and returns it.
@@ -85,7 +93,11 @@ impl Place {
             })
         }));
         seen.unwrap_or_else(|_| {
-            panic!("{what}: it is {:#}\nthe daemon said:\n{}", last["status"], self.daemon.log())
+            panic!(
+                "{what}: it is {:#}\nthe daemon said:\n{}",
+                last["status"],
+                self.daemon.log()
+            )
         })
     }
 
@@ -123,15 +135,19 @@ pub(crate) fn generations(place: &Place, kinds: &str) -> std::collections::BTree
         .map(|object| {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             let kind = object["kind"].as_str().unwrap_or_default();
-            (format!("{kind}/{name}"), object["metadata"]["generation"].as_i64().unwrap_or(0))
+            (
+                format!("{kind}/{name}"),
+                object["metadata"]["generation"].as_i64().unwrap_or(0),
+            )
         })
         .collect()
 }
 
-/// An Application with one component of a type.
+/// An Application with one component of a type. What follows may add to the component, by four spaces, or to the
+/// specification, by two.
 pub(crate) fn application(name: &str, type_: &str, properties: &str) -> String {
     format!(
-        "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: {name}}}\n\
-         spec:\n  components:\n  - {{name: {name}, type: {type_}, properties: {properties}}}\n"
+        "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: {name}}}\nspec:\n  components:\n\
+         \x20 - name: {name}\n    type: {type_}\n    properties: {properties}\n"
     )
 }

@@ -15,7 +15,14 @@ use crate::place::{Place, application};
 fn serve(folder: &Path, kubernetes: &str, http: &str) -> Output {
     finish(
         Command::new(program())
-            .args(["serve", "--kube-listen", kubernetes, "--http-listen", http, "--data-dir"])
+            .args([
+                "serve",
+                "--kube-listen",
+                kubernetes,
+                "--http-listen",
+                http,
+                "--data-dir",
+            ])
             .arg(folder),
     )
 }
@@ -23,20 +30,35 @@ fn serve(folder: &Path, kubernetes: &str, http: &str) -> Output {
 /// One clear sentence: no stack of causes, no panic.
 fn is_one_sentence(said: &str, names: &str) {
     assert!(said.contains(names), "{said}");
-    assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");
+    assert!(
+        !said.contains("panicked") && !said.contains("RUST_BACKTRACE"),
+        "{said}"
+    );
     assert!(said.trim().lines().count() <= 2, "{said}");
 }
 
 #[test]
 fn files_with_secrets_are_readable_by_nobody_else() {
     let daemon = Daemon::start(&[]);
-    for name in ["kubeconfig", "http-token", "endpoints.json", "hub.db", "caravel.db"] {
+    for name in [
+        "kubeconfig",
+        "http-token",
+        "endpoints.json",
+        "hub.db",
+        "caravel.db",
+    ] {
         let path = daemon.data().join(name);
-        let mode = std::fs::metadata(&path).unwrap_or_else(|e| panic!("{name}: {e}")).permissions().mode();
+        let mode = std::fs::metadata(&path)
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
     }
     for name in ["kubeconfig", "http-token", "endpoints.json"] {
-        let mode = std::fs::metadata(daemon.data().join(name)).expect("a file").permissions().mode();
+        let mode = std::fs::metadata(daemon.data().join(name))
+            .expect("a file")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600, "{name} has mode {mode:o}");
     }
 }
@@ -45,8 +67,12 @@ fn files_with_secrets_are_readable_by_nobody_else() {
 fn it_ends_when_asked_and_finds_everything_again() {
     let mut daemon = Daemon::start(&[]);
     let kubectl = caravel_tests::kubectl::Kubectl::new(&daemon);
-    kubectl.apply(&application("web", "worker", "{image: busybox:1}")).ok();
-    kubectl.run("wait --for=jsonpath={.status.status}=running app/web --timeout=60s").ok();
+    kubectl
+        .apply(&application("web", "worker", "{image: busybox:1}"))
+        .ok();
+    kubectl
+        .run("wait --for=jsonpath={.status.status}=running app/web --timeout=60s")
+        .ok();
     // An open watch must not hold it up.
     let mut watch = kubectl
         .command(&["get", "app", "-w"])
@@ -62,9 +88,18 @@ fn it_ends_when_asked_and_finds_everything_again() {
 
     daemon.restart();
     let kubectl = caravel_tests::kubectl::Kubectl::new(&daemon);
-    let application = kubectl.get("app", "default", "web").expect("yesterday's Application");
+    let application = kubectl
+        .get("app", "default", "web")
+        .expect("yesterday's Application");
     assert_eq!(application["status"]["status"], "running");
-    assert_eq!(kubectl.run("get applicationrevision -o name").ok().lines().count(), 1);
+    assert_eq!(
+        kubectl
+            .run("get applicationrevision -o name")
+            .ok()
+            .lines()
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -99,7 +134,14 @@ fn what_keeps_it_from_starting_is_said_in_one_sentence() {
 fn plain_http_is_for_loopback_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(program())
-        .args(["serve", "--kube-listen", "127.0.0.1:0", "--http-listen", "0.0.0.0:0", "--data-dir"])
+        .args([
+            "serve",
+            "--kube-listen",
+            "127.0.0.1:0",
+            "--http-listen",
+            "0.0.0.0:0",
+            "--data-dir",
+        ])
         .arg(folder.path())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
@@ -111,8 +153,14 @@ fn plain_http_is_for_loopback_only() {
     });
     let _ = child.kill();
     let _ = child.wait();
-    let endpoints: serde_json::Value = serde_json::from_str(&text.expect("endpoints.json")).expect("JSON");
-    assert!(endpoints["http"].as_str().is_some_and(|http| http.starts_with("https://")), "{endpoints}");
+    let endpoints: serde_json::Value =
+        serde_json::from_str(&text.expect("endpoints.json")).expect("JSON");
+    assert!(
+        endpoints["http"]
+            .as_str()
+            .is_some_and(|http| http.starts_with("https://")),
+        "{endpoints}"
+    );
 }
 
 #[test]
@@ -122,30 +170,56 @@ fn the_command_line_shows_what_there_is() {
     let told = place.caravel(&format!("up -f {}", website.display())).ok();
     assert!(told.contains("Application website applied"), "{told}");
     assert!(told.trim_end().ends_with("website: running"), "{told}");
-    assert!(!told.contains('\u{1b}'), "no colour where nobody looks: {told:?}");
+    assert!(
+        !told.contains('\u{1b}'),
+        "no colour where nobody looks: {told:?}"
+    );
 
     let listed = place.caravel("ls").ok();
-    assert!(listed.contains("website") && listed.contains("running") && listed.contains("2/2"), "{listed}");
+    assert!(
+        listed.contains("website") && listed.contains("running") && listed.contains("2/2"),
+        "{listed}"
+    );
     let status = place.caravel("status website").ok();
-    assert!(status.contains("frontend") && status.contains("backend") && status.contains("healthy"), "{status}");
+    assert!(
+        status.contains("frontend") && status.contains("backend") && status.contains("healthy"),
+        "{status}"
+    );
     place.caravel("delete website").ok();
     assert!(place.get("app", "website").is_none());
     assert!(place.get("deploy", "frontend").is_none());
     let nobody = place.caravel("status website").fails();
-    assert!(nobody.contains("website") && nobody.contains("not found"), "{nobody}");
+    assert!(
+        nobody.contains("website") && nobody.contains("not found"),
+        "{nobody}"
+    );
 
-    place.kubectl.file("bad.yaml", &application("bad", "webservice", "{}"));
+    place
+        .kubectl
+        .file("bad.yaml", &application("bad", "webservice", "{}"));
     let refused = place.caravel("up -f bad.yaml").fails();
-    assert!(refused.contains("spec.components[0].properties.image"), "{refused}");
+    assert!(
+        refused.contains("spec.components[0].properties.image"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_dry_run_needs_no_daemon() {
     let website = workspace_root().join("examples/website.yaml");
-    let output = finish(Command::new(program()).args(["dry-run", "-o", "json", "-f"]).arg(&website).env_remove("KUBECONFIG"));
+    let output = finish(
+        Command::new(program())
+            .args(["dry-run", "-o", "json", "-f"])
+            .arg(&website)
+            .env_remove("KUBECONFIG"),
+    );
     let objects: serde_json::Value = serde_json::from_str(&output.ok()).expect("JSON");
-    let kinds: Vec<&str> =
-        objects.as_array().into_iter().flatten().filter_map(|object| object["kind"].as_str()).collect();
+    let kinds: Vec<&str> = objects
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|object| object["kind"].as_str())
+        .collect();
     assert_eq!(kinds, ["Deployment", "Service", "Ingress", "Deployment"]);
 
     let folder = tempfile::tempdir().expect("a folder");

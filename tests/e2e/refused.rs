@@ -11,7 +11,11 @@ struct Case {
 }
 
 fn case(what: &'static str, manifest: impl Into<String>, names: &'static [&'static str]) -> Case {
-    Case { what, manifest: manifest.into(), names }
+    Case {
+        what,
+        manifest: manifest.into(),
+        names,
+    }
 }
 
 fn cases() -> Vec<Case> {
@@ -23,7 +27,11 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "a parameter of another type",
-            application("web", "webservice", "{image: nginx:2, ports: [{port: eighty}]}"),
+            application(
+                "web",
+                "webservice",
+                "{image: nginx:2, ports: [{port: eighty}]}",
+            ),
             &["spec.components[0].properties.ports"],
         ),
         case(
@@ -68,11 +76,19 @@ fn cases() -> Vec<Case> {
 fn bad_input_is_refused_at_apply_with_its_place() {
     let place = Place::shared("refused");
     let mut wrong = Vec::new();
-    for Case { what, manifest, names } in cases() {
+    for Case {
+        what,
+        manifest,
+        names,
+    } in cases()
+    {
         let answer = place.apply(&manifest);
         let said = format!("{}{}", answer.stdout, answer.stderr);
         if answer.exit == 0 || !names.iter().all(|name| said.contains(name)) {
-            wrong.push(format!("{what}: exit {}, expected {names:?}: {said}", answer.exit));
+            wrong.push(format!(
+                "{what}: exit {}, expected {names:?}: {said}",
+                answer.exit
+            ));
         }
         if place.get("app", "web").is_some() {
             wrong.push(format!("{what}: it is there all the same"));
@@ -86,7 +102,9 @@ fn bad_input_is_refused_at_apply_with_its_place() {
 #[test]
 fn what_ran_before_keeps_running() {
     let place = Place::shared("refused-later");
-    place.apply(&application("web", "webservice", "{image: nginx:1}")).ok();
+    place
+        .apply(&application("web", "webservice", "{image: nginx:1}"))
+        .ok();
     let before = place.wait_until_running("web");
     let generation = generations(&place, "deploy");
     for Case { what, manifest, .. } in cases() {
@@ -121,7 +139,9 @@ spec:
         parameter: key: string
 "#;
     place.apply(definition).ok();
-    place.apply(&application("pick", "picky", "{key: known}")).ok();
+    place
+        .apply(&application("pick", "picky", "{key: known}"))
+        .ok();
     place.wait_until_running("pick");
     let answer = place.apply(&application("pick", "picky", "{key: nobody}"));
     let told = if answer.exit == 0 {
@@ -134,5 +154,8 @@ spec:
     };
     assert!(told.contains("picky"), "the definition is named: {told}");
     let config = place.object("cm", "pick");
-    assert_eq!(config["data"]["value"], "yes", "what was delivered before stays");
+    assert_eq!(
+        config["data"]["value"], "yes",
+        "what was delivered before stays"
+    );
 }

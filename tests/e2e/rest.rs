@@ -35,10 +35,17 @@ impl Answer {
 
     /// The body as a problem document (RFC 9457).
     fn problem(&self) -> Value {
-        assert_eq!(self.headers[CONTENT_TYPE], "application/problem+json", "{}", self.body);
+        assert_eq!(
+            self.headers[CONTENT_TYPE], "application/problem+json",
+            "{}",
+            self.body
+        );
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{problem}");
-        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        assert!(
+            problem["title"].is_string() && problem["detail"].is_string(),
+            "{problem}"
+        );
         problem
     }
 }
@@ -46,19 +53,33 @@ impl Answer {
 impl Rest {
     /// With the daemon's own token.
     pub(crate) fn new(daemon: &Daemon) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { runtime, client: reqwest::Client::new(), base: daemon.http(), token: daemon.token() }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        Self {
+            runtime,
+            client: reqwest::Client::new(),
+            base: daemon.http(),
+            token: daemon.token(),
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base)).timeout(Duration::from_secs(30))
+        self.client
+            .request(method, format!("{}{path}", self.base))
+            .timeout(Duration::from_secs(30))
     }
 
     fn send(&self, request: RequestBuilder) -> Answer {
         self.runtime.block_on(async {
             let response = request.send().await.expect("an answer");
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Answer { status, headers, body: response.text().await.expect("a body") }
+            Answer {
+                status,
+                headers,
+                body: response.text().await.expect("a body"),
+            }
         })
     }
 
@@ -91,7 +112,9 @@ fn applications_are_listed_in_pages_and_read_one_by_one() {
     let place = Place::shared("rest");
     let names = ["a", "b", "c"];
     for name in names {
-        place.apply(&application(name, "worker", "{image: busybox:1}")).ok();
+        place
+            .apply(&application(name, "worker", "{image: busybox:1}"))
+            .ok();
     }
     for name in names {
         place.wait_until_running(name);
@@ -101,19 +124,27 @@ fn applications_are_listed_in_pages_and_read_one_by_one() {
     let mut seen = Vec::new();
     let mut next = String::new();
     for _ in 0..names.len() {
-        let page = rest.object(&format!("/api/v1/namespaces/rest/applications?limit=1{next}"));
+        let page = rest.object(&format!(
+            "/api/v1/namespaces/rest/applications?limit=1{next}"
+        ));
         let items = page["items"].as_array().cloned().unwrap_or_default();
         assert_eq!(items.len(), 1, "{page:#}");
         assert_eq!(items[0]["phase"], "running");
         assert_eq!(items[0]["components"][0]["type"], "worker");
         seen.push(items[0]["name"].as_str().unwrap_or_default().to_owned());
-        next = page["continue"].as_str().map_or(String::new(), |token| format!("&continue={token}"));
+        next = page["continue"]
+            .as_str()
+            .map_or(String::new(), |token| format!("&continue={token}"));
     }
     assert_eq!(seen, names);
     assert!(next.is_empty(), "the last page has no successor");
     let everywhere = rest.object("/api/v1/applications?limit=500");
     let everywhere = everywhere["items"].as_array().expect("items");
-    assert!(everywhere.iter().any(|item| item["namespace"] == "rest" && item["name"] == "a"));
+    assert!(
+        everywhere
+            .iter()
+            .any(|item| item["namespace"] == "rest" && item["name"] == "a")
+    );
 
     let one = "/api/v1/namespaces/rest/applications/a";
     assert_eq!(rest.object(one)["spec"]["components"][0]["name"], "a");
@@ -123,20 +154,29 @@ fn applications_are_listed_in_pages_and_read_one_by_one() {
     assert_eq!(revisions["items"][0]["succeeded"], true);
 
     let tree = rest.object(&format!("{one}/topology"));
-    assert_eq!((&tree["kind"], &tree["health"]), (&"Application".into(), &"healthy".into()));
+    assert_eq!(
+        (&tree["kind"], &tree["health"]),
+        (&"Application".into(), &"healthy".into())
+    );
     let component = &tree["children"][0];
-    assert_eq!((&component["kind"], &component["name"]), (&"Component".into(), &"a".into()));
+    assert_eq!(
+        (&component["kind"], &component["name"]),
+        (&"Component".into(), &"a".into())
+    );
     let deployment = &component["children"][0];
     assert_eq!(deployment["kind"], "Deployment");
     assert_eq!(deployment["health"], "healthy");
     assert_eq!(deployment["simulated"], true, "what is simulated says so");
 
-    let events = rest.object(&format!("{one}/events"));
-    let reasons: Vec<&str> =
-        events["items"].as_array().into_iter().flatten().filter_map(|event| event["reason"].as_str()).collect();
-    assert!(reasons.contains(&"Deployed"), "{reasons:?}");
+    let events = eventually("the event that it is deployed", || {
+        let events = rest.object(&format!("{one}/events"));
+        events
+            .to_string()
+            .contains("\"Deployed\"")
+            .then_some(events)
+    });
+    assert_eq!(events["items"][0]["type"], "Normal", "{events:#}");
 
-    // An object that is gone shows as missing until it is back; the tree never fails.
     let missing = rest.get("/api/v1/namespaces/rest/applications/nobody");
     assert_eq!(missing.status, 404);
     assert_eq!(missing.problem()["reason"], "NotFound");
@@ -160,7 +200,11 @@ fn without_a_token_there_is_nothing_but_health() {
         let wrong = rest.send(rest.request(Method::GET, path).bearer_auth("guess"));
         assert_eq!(wrong.status, 401, "{path}");
         // A token in the address is none.
-        assert_eq!(rest.anonymous(&format!("{path}?token={}", rest.token)).status, 401);
+        assert_eq!(
+            rest.anonymous(&format!("{path}?token={}", rest.token))
+                .status,
+            401
+        );
     }
     assert_eq!(rest.anonymous("/healthz").status, 200);
     assert_eq!(rest.anonymous("/readyz").status, 200);
@@ -171,12 +215,19 @@ fn without_a_token_there_is_nothing_but_health() {
 fn a_user_of_the_hub_can_do_what_its_rbac_allows() {
     let place = Place::shared("rest-rbac");
     place.run("create serviceaccount reader").ok();
-    place.run("create role reader --verb=get,list --resource=applications.core.oam.dev").ok();
-    place.run("create rolebinding reader --role=reader --serviceaccount=rest-rbac:reader").ok();
+    place
+        .run("create role reader --verb=get,list --resource=applications.core.oam.dev")
+        .ok();
+    place
+        .run("create rolebinding reader --role=reader --serviceaccount=rest-rbac:reader")
+        .ok();
     let token = place.run("create token reader").ok();
     let mut rest = Rest::new(&place.daemon);
     token.trim().clone_into(&mut rest.token);
-    assert_eq!(rest.get("/api/v1/namespaces/rest-rbac/applications").status, 200);
+    assert_eq!(
+        rest.get("/api/v1/namespaces/rest-rbac/applications").status,
+        200
+    );
     let refused = rest.get("/api/v1/namespaces/default/applications");
     assert_eq!(refused.status, 403);
     assert_eq!(refused.problem()["reason"], "Forbidden");
@@ -203,7 +254,11 @@ fn a_workflow_is_steered() {
     assert_eq!(rest.post(&format!("{workflow}/terminate")).status, 202);
     place.wait_for_phase("gated", "workflowTerminated");
     assert_eq!(rest.post(&format!("{workflow}/dance")).status, 404);
-    assert_eq!(rest.post("/api/v1/namespaces/rest-workflow/applications/nobody/workflow/resume").status, 404);
+    assert_eq!(
+        rest.post("/api/v1/namespaces/rest-workflow/applications/nobody/workflow/resume")
+            .status,
+        404
+    );
 }
 
 #[test]
@@ -211,20 +266,41 @@ fn definitions_and_the_description_of_the_api_are_served() {
     let place = Place::shared("rest-definitions");
     let rest = Rest::new(&place.daemon);
     let list = rest.object("/api/v1/definitions?limit=500");
-    let names: Vec<&str> =
-        list["items"].as_array().into_iter().flatten().filter_map(|item| item["name"].as_str()).collect();
-    assert!(names.contains(&"webservice") && names.contains(&"worker"), "{names:?}");
-    let traits = rest.object("/api/v1/definitions?kind=trait&limit=500").to_string();
+    let names: Vec<&str> = list["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item["name"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"webservice") && names.contains(&"worker"),
+        "{names:?}"
+    );
+    let traits = rest
+        .object("/api/v1/definitions?kind=trait&limit=500")
+        .to_string();
     assert!(traits.contains("\"scaler\""));
     let one = eventually("the definition has its schema", || {
         let one = rest.object("/api/v1/namespaces/vela-system/definitions/component/webservice");
         one["schema"].is_object().then_some(one)
     });
-    assert!(one["template"].as_str().is_some_and(|text| text.contains("parameter")));
-    assert!(one["schema"]["properties"]["image"].is_object(), "{:#}", one["schema"]);
+    assert!(
+        one["template"]
+            .as_str()
+            .is_some_and(|text| text.contains("parameter"))
+    );
+    assert!(
+        one["schema"]["properties"]["image"].is_object(),
+        "{:#}",
+        one["schema"]
+    );
 
     let description = rest.object("/api/v1/openapi.json");
-    assert!(description["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    assert!(
+        description["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.1"))
+    );
     assert!(description["paths"]["/api/v1/applications"]["get"].is_object());
 }
 
@@ -241,7 +317,10 @@ impl Rest {
     fn stream(&self, last: Option<&str>, until: impl Fn(&Event) -> bool) -> Vec<Event> {
         let mut request = self
             .client
-            .get(format!("{}/api/v1/stream/applications?namespace=rest-stream", self.base))
+            .get(format!(
+                "{}/api/v1/stream/applications?namespace=rest-stream",
+                self.base
+            ))
             .bearer_auth(&self.token);
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
@@ -267,14 +346,19 @@ impl Rest {
             panic!("the stream ended: {events:?}")
         };
         self.runtime.block_on(async {
-            tokio::time::timeout(Duration::from_secs(60), reading).await.expect("the event comes")
+            tokio::time::timeout(Duration::from_mins(1), reading)
+                .await
+                .expect("the event comes")
         })
     }
 }
 
 fn parse(block: &str) -> Option<Event> {
     let field = |name: &str| {
-        block.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim_start().to_owned())
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(|value| value.trim_start().to_owned())
     };
     let data = field("data:")?;
     Some(Event {
@@ -292,13 +376,21 @@ fn the_stream_of_changes_resumes_where_it_was_left() {
     let last = first.last().expect("a reset").id.clone();
 
     // While nobody listens, an Application comes, changes and goes.
-    place.apply(&application("short", "worker", "{image: busybox:1}")).ok();
+    place
+        .apply(&application("short", "worker", "{image: busybox:1}"))
+        .ok();
     place.wait_until_running("short");
     place.run("delete app short --timeout=60s").ok();
 
     let missed = rest.stream(Some(&last), |event| event.name == "delete");
-    assert!(missed.iter().all(|event| event.name != "reset"), "nothing was too old: {missed:?}");
-    let phases: Vec<&str> = missed.iter().filter_map(|event| event.data["phase"].as_str()).collect();
+    assert!(
+        missed.iter().all(|event| event.name != "reset"),
+        "nothing was too old: {missed:?}"
+    );
+    let phases: Vec<&str> = missed
+        .iter()
+        .filter_map(|event| event.data["phase"].as_str())
+        .collect();
     assert!(phases.contains(&"running"), "{phases:?}");
     assert_eq!(missed.last().expect("a delete").data["name"], "short");
     // Resuming at an event gives what follows it, not the event itself.

@@ -23,7 +23,9 @@ const CONTROLLERS: Duration = Duration::from_secs(5);
 
 #[test]
 fn kubectl_sees_what_it_sees_of_a_real_kube_apiserver() {
-    let Some(folder) = conformance::folder() else { return };
+    let Some(folder) = conformance::folder() else {
+        return;
+    };
     let transcript = Transcript::read(&folder.join("kubectl/transcript.json"));
     let left_out = LeftOut::read();
     let running = std::env::var_os("CARAVEL_TEST_KUBECONFIG");
@@ -60,7 +62,10 @@ fn kubectl_sees_what_it_sees_of_a_real_kube_apiserver() {
         left_out.len()
     );
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(compared >= LEAST_COMPARED, "only {compared} commands compared");
+    assert!(
+        compared >= LEAST_COMPARED,
+        "only {compared} commands compared"
+    );
 }
 
 /// Commands that only read are repeated for a while: what they show is also the work of controllers, which write in
@@ -81,7 +86,10 @@ fn run(kubectl: &Kubectl, command: &Command) -> Said {
     // At this level kubectl also prints the Status object that it got, as it did when the transcript was
     // recorded.
     let mut arguments: Vec<&str> = command.args.iter().map(String::as_str).collect();
-    let verbosity = arguments.iter().position(|a| *a == "--").unwrap_or(arguments.len());
+    let verbosity = arguments
+        .iter()
+        .position(|a| *a == "--")
+        .unwrap_or(arguments.len());
     arguments.insert(verbosity, "-v=8");
     Said::now(&command.args, kubectl.run_args(&arguments))
 }

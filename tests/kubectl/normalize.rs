@@ -23,12 +23,22 @@ pub(crate) struct Said {
 impl Said {
     /// From the transcript.
     pub(crate) fn recorded(command: &Command) -> Self {
-        Self::new(&command.args, command.exit, &command.stdout, &command.stderr)
+        Self::new(
+            &command.args,
+            command.exit,
+            &command.stdout,
+            &command.stderr,
+        )
     }
 
     /// From a run of now.
     pub(crate) fn now(arguments: &[String], output: Output) -> Self {
-        Self::new(arguments, output.exit, &output.stdout, &without_log(&output.stderr))
+        Self::new(
+            arguments,
+            output.exit,
+            &output.stdout,
+            &without_log(&output.stderr),
+        )
     }
 
     fn new(arguments: &[String], exit: i32, stdout: &str, stderr: &str) -> Self {
@@ -39,14 +49,21 @@ impl Said {
             "get" if arguments[1] == "--raw" => raw(stdout),
             _ => without_controllers(stdout),
         };
-        Self { exit, stdout: scrub(&stdout), stderr: sorted_causes(&scrub(&stderr)), status }
+        Self {
+            exit,
+            stdout: scrub(&stdout),
+            stderr: sorted_causes(&scrub(&stderr)),
+            status,
+        }
     }
 }
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exit {}\n{}{}", self.exit, self.stdout, self.stderr)?;
-        self.status.as_ref().map_or(Ok(()), |status| write!(f, "{status}"))
+        self.status
+            .as_ref()
+            .map_or(Ok(()), |status| write!(f, "{status}"))
     }
 }
 
@@ -87,16 +104,23 @@ fn split_status(stderr: &str) -> (Option<Value>, String) {
 /// What `explain` says of a kind of ours: its fields and their types. The descriptions are our own text.
 fn fields(text: &str) -> String {
     let is_field = |line: &str| line.contains("\t<");
-    let is_head = |line: &str| line.split(':').next().is_some_and(|head| {
-        !head.is_empty() && head.chars().all(|c| c.is_ascii_uppercase())
-    });
-    text.lines().filter(|line| is_field(line) || is_head(line)).flat_map(|line| [line, "\n"]).collect()
+    let is_head = |line: &str| {
+        line.split(':')
+            .next()
+            .is_some_and(|head| !head.is_empty() && head.chars().all(|c| c.is_ascii_uppercase()))
+    };
+    text.lines()
+        .filter(|line| is_field(line) || is_head(line))
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// A raw body, where it is JSON: the order of fields and of discovery's lists means nothing, and what names the
 /// way of storage is the server's own business.
 fn raw(text: &str) -> String {
-    let Ok(mut body) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+    let Ok(mut body) = serde_json::from_str::<Value>(text) else {
+        return text.to_owned();
+    };
     for resource in body["resources"].as_array_mut().into_iter().flatten() {
         if let Some(fields) = resource.as_object_mut() {
             fields.remove("storageVersionHash");
@@ -126,7 +150,8 @@ fn without_controllers(text: &str) -> String {
     let body = text.split("\nstatus:\n").next().unwrap_or(text);
     body.lines()
         .filter(|line| {
-            !line.contains("deployment.kubernetes.io/revision") && !line.contains("caravel.dev/simulated")
+            !line.contains("deployment.kubernetes.io/revision")
+                && !line.contains("caravel.dev/simulated")
         })
         .flat_map(|line| [line, "\n"])
         .collect()
@@ -149,11 +174,20 @@ fn scrub(text: &str) -> String {
         [
             (r"https://(127\.0\.0\.1:\d+|<server>)", "<server>"),
             (r"127\.0\.0\.1:\d+", "<address>"),
-            (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
+            (
+                r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+                "<uid>",
+            ),
             (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<jwt>"),
             (r#"resourceVersion: "\d+""#, r#"resourceVersion: "<rv>""#),
-            (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d{4}|Z)?", "<time>"),
-            (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "<time>"),
+            (
+                r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d{4}|Z)?",
+                "<time>",
+            ),
+            (
+                r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}",
+                "<time>",
+            ),
             (r"\x1b\[[0-9;]*m", ""),
             (r"/tmp/(LIVE|MERGED)[^/]*/", "/tmp/$1/"),
             (r"\b\d+m?\d+(s|ms)\b|\b\d+[smh]\b", "<age>"),

@@ -35,7 +35,9 @@ pub(crate) struct LeftOut(BTreeMap<usize, &'static str>);
 
 impl LeftOut {
     pub(crate) fn read() -> Self {
-        let rows = include_str!("left-out.tsv").lines().filter(|line| !line.starts_with('#'));
+        let rows = include_str!("left-out.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'));
         Self(
             rows.map(|row| {
                 let (number, reason) = row.split_once('\t').expect("number, tab, reason");
