@@ -1,0 +1,371 @@
+//! Playing a case: apply, run, wait, compare.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use caravel_tests::daemon::Daemon;
+use caravel_tests::kubectl;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::discovery::{ApiResource, Discovery, Scope};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::case::{Case, Step};
+use crate::compare::{differences, lost};
+use crate::shape;
+
+/// How long an Application may take until it stands as KubeVela left it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long one may stand unchanged before it counts as settled: in the phase that was recorded, and in another.
+const SETTLED: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(10)];
+
+/// The same for a case that is known to differ.
+const SETTLED_KNOWN: Duration = Duration::from_secs(2);
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What came of a case.
+pub(crate) struct Played {
+    pub(crate) case: String,
+    pub(crate) steps: usize,
+    pub(crate) differences: Vec<String>,
+    /// What the first step that was left out needs.
+    pub(crate) left_out: Option<String>,
+}
+
+impl Played {
+    /// The case and its differences, for people.
+    pub(crate) fn told(&self) -> String {
+        let lines = self.differences.iter().map(|line| format!("\n    {line}"));
+        format!("{}:{}", self.case, lines.collect::<String>())
+    }
+}
+
+/// The daemon as cases use it.
+pub(crate) struct Stage {
+    client: Client,
+    discovery: Discovery,
+    kubeconfig: PathBuf,
+}
+
+impl Stage {
+    pub(crate) async fn new(daemon: &Daemon) -> Self {
+        let kubeconfig = daemon.kubeconfig();
+        let read = Kubeconfig::read_from(&kubeconfig).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(read, &options)
+            .await
+            .unwrap();
+        let client = Client::try_from(config).unwrap();
+        let discovery = Discovery::new(client.clone()).run().await.unwrap();
+        Self {
+            client,
+            discovery,
+            kubeconfig,
+        }
+    }
+
+    /// Plays a case up to its first difference. A case that is known to differ is not waited for long.
+    pub(crate) async fn play(&self, case: Case, is_patient: bool) -> Played {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.name}});
+        self.apply(&namespace).await.unwrap();
+        let mut played = Played {
+            case: case.name.clone(),
+            steps: 0,
+            differences: Vec::new(),
+            left_out: None,
+        };
+        let mut applications = Vec::new();
+        for step in &case.steps {
+            let vela = |command: &String| command.contains("vela ");
+            if step.command.as_ref().is_some_and(vela) {
+                played.left_out = Some("the vela command".to_owned());
+                break;
+            }
+            played.steps += 1;
+            let names = step
+                .documents
+                .iter()
+                .filter(|one| one["kind"] == "Application");
+            for name in names.filter_map(|one| one["metadata"]["name"].as_str()) {
+                if !applications.iter().any(|known| known == name) {
+                    applications.push(name.to_owned());
+                }
+            }
+            let mut found = self.act(&case.name, step).await;
+            if found.is_empty() {
+                found = self
+                    .settle(&case.name, step, &applications, is_patient)
+                    .await;
+            }
+            let label = |line: String| {
+                if step.label.is_empty() {
+                    line
+                } else {
+                    format!("{}: {line}", step.label)
+                }
+            };
+            played.differences.extend(found.into_iter().map(label));
+            if !played.differences.is_empty() {
+                break;
+            }
+        }
+        self.clean(&case.name).await;
+        played
+    }
+
+    /// Applies the documents of a step, or runs its command; what was answered otherwise.
+    async fn act(&self, namespace: &str, step: &Step) -> Vec<String> {
+        if let Some(command) = &step.command {
+            self.run(namespace, command).await;
+            return Vec::new();
+        }
+        let answers = step.answers();
+        let mut differences = Vec::new();
+        for (index, document) in step.documents.iter().enumerate() {
+            let mut document = document.clone();
+            let is_namespaced = self
+                .resource(&document)
+                .is_some_and(|(_, scope)| scope == Scope::Namespaced);
+            if is_namespaced && document["metadata"]["namespace"].is_null() {
+                document["metadata"]["namespace"] = json!(namespace);
+            }
+            let found = self.apply(&document).await;
+            let was_taken = answers.get(index).copied().unwrap_or(true);
+            match found {
+                Err(message) if was_taken => differences.push(format!(
+                    "{} is refused: {message}",
+                    shape::live_identity(&document)
+                )),
+                Ok(()) if !was_taken => {
+                    differences.push(format!(
+                        "{} is not refused",
+                        shape::live_identity(&document)
+                    ));
+                }
+                _ => {}
+            }
+        }
+        differences
+    }
+
+    /// Server-side apply, as one who may.
+    async fn apply(&self, document: &Value) -> Result<(), String> {
+        let (api, _) = self.api(document).ok_or("the kind is not served")?;
+        let name = document["metadata"]["name"].as_str().ok_or("no name")?;
+        let parameters = PatchParams::apply("conformance").force();
+        let patched = api.patch(name, &parameters, &Patch::Apply(document)).await;
+        patched.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn run(&self, namespace: &str, command: &str) {
+        let tools = kubectl::program().parent().unwrap().display().to_string();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = tokio::process::Command::new("bash");
+        child
+            .args(["-c", command])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("NS", namespace)
+            .env("PATH", format!("{tools}:{path}"))
+            .env("HOME", folder.path())
+            .current_dir(folder.path())
+            .kill_on_drop(true);
+        // What the command prints is kubectl's affair; what it leads to is compared.
+        tokio::time::timeout(Duration::from_secs(60), child.output())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Waits until all stands as it was recorded, or does not move any more; what differs.
+    async fn settle(
+        &self,
+        namespace: &str,
+        step: &Step,
+        applications: &[String],
+        is_patient: bool,
+    ) -> Vec<String> {
+        let golden = Golden::read(step, applications);
+        let end = Instant::now() + PATIENCE;
+        let mut last = (Value::Null, Instant::now());
+        loop {
+            let live = self.look(namespace, &golden).await;
+            let found = golden.differences(&live);
+            if found.is_empty() {
+                return found;
+            }
+            let state = json!([live.applications, live.trackers]);
+            if state != last.0 {
+                last = (state, Instant::now());
+            }
+            let in_phase = golden.applications.iter().all(|(name, application)| {
+                live.applications
+                    .get(name)
+                    .is_some_and(|other| other["phase"] == application["phase"])
+            });
+            let settled = if is_patient {
+                SETTLED[usize::from(!in_phase)]
+            } else {
+                SETTLED_KNOWN
+            };
+            if last.1.elapsed() > settled || Instant::now() > end {
+                return found;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn look(&self, namespace: &str, golden: &Golden) -> Live {
+        let mut live = Live::default();
+        for name in golden.applications.keys() {
+            let key = json!({"apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
+                             "metadata": {"name": name, "namespace": namespace}});
+            let found = self.get(&key).await;
+            let shape = found.as_ref().map_or(Value::Null, shape::application);
+            live.applications.insert(name.clone(), shape);
+        }
+        live.trackers = shape::trackers(&self.trackers(namespace).await);
+        for (identity, object) in &golden.objects {
+            if let Some(found) = self.get(object).await {
+                live.objects.insert(identity.clone(), found);
+            }
+        }
+        live
+    }
+
+    async fn trackers(&self, namespace: &str) -> Vec<Value> {
+        let key = json!({"apiVersion": "core.oam.dev/v1beta1", "kind": "ResourceTracker"});
+        let (api, _) = self.api(&key).unwrap();
+        let labels = ListParams::default().labels(&format!("app.oam.dev/namespace={namespace}"));
+        let found = api
+            .list(&labels)
+            .await
+            .map(|list| list.items)
+            .unwrap_or_default();
+        found
+            .iter()
+            .map(|one| serde_json::to_value(one).unwrap())
+            .collect()
+    }
+
+    async fn get(&self, object: &Value) -> Option<Value> {
+        let (api, _) = self.api(object)?;
+        let name = object["metadata"]["name"].as_str()?;
+        let found = api.get_opt(name).await.ok()??;
+        serde_json::to_value(found).ok()
+    }
+
+    /// Takes the Applications away, so that they do not disturb what comes after.
+    async fn clean(&self, namespace: &str) {
+        let key = json!({"apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
+                         "metadata": {"namespace": namespace}});
+        let (api, _) = self.api(&key).unwrap();
+        let all = api
+            .list(&ListParams::default())
+            .await
+            .map(|list| list.items)
+            .unwrap_or_default();
+        for one in all {
+            let _ = api
+                .delete(&one.name_any(), &kube::api::DeleteParams::default())
+                .await;
+        }
+    }
+
+    fn api(&self, object: &Value) -> Option<(Api<DynamicObject>, Scope)> {
+        let (resource, scope) = self.resource(object)?;
+        let namespace = object["metadata"]["namespace"].as_str();
+        let api = match (&scope, namespace) {
+            (Scope::Namespaced, Some(namespace)) => {
+                Api::namespaced_with(self.client.clone(), namespace, &resource)
+            }
+            (Scope::Namespaced, None) => {
+                Api::default_namespaced_with(self.client.clone(), &resource)
+            }
+            (Scope::Cluster, _) => Api::all_with(self.client.clone(), &resource),
+        };
+        Some((api, scope))
+    }
+
+    fn resource(&self, object: &Value) -> Option<(ApiResource, Scope)> {
+        let (group, version) = match object["apiVersion"].as_str()?.split_once('/') {
+            Some((group, version)) => (group, version),
+            None => ("", object["apiVersion"].as_str()?),
+        };
+        let kind = GroupVersionKind::gvk(group, version, object["kind"].as_str()?);
+        let (resource, capabilities) = self.discovery.resolve_gvk(&kind)?;
+        Some((resource, capabilities.scope))
+    }
+}
+
+/// How things stand with us.
+#[derive(Default)]
+struct Live {
+    applications: BTreeMap<String, Value>,
+    trackers: Value,
+    objects: BTreeMap<String, Value>,
+}
+
+/// How KubeVela left them.
+struct Golden {
+    applications: BTreeMap<String, Value>,
+    trackers: Value,
+    /// Live objects by identity.
+    objects: BTreeMap<String, Value>,
+    /// What was applied of them.
+    manifests: BTreeMap<String, Value>,
+}
+
+impl Golden {
+    fn read(step: &Step, applications: &[String]) -> Self {
+        let recorded = step.recorded("application.yaml");
+        let of = |name: &String| {
+            let found = recorded
+                .iter()
+                .find(|one| one["metadata"]["name"] == *name.as_str());
+            (name.clone(), found.map_or(Value::Null, shape::application))
+        };
+        let trackers = step.recorded("resourcetrackers.yaml");
+        let objects = step.recorded("objects.yaml");
+        Self {
+            applications: applications.iter().map(of).collect(),
+            trackers: shape::trackers(&trackers),
+            objects: objects
+                .into_iter()
+                .map(|one| (shape::live_identity(&one), one))
+                .collect(),
+            manifests: shape::manifests(&trackers),
+        }
+    }
+
+    fn differences(&self, live: &Live) -> Vec<String> {
+        let mut all = Vec::new();
+        for (name, recorded) in &self.applications {
+            let found = live.applications.get(name).unwrap_or(&Value::Null);
+            all.extend(differences(name, recorded, found));
+        }
+        all.extend(differences("trackers", &self.trackers, &live.trackers));
+        for (identity, recorded) in &self.objects {
+            let Some(found) = live.objects.get(identity) else {
+                all.push(format!("{identity} is not there"));
+                continue;
+            };
+            let labels = format!("{identity} labels");
+            all.extend(differences(
+                &labels,
+                &shape::labels(recorded),
+                &shape::labels(found),
+            ));
+            if let Some(manifest) = self.manifests.get(identity) {
+                all.extend(lost(identity, manifest, recorded, found));
+            }
+        }
+        all
+    }
+}

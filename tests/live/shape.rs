@@ -1,0 +1,192 @@
+//! What of an Application, its trackers and its objects is the same in every run.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// Labels that hold a hash over something with KubeVela's version in it.
+const HASHES: [&str; 2] = ["app.oam.dev/app-revision-hash", "oam.dev/render-hash"];
+
+/// KubeVela's version, which it puts on everything.
+const VERSION: &str = "oam.dev/kubevela-version";
+
+/// The status of an Application.
+pub(crate) fn application(application: &Value) -> Value {
+    let status = &application["status"];
+    let workflow = &status["workflow"];
+    json!({
+        "phase": status["status"],
+        "conditions": conditions(status),
+        "services": services(status),
+        "latestRevision": status["latestRevision"]["name"],
+        "appliedResources": applied(status),
+        "workflow": pick(workflow, &["mode", "suspend", "terminated", "finished", "message", "appRevision"]),
+        "steps": steps(workflow, "steps"),
+    })
+}
+
+/// Each condition as `status reason`, by type.
+fn conditions(status: &Value) -> Value {
+    let conditions = list(&status["conditions"]).map(|one| {
+        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        (
+            text("type"),
+            json!(format!("{} {}", text("status"), text("reason"))),
+        )
+    });
+    Value::Object(conditions.collect())
+}
+
+/// The rows by name and place: their order says nothing.
+fn services(status: &Value) -> Value {
+    let rows = list(&status["services"]).map(|row| {
+        let key = format!(
+            "{} in {}/{}",
+            text(row, "name"),
+            text(row, "cluster"),
+            text(row, "namespace")
+        );
+        let mut shape = pick(row, &["healthy", "message"]);
+        let traits = list(&row["traits"]).map(|one| pick(one, &["type", "healthy", "message"]));
+        let traits: Vec<Value> = traits.collect();
+        if !traits.is_empty() {
+            shape["traits"] = json!(traits);
+        }
+        (key, shape)
+    });
+    Value::Object(rows.collect())
+}
+
+fn applied(status: &Value) -> Value {
+    let keys = list(&status["appliedResources"]).map(|one| {
+        let key = format!("{} as {}", identity(one, one), text(one, "creator"));
+        (key, Value::Bool(true))
+    });
+    Value::Object(keys.collect())
+}
+
+/// Steps; those of a DAG by name, because their order says nothing.
+fn steps(of: &Value, key: &str) -> Value {
+    let mut steps: Vec<Value> = list(&of[key])
+        .map(|step| {
+            let mut shape = pick(step, &["name", "type", "phase", "reason", "message"]);
+            if step["subSteps"].is_array() {
+                shape["subSteps"] = steps(step, "subSteps");
+            }
+            shape
+        })
+        .collect();
+    let in_order = of["mode"]
+        .as_str()
+        .is_some_and(|mode| mode.starts_with("StepByStep"));
+    if !in_order {
+        steps.sort_by_key(|step| text(step, "name"));
+    }
+    Value::Array(steps)
+}
+
+/// What the trackers hold, by their name and the object's identity.
+pub(crate) fn trackers(trackers: &[Value]) -> Value {
+    let mut shape = Map::new();
+    for tracker in trackers {
+        let mut entries = Map::new();
+        for entry in list(&tracker["spec"]["managedResources"]) {
+            let mut one = pick(entry, &["component", "trait", "deleted"]);
+            if entry["raw"].is_object() {
+                one["raw"] = without_hashes(entry["raw"].clone());
+            }
+            entries.insert(identity(entry, entry), one);
+        }
+        let kind = text(&tracker["spec"], "type");
+        let name = format!("{} ({kind})", text(&tracker["metadata"], "name"));
+        shape.insert(name, Value::Object(entries));
+    }
+    Value::Object(shape)
+}
+
+/// Manifests that trackers recorded, by the identity of the object.
+pub(crate) fn manifests(trackers: &[Value]) -> BTreeMap<String, Value> {
+    let entries = trackers
+        .iter()
+        .flat_map(|tracker| list(&tracker["spec"]["managedResources"]));
+    let recorded = entries.filter(|entry| entry["raw"].is_object());
+    recorded
+        .map(|entry| {
+            (
+                live_identity(&entry["raw"]),
+                without_hashes(entry["raw"].clone()),
+            )
+        })
+        .collect()
+}
+
+/// `group/version kind namespace/name`, as a live object says it.
+pub(crate) fn live_identity(object: &Value) -> String {
+    identity(object, &object["metadata"])
+}
+
+fn identity(kind: &Value, name: &Value) -> String {
+    let cluster = match kind["cluster"].as_str() {
+        None | Some("") | Some("local") => String::new(),
+        Some(other) => format!("{other}:"),
+    };
+    format!(
+        "{cluster}{} {} {}/{}",
+        text(kind, "apiVersion"),
+        text(kind, "kind"),
+        text(name, "namespace"),
+        text(name, "name")
+    )
+}
+
+/// The labels of a live object.
+pub(crate) fn labels(object: &Value) -> Value {
+    let mut labels = object["metadata"]["labels"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    for hash in HASHES {
+        labels.remove(hash);
+    }
+    Value::Object(labels)
+}
+
+/// A manifest without hashes and the version of who made it, at any depth: `k8s-objects` may hold more of them.
+fn without_hashes(mut manifest: Value) -> Value {
+    let metadata = &mut manifest["metadata"];
+    for (part, names) in [("labels", &HASHES[..]), ("annotations", &[VERSION][..])] {
+        let Some(texts) = metadata[part].as_object_mut() else {
+            continue;
+        };
+        for name in names {
+            texts.remove(*name);
+        }
+        if texts.is_empty() {
+            metadata.as_object_mut().unwrap().remove(part);
+        }
+    }
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.retain(|_, value| !value.is_null());
+    }
+    manifest
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(of: &Value, key: &str) -> String {
+    of[key].as_str().unwrap_or_default().to_owned()
+}
+
+/// These fields, without those that are absent or empty.
+fn pick(of: &Value, names: &[&str]) -> Value {
+    let there = names
+        .iter()
+        .filter(|name| !of[**name].is_null() && of[**name] != "");
+    Value::Object(
+        there
+            .map(|name| ((*name).to_owned(), of[*name].clone()))
+            .collect(),
+    )
+}
