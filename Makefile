@@ -42,7 +42,9 @@ deny: ## Licences, banned crates, sources
 
 .PHONY: generate
 generate: ## Write all committed generated files anew
-	UPDATE_GENERATED=1 UPDATE_DOCS=1 cargo test --locked -p caravel-core -p caravel-engines -p caravel-server generated
+	cargo run --quiet --locked -p caravel-core --example generate-crds
+	UPDATE_DOCS=1 cargo test --quiet --locked -p caravel-engines --test generated
+	UPDATE_GENERATED=1 cargo test --quiet --locked -p caravel-server --lib generated
 
 .PHONY: build
 build: toolchains ## Build target/release/caravel (tuned for iteration)
