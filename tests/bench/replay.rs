@@ -107,6 +107,7 @@ fn lanes(writes: Vec<Write>) -> Vec<Vec<Write>> {
 async fn replay(client: &Client, writes: Vec<Write>) -> Result<()> {
     let parameters = PostParams::default();
     let mut before: Option<Value> = None;
+    let mut version = None;
     for write in writes {
         let (_, namespace, name) = write.key();
         let api: Api<DynamicObject> = if namespace.is_empty() {
@@ -115,14 +116,16 @@ async fn replay(client: &Client, writes: Vec<Write>) -> Result<()> {
             Api::namespaced_with(client.clone(), &namespace, &write.resource)
         };
         let clean = clean(write.object);
-        let object: DynamicObject = serde_json::from_value(clean.clone())?;
-        match &before {
-            None => drop(api.create(&parameters, &object).await?),
+        let mut object: DynamicObject = serde_json::from_value(clean.clone())?;
+        object.metadata.resource_version = version;
+        let written = match &before {
+            None => api.create(&parameters, &object).await?,
             Some(before) if only_status_differs(before, &clean) => {
-                drop(api.replace_status(&name, &parameters, &object).await?);
+                api.replace_status(&name, &parameters, &object).await?
             }
-            Some(_) => drop(api.replace(&name, &parameters, &object).await?),
-        }
+            Some(_) => api.replace(&name, &parameters, &object).await?,
+        };
+        version = written.metadata.resource_version;
         before = Some(clean);
     }
     Ok(())

@@ -8,6 +8,9 @@ use caravel_tests::sink::Sink;
 use caravel_tests::wait::eventually;
 use serde_json::Value;
 
+/// Names the place at which the daemon dies.
+const FAULT: &str = "CARAVEL_FAULT";
+
 /// The places that `controller/src/engine/fault.rs` names.
 const PLACES: [&str; 9] = [
     "run.opened",
@@ -89,13 +92,15 @@ fn check(sink: &Sink, kubectl: &Kubectl, place: &str) {
 }
 
 /// Applies, dies at a place, and starts again.
-fn die_at(place: &'static str, prepare: impl FnOnce(&Kubectl)) -> (Sink, Kubectl, Daemon) {
+fn die_at(place: &'static str) -> (Sink, Kubectl, Daemon) {
+    apply_and_die(Daemon::start_with(&[], &[(FAULT, place)]))
+}
+
+/// Applies to a daemon that will die of it, and starts it again.
+fn apply_and_die(mut daemon: Daemon) -> (Sink, Kubectl, Daemon) {
     let sink = Sink::start();
-    let mut daemon = Daemon::start_with(&[], &[("CARAVEL_FAULT", place)]);
-    let kubectl = Kubectl::new(&daemon);
-    prepare(&kubectl);
     // The daemon may die before it answers.
-    kubectl.apply(&workflow(&sink));
+    Kubectl::new(&daemon).apply(&workflow(&sink));
     daemon.wait_for_end(Duration::from_mins(1));
     daemon.restart();
     let kubectl = Kubectl::new(&daemon);
@@ -105,7 +110,7 @@ fn die_at(place: &'static str, prepare: impl FnOnce(&Kubectl)) -> (Sink, Kubectl
 #[test]
 fn a_death_at_each_place_neither_loses_nor_repeats_a_step() {
     for place in PLACES {
-        let (sink, kubectl, daemon) = die_at(place, |_| {});
+        let (sink, kubectl, daemon) = die_at(place);
         wait_until_running(&kubectl, &daemon);
         check(&sink, &kubectl, place);
     }
@@ -113,10 +118,14 @@ fn a_death_at_each_place_neither_loses_nor_repeats_a_step() {
 
 #[test]
 fn a_request_in_doubt_is_not_repeated_where_its_definition_says_so() {
-    let (sink, kubectl, daemon) = die_at("request.sent", |kubectl| {
-        let annotate = "annotate workflowstepdefinition request -n vela-system caravel.dev/unknown-outcome=fail";
-        kubectl.run(annotate).ok();
-    });
+    let mut daemon = Daemon::start(&[]);
+    let annotate =
+        "annotate workflowstepdefinition request -n vela-system caravel.dev/unknown-outcome=fail";
+    Kubectl::new(&daemon).run(annotate).ok();
+    // A new start reads all definitions before it works.
+    daemon.kill();
+    daemon.restart_with(&[(FAULT, "request.sent")]);
+    let (sink, kubectl, daemon) = apply_and_die(daemon);
     let told = eventually("the step says that nobody knows", || {
         let application = kubectl.get("app", "default", "shop")?;
         let step = &application["status"]["workflow"]["steps"][0];

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::place::{Place, application};
 
+/// Names of the objects that tests follow.
+const NAMES: [&str; 3] = ["marked", "before", "after"];
+
 /// How often each object changes.
 const CHANGES: usize = 20;
 
@@ -61,7 +64,7 @@ impl Drop for Informers {
     }
 }
 
-/// The events of one object in a namespace of its own.
+/// The events of the objects of a test. (Each namespace also gets a ConfigMap from the server.)
 fn follow(
     informers: &Informers,
     namespace: &str,
@@ -71,7 +74,8 @@ fn follow(
     let mut events = Vec::new();
     loop {
         let event = informers.next();
-        if event["namespace"] != namespace || event["kind"] != kind {
+        let is_other = event["namespace"] != namespace || event["kind"] != kind;
+        if is_other || !NAMES.iter().any(|name| event["name"] == *name) {
             continue;
         }
         let last = done(&event);

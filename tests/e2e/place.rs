@@ -1,5 +1,6 @@
 //! Where a test works: a daemon and a namespace in it.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -125,8 +126,8 @@ fn is_observed(application: &Value) -> bool {
     observed >= generation
 }
 
-/// Generations by name of all objects of a kind list such as `deploy,svc`.
-pub(crate) fn generations(place: &Place, kinds: &str) -> std::collections::BTreeMap<String, i64> {
+/// One field of all objects of a list of kinds such as `deploy,svc`, by kind and name.
+pub(crate) fn fields(place: &Place, kinds: &str, pointer: &str) -> BTreeMap<String, Value> {
     let text = place.run(&format!("get {kinds} -o json")).ok();
     let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
     let objects = list["items"].as_array().cloned().unwrap_or_default();
@@ -135,12 +136,15 @@ pub(crate) fn generations(place: &Place, kinds: &str) -> std::collections::BTree
         .map(|object| {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             let kind = object["kind"].as_str().unwrap_or_default();
-            (
-                format!("{kind}/{name}"),
-                object["metadata"]["generation"].as_i64().unwrap_or(0),
-            )
+            let field = object.pointer(pointer).cloned().unwrap_or_default();
+            (format!("{kind}/{name}"), field)
         })
         .collect()
+}
+
+/// Generations of all objects of a list of kinds.
+pub(crate) fn generations(place: &Place, kinds: &str) -> BTreeMap<String, Value> {
+    fields(place, kinds, "/metadata/generation")
 }
 
 /// An Application with one component of a type. What follows may add to the component, by four spaces, or to the

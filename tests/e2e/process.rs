@@ -230,3 +230,37 @@ fn a_dry_run_needs_no_daemon() {
     assert!(output.stdout.is_empty(), "{}", output.stdout);
     assert!(output.stderr.contains("bad.yaml"), "{}", output.stderr);
 }
+
+#[test]
+fn what_make_run_does_can_be_done_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = || {
+        finish(
+            Command::new(workspace_root().join("deploy/run.sh"))
+                .arg(program())
+                .arg(workspace_root().join("examples/website.yaml"))
+                .env("DATA_DIR", &data)
+                .env("KUBE_LISTEN", "127.0.0.1:0")
+                .env("HTTP_LISTEN", "127.0.0.1:0")
+                .env("ONCE", "1"),
+        )
+    };
+    let told = run().ok();
+    for line in [
+        "website: running",
+        "export KUBECONFIG=",
+        "kubectl get applications",
+        "http-token",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    // It finds yesterday's data: there is nothing to deliver.
+    let again = run().ok();
+    assert!(again.contains("website: running"), "{again}");
+    let waiting = again
+        .lines()
+        .filter(|line| line.contains("waiting"))
+        .count();
+    assert_eq!(waiting, 0, "nothing is delivered anew: {again}");
+}
