@@ -68,9 +68,10 @@ async fn conditions(admission: &OamAdmission, application: &Application, verdict
         .as_deref()
         .unwrap_or_default();
     for (path, text) in found {
+        // No parentheses: CUE reads a comma where a line ends in them.
         let request = FormatRequest {
             file: "if".to_owned(),
-            source: format!("if_: ({text}\n)\n"),
+            source: format!("if_: {text}\n"),
         };
         let answer = admission
             .evaluation

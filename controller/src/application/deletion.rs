@@ -30,7 +30,7 @@ pub(crate) async fn turn(
     policies: &ResourcePolicies,
 ) -> Result<Left, TurnError> {
     let mut inventory = context.inventories.load(owner).await?;
-    context.watch(application, &inventory);
+    context.watch(application, &inventory, policies);
     let report = collect(context, application, &mut inventory, policies).await?;
     if let Some(waiting) = waiting(&report) {
         return Ok(Left::Waiting(waiting));

@@ -7,7 +7,7 @@ use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
 use caravel_clusters::inventory::{Inventory, InventoryError};
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
-use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE};
+use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE, labels};
 use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource};
 use caravel_core::engine::{Call, DefinitionKind, Outcome, Reply, Request};
 use caravel_core::render::{
@@ -91,6 +91,8 @@ pub(crate) struct Delivery {
     pub(crate) applied: Mutex<BTreeSet<ObjectKey>>,
     /// Rows of `status.services`, by component and place.
     pub(crate) services: Mutex<Vec<ComponentStatus>>,
+    /// The Application as it was delivered, by component and place: steps may override it.
+    appfiles: Mutex<BTreeMap<(String, Place), Arc<Appfile>>>,
 }
 
 impl Delivery {
@@ -116,6 +118,7 @@ impl Delivery {
             inventory: Mutex::new(inventory),
             applied: Mutex::default(),
             services: Mutex::new(services),
+            appfiles: Mutex::default(),
         }
     }
 
@@ -138,7 +141,9 @@ impl Delivery {
                 cluster: Some(place.cluster.clone()).filter(|name| !name.is_empty()),
                 creator: None,
                 component: Some(component.spec.name.clone()),
-                trait_: object.trait_type.clone(),
+                trait_: object.object["metadata"]["labels"][labels::TRAIT_TYPE]
+                    .as_str()
+                    .map(str::to_owned),
                 manifest: object.object.clone(),
             })
             .collect();
@@ -149,9 +154,13 @@ impl Delivery {
             .iter()
             .map(|object| {
                 let key = ObjectKey::of(Some(&place.cluster), &object.object);
-                by_key
-                    .get(&key)
-                    .map_or(Value::Null, |live| (**live).clone())
+                // The renderer gives each object a namespace; only the cluster knows who has none.
+                let without = ObjectKey {
+                    namespace: None,
+                    ..key.clone()
+                };
+                let live = by_key.get(&key).or_else(|| by_key.get(&without));
+                live.map_or(Value::Null, |live| (**live).clone())
             })
             .collect();
         let deployed = Deployed {
@@ -183,7 +192,12 @@ impl Delivery {
         let target = Target {
             cluster: place.cluster.clone(),
             cluster_version: self.cluster_version.clone(),
-            namespace: place.namespace.clone(),
+            // A namespace that is named overrules those that objects name themselves.
+            namespace: if place.namespace == appfile.namespace {
+                String::new()
+            } else {
+                place.namespace.clone()
+            },
             revision: self.revision.name.clone(),
             revision_hash: self.revision.revision_hash.clone().unwrap_or_default(),
             dispatch: true,
@@ -274,6 +288,16 @@ impl Delivery {
         let cluster = self.clusters.get(cluster)?;
         let target = cluster.target(object).await?;
         cluster.get(&target).await
+    }
+
+    /// The Application as the steps that deliver a component to a place see it.
+    pub(crate) async fn appfile_of(&self, component: &str, place: &Place) -> Arc<Appfile> {
+        let mut known = self.appfiles.lock().await;
+        let key = (component.to_owned(), place.clone());
+        known
+            .entry(key)
+            .or_insert_with(|| super::deploy::appfile_of(self, component, place))
+            .clone()
     }
 
     /// Puts a row in place of the one for the same component and place; a new one comes first, as

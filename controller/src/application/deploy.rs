@@ -38,6 +38,37 @@ pub(crate) async fn deploy(
     carry_out(delivery, &appfile, &planned, request.parallelism).await
 }
 
+/// The Application as the steps that deliver a component to a place see it: with what they override.
+pub(crate) fn appfile_of(delivery: &Delivery, component: &str, place: &Place) -> Arc<Appfile> {
+    let steps = &delivery.appfile.workflow.steps;
+    let inner = steps.iter().flat_map(|step| &step.sub_steps);
+    let of_steps = steps.iter().map(|step| (&step.type_, &step.properties));
+    let of_inner = inner.map(|step| (&step.type_, &step.properties));
+    for (type_, properties) in of_steps.chain(of_inner) {
+        let Some(properties) = properties.as_ref().filter(|_| type_ == "deploy") else {
+            continue;
+        };
+        let names = properties["policies"].as_array().into_iter().flatten();
+        let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+        // A step that cannot be planned has said so itself.
+        let planned = || {
+            let named = Named::of(&delivery.appfile, &names)?;
+            let appfile = overridden(delivery, &named)?;
+            plan(delivery, &appfile, &named).map(|planned| (appfile, planned))
+        };
+        let Ok((appfile, planned)) = planned() else {
+            continue;
+        };
+        let delivers = |one: &Planned| {
+            one.copy.component.name == component && place_of(one, &appfile) == *place
+        };
+        if planned.iter().any(delivers) {
+            return appfile;
+        }
+    }
+    delivery.appfile.clone()
+}
+
 /// The policies that a step names, by what they do.
 #[derive(Default)]
 struct Named<'a> {

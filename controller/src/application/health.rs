@@ -195,25 +195,23 @@ pub(crate) fn is_dispatched(object: &RenderedObject) -> bool {
 
 /// Sees again how the components stand, from recorded manifests and observed objects: nothing is rendered.
 /// A component of which something is not known yet keeps its row.
-pub(crate) async fn reassess(context: &Context, delivery: &Delivery, appfile: &Appfile) {
+pub(crate) async fn reassess(context: &Context, delivery: &Delivery) {
     let rows = delivery.services.lock().await.clone();
     for row in rows {
-        let Some(component) = appfile
-            .components
-            .iter()
-            .find(|one| one.spec.name == row.name)
-        else {
-            continue;
-        };
         let place = Place {
             cluster: row.cluster.clone().unwrap_or_default(),
             namespace: row.namespace.clone().unwrap_or_default(),
+        };
+        let appfile = delivery.appfile_of(&row.name, &place).await;
+        let mut components = appfile.components.iter();
+        let Some(component) = components.find(|one| one.spec.name == row.name) else {
+            continue;
         };
         let Some((rendered, live)) = recorded(context, delivery, component, &place).await else {
             continue;
         };
         let deployed = Deployed {
-            appfile,
+            appfile: &appfile,
             component,
             revision: &delivery.revision.name,
             place: &place,
@@ -244,12 +242,19 @@ async fn recorded(
         if !seen.insert(key.clone()) {
             continue;
         }
-        objects.push(object_of(component, entry.raw.clone()?));
-        live.push(match observed.get(&key) {
+        let now = match observed.get(&key) {
             Known::There(object) => (*object).clone(),
             Known::Gone => Value::Null,
             Known::Unknown => return None,
-        });
+        };
+        // Under an apply-once policy no manifest is recorded; the object itself says what it is.
+        let manifest = entry.raw.clone().or_else(|| Some(now.clone()));
+        let manifest = manifest.filter(|manifest| !manifest.is_null());
+        objects.push(object_of(
+            component,
+            manifest.unwrap_or_else(|| named(entry)),
+        ));
+        live.push(now);
     }
     let rendered = RenderedComponent {
         name: component.spec.name.clone(),
@@ -257,6 +262,11 @@ async fn recorded(
         ..RenderedComponent::default()
     };
     (!rendered.objects.is_empty()).then_some((rendered, live))
+}
+
+/// What is known of an object that is gone and was recorded without its manifest.
+fn named(entry: &ManagedResource) -> Value {
+    json!({"apiVersion": entry.api_version, "kind": entry.kind, "metadata": {"name": entry.name}})
 }
 
 fn is_of(entry: &ManagedResource, component: &str, place: &Place) -> bool {

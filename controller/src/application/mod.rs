@@ -32,7 +32,7 @@ use caravel_clusters::dispatch::Dispatcher;
 use caravel_clusters::inventory::{self, Inventory, InventoryError};
 use caravel_clusters::observe::{Observer, WatchedKind};
 use caravel_clusters::prune::Pruner;
-use caravel_clusters::{ClusterError, cluster_name};
+use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
 use caravel_core::api::Application;
 use caravel_core::render::ClusterVersion;
 use caravel_store::{Store, StoreError};
@@ -118,9 +118,18 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// The version of the hub's own cluster.
     pub(crate) cluster_version: ClusterVersion,
-    /// Which kinds each Application's objects are of.
-    kinds: Mutex<BTreeMap<Key, BTreeSet<WatchedKind>>>,
+    /// What is watched for each Application.
+    watched: Mutex<BTreeMap<Key, Watched>>,
     pub(crate) queue: Queue,
+}
+
+/// What is watched for an Application.
+#[derive(Default, PartialEq, Eq)]
+struct Watched {
+    /// The kinds of its objects.
+    kinds: BTreeSet<WatchedKind>,
+    /// Objects that carry no label of ours.
+    only_read: BTreeSet<ObjectKey>,
 }
 
 /// Why a turn did not come to its end; it is repeated.
@@ -155,29 +164,33 @@ impl Context {
     }
 
     /// Watches the kinds that the Application's inventory lists.
-    pub(crate) fn watch(&self, application: &Application, inventory: &Inventory) {
-        let kinds: BTreeSet<WatchedKind> = inventory
-            .trackers()
-            .flat_map(inventory::Tracker::entries)
-            .map(|entry| WatchedKind {
-                cluster: cluster_name(entry.cluster.as_deref()).to_owned(),
-                api_version: entry.api_version.clone(),
-                kind: entry.kind.clone(),
-            })
-            .collect();
-        self.watch_kinds(Key::of(application), Some(kinds));
+    pub(crate) fn watch(
+        &self,
+        application: &Application,
+        inventory: &Inventory,
+        policies: &ResourcePolicies,
+    ) {
+        let mut watched = Watched::default();
+        for entry in inventory.trackers().flat_map(inventory::Tracker::entries) {
+            watched.kinds.insert(WatchedKind::of_entry(entry));
+            let raw = entry.raw.as_ref();
+            if raw.is_some_and(|raw| policies.rules_for(raw).read_only) {
+                watched.only_read.insert(ObjectKey::of_entry(entry));
+            }
+        }
+        self.watch_for(Key::of(application), Some(watched));
     }
 
     /// Forgets an Application that is gone.
     pub(crate) fn forget(&self, key: &Key) {
         self.sessions.forget(key);
-        self.watch_kinds(key.clone(), None);
+        self.watch_for(key.clone(), None);
     }
 
     /// Wants a turn of all Applications that have objects.
     pub(crate) fn trigger_all_with_objects(&self) {
         let keys: Vec<Key> = {
-            let all = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
             all.keys().cloned().collect()
         };
         for key in keys {
@@ -185,19 +198,21 @@ impl Context {
         }
     }
 
-    fn watch_kinds(&self, key: Key, kinds: Option<BTreeSet<WatchedKind>>) {
-        let mut all = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = match kinds {
-            Some(kinds) if all.get(&key) == Some(&kinds) => false,
-            Some(kinds) => {
-                all.insert(key, kinds);
+    fn watch_for(&self, key: Key, watched: Option<Watched>) {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match watched {
+            Some(watched) if all.get(&key) == Some(&watched) => false,
+            Some(watched) => {
+                all.insert(key, watched);
                 true
             }
             None => all.remove(&key).is_some(),
         };
         if changed {
-            let wanted = all.values().flatten().cloned().collect();
-            self.observer.watch(&wanted);
+            let only_read = all.values().flat_map(|one| &one.only_read);
+            self.observer.include(only_read.cloned().collect());
+            let kinds = all.values().flat_map(|one| &one.kinds);
+            self.observer.watch(&kinds.cloned().collect());
         }
     }
 
@@ -246,7 +261,7 @@ pub(crate) fn start(
         sessions: Sessions::default(),
         metrics: metrics.clone(),
         cluster_version: options.cluster_version,
-        kinds: Mutex::default(),
+        watched: Mutex::default(),
         queue: queue.clone(),
     });
     let work = async move {

@@ -11,6 +11,9 @@ use crate::engine::{
     Applied, ComponentRequest, DeployRequest, PortError, Ports, StepTemplate, UnknownOutcome,
 };
 
+/// Where Kubernetes puts what names no namespace.
+const DEFAULT_NAMESPACE: &str = "default";
+
 #[async_trait]
 impl Ports for Delivery {
     async fn template(&self, type_: &str) -> Result<Option<StepTemplate>, PortError> {
@@ -42,12 +45,7 @@ impl Ports for Delivery {
     }
 
     async fn apply(&self, cluster: &str, mut object: Value) -> Result<Value, PortError> {
-        if object["metadata"]["namespace"]
-            .as_str()
-            .is_none_or(str::is_empty)
-        {
-            object["metadata"]["namespace"] = Value::from(self.appfile.namespace.clone());
-        }
+        in_default_namespace(&mut object);
         self.apply_object(cluster, object)
             .await
             .map_err(PortError::new)
@@ -55,12 +53,7 @@ impl Ports for Delivery {
 
     async fn read(&self, cluster: &str, object: &Value) -> Result<Option<Value>, PortError> {
         let mut object = object.clone();
-        if object["metadata"]["namespace"]
-            .as_str()
-            .is_none_or(str::is_empty)
-        {
-            object["metadata"]["namespace"] = Value::from(self.appfile.namespace.clone());
-        }
+        in_default_namespace(&mut object);
         self.read_object(cluster, &object)
             .await
             .map_err(PortError::new)
@@ -157,6 +150,15 @@ fn overlay(base: &mut Value, over: &Value) {
         // A hole in a list that an input left: what was there stays.
         (_, Value::Null) => {}
         (base, over) => *base = over.clone(),
+    }
+}
+
+/// Objects that a step names without a namespace are those of `default`, and not of the Application's own
+/// (measured trap 5).
+fn in_default_namespace(object: &mut Value) {
+    let namespace = &mut object["metadata"]["namespace"];
+    if namespace.as_str().is_none_or(str::is_empty) {
+        *namespace = Value::from(DEFAULT_NAMESPACE);
     }
 }
 

@@ -214,7 +214,7 @@ impl Turn<'_> {
         if is_over && !active.is_settled {
             self.settle(&intent).await?;
         }
-        self.keep_state(&intent).await?;
+        self.keep_state().await?;
         self.report(&intent).await
     }
 
@@ -362,7 +362,9 @@ impl Turn<'_> {
     async fn delivery(&self, intent: &Intent) -> Result<Delivery, TurnError> {
         let owner = self.owner(Some(intent));
         let inventory = self.context.inventories.load(owner).await?;
-        self.context.watch(&self.application, &inventory);
+        let rules = intent.appfile.policies.iter().map(|policy| &policy.rule);
+        let policies = ResourcePolicies::of(rules);
+        self.context.watch(&self.application, &inventory, &policies);
         let services = self.application.status.as_ref().map(|s| s.services.clone());
         Ok(Delivery::new(
             self.context,
@@ -415,7 +417,7 @@ impl Turn<'_> {
     }
 
     /// Brings objects back that somebody changed or deleted, from what was recorded (row APP-048).
-    async fn keep_state(&mut self, intent: &Intent) -> Result<(), TurnError> {
+    async fn keep_state(&mut self) -> Result<(), TurnError> {
         let Some(active) = self.memory.active.as_ref() else {
             return Ok(());
         };
@@ -450,7 +452,7 @@ impl Turn<'_> {
             }
         }
         drop(inventory);
-        reassess(self.context, &delivery, &intent.appfile).await;
+        reassess(self.context, &delivery).await;
         Ok(())
     }
 
@@ -462,14 +464,21 @@ impl Turn<'_> {
         let workflow = active.run.status(&self.application);
         let services = active.delivery.services.lock().await.clone();
         let inventory = active.delivery.inventory.lock().await;
-        self.context.watch(&self.application, &inventory);
+        let policies = &active.delivery.policies;
+        self.context.watch(&self.application, &inventory, policies);
         let mut seen = BTreeSet::new();
+        let applied = active.delivery.applied.lock().await;
+        // Once the run is over, what an earlier one left in the root tracker is no longer told of.
+        let is_told =
+            |key: &ObjectKey| !(active.is_settled && active.is_complete) || applied.contains(key);
         let applied_resources = inventory
             .kept()
             .flat_map(caravel_clusters::inventory::Tracker::entries)
             .filter(|entry| !entry.deleted && seen.insert(ObjectKey::of_entry(entry)))
+            .filter(|entry| is_told(&ObjectKey::of_entry(entry)))
             .map(applied_resource)
             .collect();
+        drop(applied);
         drop(inventory);
         let run_phase = active.run.phase();
         let services = of_spec(&intent.appfile, services);
@@ -576,7 +585,7 @@ async fn prune(
     if is_done {
         context.pruner.tidy(&mut inventory, false).await?;
     }
-    context.watch(application, &inventory);
+    context.watch(application, &inventory, &delivery.policies);
     Ok(is_done)
 }
 

@@ -90,7 +90,11 @@ func lookupExpression(value cue.Value, text string) (cue.Value, error) {
 		return cue.Value{}, fmt.Errorf("parse script: %w", err)
 	}
 	if isPath(file) {
-		found := value.LookupPath(cue.ParsePath(text))
+		path := cue.ParsePath(text)
+		found := value.LookupPath(path)
+		if !found.Exists() {
+			found = lookupDefaults(value, path)
+		}
 		if !found.Exists() {
 			return found, fmt.Errorf("failed to lookup value: var(path=%s) not exist", text)
 		}
@@ -109,6 +113,17 @@ func lookupExpression(value cue.Value, text string) (cue.Value, error) {
 		return cue.Value{}, err
 	}
 	return built.LookupPath(cue.ParsePath(expressionField)), nil
+}
+
+// lookupDefaults follows a path as an expression does: where there is a choice, through its default.
+func lookupDefaults(value cue.Value, path cue.Path) cue.Value {
+	for _, selector := range path.Selectors() {
+		value = value.LookupPath(cue.MakePath(selector))
+		if chosen, has := value.Default(); has {
+			value = chosen
+		}
+	}
+	return value
 }
 
 // isPath says whether an expression only selects.
