@@ -131,10 +131,12 @@ async fn replay(client: &Client, writes: Vec<Write>) -> Result<()> {
     Ok(())
 }
 
-/// Without what the server fills in.
+/// Without what the server fills in, and without owners.
 fn clean(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
+        // Owners have other uids here: the garbage collector would take the objects away.
         for field in [
+            "ownerReferences",
             "uid",
             "resourceVersion",
             "creationTimestamp",
