@@ -75,6 +75,11 @@ impl ClusterError {
         }
     }
 
+    /// The API server looked at what was sent and did not take it: nothing was written.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.code(), 400 | 403 | 404 | 405 | 413 | 415 | 422)
+    }
+
     /// The object is not there, and neither is its kind or its cluster (APP-055).
     pub fn is_gone(&self) -> bool {
         match self {

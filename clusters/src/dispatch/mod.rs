@@ -268,7 +268,15 @@ impl Dispatcher {
     ) -> Result<Vec<Applied>, DispatchError> {
         let owner = inventory.owner().clone();
         let mut batches: BTreeMap<Rank, Vec<(Plan, Step)>> = BTreeMap::new();
+        // What is new and may turn out to be refused.
+        let mut absent: BTreeMap<ObjectKey, (Arc<Cluster>, Target)> = BTreeMap::new();
         for (plan, step) in plans {
+            if purpose == Purpose::Update && matches!(step, Step::Create(_)) {
+                absent.insert(
+                    plan.key.clone(),
+                    (plan.cluster.clone(), plan.target.clone()),
+                );
+            }
             if matches!(step, Step::Create(_) | Step::Recreate { .. }) {
                 // Should we die before its new uid is recorded, it is known to be in doubt.
                 inventory.unsettle(&plan.key);
@@ -288,6 +296,12 @@ impl Dispatcher {
                 .await;
             for (key, result) in results {
                 match result {
+                    Err(ObjectError::Cluster(ref error)) if error.is_refusal() => {}
+                    _ => {
+                        absent.remove(&key);
+                    }
+                }
+                match result {
                     Ok(done) => {
                         inventory.settle(&key, text(&done.object["metadata"]["uid"]));
                         applied.push(done);
@@ -303,6 +317,12 @@ impl Dispatcher {
             }
             if purpose == Purpose::Update && !failures.is_empty() {
                 break;
+            }
+        }
+        for (key, (cluster, target)) in absent {
+            // Refused, or not even tried: where nothing is, there is nothing to be recorded.
+            if matches!(cluster.get(&target).await, Ok(None)) {
+                inventory.withdraw(&key);
             }
         }
         self.store.save(inventory).await?;
