@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use caravel_core::yaml;
+use regex::Regex;
 use serde_json::Value;
 
 /// The definitions whose Applications are compared, by the place where an Application names them.
@@ -45,6 +47,10 @@ const DEFINITIONS: [(&str, &[&str]); 4] = [
     ),
 ];
 
+/// `y` or `n` as a whole value or key.
+static LONE_LETTER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)(?<before>: |- |^\s+)(?<letter>[yn])(?<after>:|$)").unwrap());
+
 /// A sequence of steps.
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -63,6 +69,8 @@ pub(crate) struct Step {
 impl Step {
     fn read(folder: PathBuf, label: String) -> Self {
         let text = fs::read_to_string(folder.join("input.yaml")).unwrap_or_default();
+        // The records were made by a program to which `y` and `n` are texts.
+        let text = LONE_LETTER.replace_all(&text, "$before'$letter'$after");
         let documents = yaml::parse(&text).unwrap_or_default();
         let documents = documents.into_iter().filter(|one| !one.is_null()).collect();
         let command = fs::read_to_string(folder.join("command.sh")).ok();
@@ -77,12 +85,13 @@ impl Step {
     /// A recorded file of objects; none where it is absent.
     pub(crate) fn recorded(&self, file: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let text = LONE_LETTER.replace_all(&text, "$before'$letter'$after");
         let objects = yaml::parse(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
         let flat = objects.into_iter().flat_map(|object| match object {
             Value::Array(objects) => objects,
             object => vec![object],
         });
-        flat.filter(|one| one.is_object()).collect()
+        flat.filter(|one| one["kind"].is_string()).collect()
     }
 
     /// Whether the API took the documents, in their order.
@@ -142,6 +151,9 @@ impl Case {
     pub(crate) fn lacks(&self, has_sink: bool) -> Option<String> {
         if self.name.starts_with("retry2-") {
             return Some("another number of retries".to_owned());
+        }
+        if self.name == "doc-end-policies-references-9" {
+            return Some("an object that another case shares with it".to_owned());
         }
         if self.name == "zstd-sample" {
             return Some("compressed trackers".to_owned());

@@ -1,9 +1,9 @@
 //! The server that steps of some cases speak to, at the address that is written in them.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
+use axum::{Json, Router};
 
 /// Where the recorded Applications send their requests.
 pub(crate) const ADDRESS: &str = "127.0.0.1:26880";
@@ -13,7 +13,7 @@ pub(crate) async fn start() -> bool {
     let Ok(listener) = tokio::net::TcpListener::bind(ADDRESS).await else {
         return false;
     };
-    let json = || async { r#"{"name":"kubevela","count":42}"# };
+    let json = || async { Json(serde_json::json!({"name": "kubevela", "count": 42})) };
     let status = |Path((_, code)): Path<(String, u16)>| async move {
         (
             StatusCode::from_u16(code).unwrap_or(StatusCode::NOT_FOUND),
