@@ -19,7 +19,7 @@ use crate::shape;
 
 /// How long an Application may take until it stands as KubeVela left it. Generous: machines that build share
 /// their cores, and only a failing case takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a case that is known to differ may stand unchanged before it counts as settled.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -175,7 +175,7 @@ impl Stage {
             .current_dir(folder.path())
             .kill_on_drop(true);
         // What the command prints is kubectl's affair; what it leads to is compared.
-        tokio::time::timeout(Duration::from_secs(60), child.output())
+        tokio::time::timeout(Duration::from_mins(1), child.output())
             .await
             .unwrap()
             .unwrap();

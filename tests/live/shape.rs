@@ -186,7 +186,7 @@ pub(crate) fn live_identity(object: &Value) -> String {
 
 fn identity(kind: &Value, name: &Value) -> String {
     let cluster = match kind["cluster"].as_str() {
-        None | Some("") | Some("local") => String::new(),
+        None | Some("" | "local") => String::new(),
         Some(other) => format!("{other}:"),
     };
     format!(
