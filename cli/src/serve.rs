@@ -96,6 +96,8 @@ enum LogFormat {
 
 pub(crate) fn run(arguments: ServeArgs) -> Result<ExitCode> {
     log_to_stderr(&arguments)?;
+    // Whatever is written from here on is nobody else's business: databases, keys, tokens.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

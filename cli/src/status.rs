@@ -142,7 +142,9 @@ fn row(
     phase: Option<&str>,
     message: Option<&str>,
 ) -> Result<()> {
-    let message = message.filter(|message| !message.is_empty());
+    let message = message
+        .map(str::trim_end)
+        .filter(|message| !message.is_empty());
     let message = message.map_or_else(String::new, |message| format!("  {}", paint::dim(message)));
     writeln!(
         out,

@@ -130,6 +130,8 @@ async fn settle(call: &Call, desired: Desired, old: &Value) -> Result<(Value, Ve
     meta::check_shape(call, &mut object)?;
     check_identity(call, &mut object)?;
     carry_over(&mut object, old);
+    // Before generations are compared: what a default fills in is no change.
+    kinds::default(&call.kind, &mut object);
     if let Some(fields) = object.as_object_mut() {
         match call.subresource.as_str() {
             "status" => strategy::prepare_status(&call.kind, fields, old),
@@ -137,7 +139,6 @@ async fn settle(call: &Call, desired: Desired, old: &Value) -> Result<(Value, Ve
             _ => strategy::prepare_changed(&call.kind, fields, old),
         }
     }
-    kinds::default(&call.kind, &mut object);
     meta::tidy(&mut object);
     let warnings = call
         .admit(Operation::Update, &call.name, &mut object, old)

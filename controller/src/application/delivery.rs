@@ -1,7 +1,7 @@
 //! Carrying out one delivery: render a component, apply its objects, see how they stand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
@@ -93,6 +93,8 @@ pub(crate) struct Delivery {
     pub(crate) services: Mutex<Vec<ComponentStatus>>,
     /// The Application as it was delivered, by component and place: steps may override it.
     appfiles: Mutex<BTreeMap<(String, Place), Arc<Appfile>>>,
+    /// Components that cannot be rendered, and why.
+    problems: std::sync::Mutex<BTreeMap<String, String>>,
 }
 
 impl Delivery {
@@ -119,7 +121,27 @@ impl Delivery {
             applied: Mutex::default(),
             services: Mutex::new(services),
             appfiles: Mutex::default(),
+            problems: std::sync::Mutex::default(),
         }
+    }
+
+    /// Keeps what is wrong with a component, with place and hint; forgets it once it renders.
+    fn note_problem<T>(&self, component: &str, rendered: &Result<T, DeliveryError>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        match rendered {
+            Err(DeliveryError::Render(error)) => {
+                problems.insert(component.to_owned(), error.to_string());
+            }
+            Ok(_) | Err(_) => {
+                problems.remove(component);
+            }
+        }
+    }
+
+    /// What is wrong with components that cannot be rendered: place, expected, found, what to do.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.values().cloned().collect()
     }
 
     /// Renders a component for a place, applies what differs, and says how it stands.
@@ -131,7 +153,9 @@ impl Delivery {
     ) -> Result<Delivered, DeliveryError> {
         let rendered = self
             .render(appfile, component, place, RenderStage::Dispatch)
-            .await?;
+            .await;
+        self.note_problem(&component.spec.name, &rendered);
+        let rendered = rendered?;
         let objects = rendered
             .objects
             .iter()

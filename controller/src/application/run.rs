@@ -29,7 +29,7 @@ pub(crate) struct Run {
     /// How it stood when its task was last looked at, or ended.
     last: Snapshot,
     /// What was last written, or was going to be: what differs from all of these is a user's wish.
-    projections: Vec<WorkflowStatus>,
+    projections: Vec<Option<WorkflowStatus>>,
     is_closed: bool,
 }
 
@@ -102,7 +102,7 @@ impl Run {
         };
         follow(context, app, &handle);
         let last = handle.snapshot();
-        let projections = adopted.cloned().into_iter().collect();
+        let projections = adopted.cloned().map(Some).into_iter().collect();
         Ok(Self {
             head,
             handle: Some(handle),
@@ -155,10 +155,10 @@ impl Run {
 
     /// What users asked for by writing `status.workflow` (rows WF-028, TRAP-009).
     pub(crate) fn wishes(&self, found: Option<&WorkflowStatus>) -> Vec<Command> {
-        let Some(last) = self.projections.last() else {
+        let Some(Some(last)) = self.projections.last() else {
             return Vec::new();
         };
-        let is_ours = found.is_some_and(|found| self.projections.iter().any(|ours| ours == found));
+        let is_ours = self.projections.iter().any(|ours| ours.as_ref() == found);
         if is_ours {
             Vec::new()
         } else {
@@ -207,23 +207,24 @@ impl Run {
         }
     }
 
-    /// Notes what is going to be written, before it is: after a crash either counts as ours.
+    /// Notes what is going to be written in place of `found`, before it is: after a crash, and after a write
+    /// that somebody else's came before, either counts as ours.
     pub(crate) async fn project(
         &mut self,
         context: &Context,
+        found: Option<&WorkflowStatus>,
         wanted: &WorkflowStatus,
     ) -> Result<(), TurnError> {
-        if self.projections.last() == Some(wanted) {
+        if self.projections.last().and_then(Option::as_ref) == Some(wanted) {
             return Ok(());
         }
-        let before = self.projections.pop();
-        let candidates: Vec<&WorkflowStatus> = before.iter().chain([wanted]).collect();
+        let candidates = vec![found.cloned(), Some(wanted.clone())];
         let projection = Projection {
             resource_version: String::new(),
             status: json!(candidates),
         };
         context.store.project(&self.head.id, &projection).await?;
-        self.projections = candidates.into_iter().cloned().collect();
+        self.projections = candidates;
         Ok(())
     }
 

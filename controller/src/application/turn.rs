@@ -6,10 +6,10 @@ use std::sync::Arc;
 use caravel_clusters::prune::{Cause, plan};
 use caravel_clusters::repair::drifted;
 use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
-use caravel_core::api::Application;
 use caravel_core::api::labels::annotations::AUTO_UPDATE;
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
+use caravel_core::api::{Application, WorkflowStatus};
 use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
 use caravel_workflow::{Command, RunPhase};
 use jiff::Timestamp;
@@ -233,8 +233,7 @@ impl Turn<'_> {
         }
         let intent = intent::intent(self.context, &self.application).await?;
         if intent.is_new {
-            let message = format!("revision {} recorded", intent.revision.name);
-            self.event(EventReason::Revisioned, &message).await;
+            self.event(EventReason::Revisioned, "Revisioned successfully");
         }
         self.memory.intent = Some((key, intent.clone()));
         Ok(intent)
@@ -265,7 +264,7 @@ impl Turn<'_> {
         }
         let status = super::status::project(&found, report, &report::time(self.context.now()));
         if status != found {
-            self.event(EventReason::FailedParse, &message).await;
+            self.event(EventReason::FailedParse, &message);
         }
         self.write_status(&status).await
     }
@@ -349,6 +348,16 @@ impl Turn<'_> {
             ports,
         )
         .await?;
+        for (reason, message) in [
+            (EventReason::Parsed, "Parsed successfully"),
+            (
+                EventReason::PolicyGenerated,
+                "Policy generated successfully",
+            ),
+            (EventReason::Rendered, "Rendered successfully"),
+        ] {
+            self.event(reason, message);
+        }
         let is_complete = adopted.is_none();
         self.memory.active = Some(Active {
             run,
@@ -412,7 +421,10 @@ impl Turn<'_> {
             let message = failure(&status).unwrap_or_else(|| "Workflow ended".to_owned());
             (EventReason::FailedWorkflow, message)
         };
-        self.event(reason, &message).await;
+        self.event(reason, &message);
+        if phase == RunPhase::Succeeded {
+            self.event(EventReason::Deployed, "Deployed successfully");
+        }
         Ok(())
     }
 
@@ -486,7 +498,7 @@ impl Turn<'_> {
         let mut report = Report {
             generation: self.application.metadata.generation.unwrap_or(0),
             phase: Some(now_phase),
-            stages: stages(run_phase, failure(&workflow)),
+            stages: stages(run_phase, problem(&active.delivery, &workflow)),
             latest_revision: Some(intent.revision.clone()),
             workflow: Some(workflow.clone()),
             services,
@@ -500,7 +512,10 @@ impl Turn<'_> {
         }
         let status = super::status::project(&found, report, &report::time(self.context.now()));
         if let Some(active) = self.memory.active.as_mut() {
-            active.run.project(self.context, &workflow).await?;
+            active
+                .run
+                .project(self.context, found.workflow.as_ref(), &workflow)
+                .await?;
         }
         self.write_status(&status).await?;
         if let Some(active) = self.memory.active.as_mut() {
@@ -535,16 +550,13 @@ impl Turn<'_> {
         }
     }
 
-    async fn event(&self, reason: EventReason, message: &str) {
-        let now = self.context.now();
-        events::record(
-            &self.context.client,
-            &self.application,
-            reason,
-            message,
-            now,
-        )
-        .await;
+    /// Writes an event beside the turn: nothing waits for it.
+    fn event(&self, reason: EventReason, message: &str) {
+        let (client, now) = (self.context.client.clone(), self.context.now());
+        let (application, message) = (self.application.clone(), message.to_owned());
+        tokio::spawn(async move {
+            events::record(&client, &application, reason, &message, now).await;
+        });
     }
 }
 
@@ -601,6 +613,17 @@ fn of_spec(
             .any(|one| one.spec.name == row.name)
     });
     services
+}
+
+/// What failed: KubeVela's words where clients expect them (the step), ours with place and hint behind them.
+fn problem(delivery: &Delivery, workflow: &WorkflowStatus) -> Option<String> {
+    let told = failure(workflow)?;
+    let places = delivery.problems();
+    Some(if places.is_empty() {
+        told
+    } else {
+        format!("{told}\n{}", places.join("\n"))
+    })
 }
 
 /// The stages that have come to pass when a run stands so.
