@@ -12,13 +12,15 @@ import (
 // schema makes the OpenAPI v3 schema of a template's `parameter`, with KubeVela's titles and markers
 // (rows REN-032 to REN-034).
 func schema(request *schemaRequest) (result json.RawMessage, err error) {
-	src := newSource(request.Name+".cue", request.Source)
-	src.appendText("context: _\n")
-	where := stage{source: src, definition: request.Name}
-	value, err := src.build(componentPackages)
-	if err == nil {
-		err = value.Err()
+	src, value, err := compiled(request, componentPackages)
+	if err != nil {
+		// The request does not say for what kind of definition it is. Packages of one name differ between
+		// kinds, so what does not fit one set may fit the other.
+		if other, ofStep, failed := compiled(request, workflowPackages); failed == nil {
+			src, value, err = other, ofStep, nil
+		}
 	}
+	where := stage{source: src, definition: request.Name}
 	if err != nil {
 		return nil, where.failure(stageParse, err, err.Error())
 	}
@@ -49,6 +51,17 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	}
 	polish("", parameter)
 	return marshal(parameter)
+}
+
+// compiled is the template with the packages of a set; its error is that of the value, too.
+func compiled(request *schemaRequest, packages *packageSet) (*source, cue.Value, error) {
+	src := newSource(request.Name+".cue", request.Source)
+	src.appendText("context: _\n")
+	value, err := src.build(packages)
+	if err == nil {
+		err = value.Err()
+	}
+	return src, value, err
 }
 
 // tupleText is KubeVela's error for lists of fixed elements, which OpenAPI v3 has no schema for.
