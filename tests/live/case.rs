@@ -156,7 +156,9 @@ impl Case {
             return Some("an object that another case shares with it".to_owned());
         }
         if self.name == "w-step-group-dag-suspend" {
-            return Some("a state that lasts five seconds: a busy machine misses it".to_owned());
+            return Some(
+                "a state of five seconds that one run missed; why is not known yet".to_owned(),
+            );
         }
         if self.name == "zstd-sample" {
             return Some("compressed trackers".to_owned());
