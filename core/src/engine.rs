@@ -57,6 +57,12 @@ pub enum Operation {
     Ping,
     /// Renders a component and its traits of one stage.
     Render(RenderRequest),
+    /// Evaluates a policy that works on the Application itself, before anything of it is rendered (rows
+    /// POL-014 to POL-018); the result is [`PolicyResult`].
+    Policy(PolicyRequest),
+    /// Renders like [`Operation::Render`], and says which lines of which templates made one field; the
+    /// result is [`ExplainResult`].
+    Explain(ExplainRequest),
     /// Evaluates a workflow step's template up to the next call that it needs.
     Step(StepRequest),
     /// Evaluates an expression, for instance the `if` of a step.
@@ -136,12 +142,67 @@ pub struct Call {
     /// of CUE, because its comments carry strategies: it goes into a [`MergeRequest`] or
     /// [`RenderRequest::workload_patch`].
     pub params: Value,
+    /// Where the call goes, if its provider is one of the request's [`Package`]s: the caller posts `params`
+    /// there (see [`Endpoint::url`]). A provider of Caravel itself never has one, whatever packages are
+    /// called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
 }
 
 /// Results of calls by [`Call::key`]; a result is what is filled into `$returns` (legacy packages: into
 /// the value itself; `processing`: into `processing.output`). `null` says that the call was carried out
 /// and returns nothing.
 pub type Replay = BTreeMap<String, Value>;
+
+/// A package of CUE that templates import and that is not built in (`Package` objects, row PRV-045). A
+/// built-in package of the same path goes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Name of the object: the `#provider` of its calls.
+    pub name: String,
+    /// What templates import.
+    pub path: String,
+    /// The files: name to CUE text.
+    pub files: BTreeMap<String, String>,
+    /// Where its calls go; without one its calls fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+}
+
+/// A server that carries out the calls of a [`Package`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// `http` or `https`; `grpc` is declared by the format, but nobody speaks it.
+    pub protocol: String,
+    /// Its base address.
+    pub address: String,
+}
+
+impl Endpoint {
+    /// Where `#do` is posted: the parameters go there as JSON, and the object that comes back is what is
+    /// filled into `$returns`.
+    ///
+    /// # Errors
+    /// In words, if the protocol is none that can be spoken.
+    pub fn url(&self, action: &str) -> Result<String, String> {
+        match self.protocol.as_str() {
+            "http" | "https" => Ok(format!("{}/{action}", self.address.trim_end_matches('/'))),
+            other => Err(format!("protocol {other} not supported yet")),
+        }
+    }
+
+    /// Reads what the server answered.
+    ///
+    /// # Errors
+    /// In words, if the answer is no JSON object.
+    pub fn answer(body: &[u8]) -> Result<Value, String> {
+        serde_json::from_slice::<Map<String, Value>>(body)
+            .map(Value::Object)
+            .map_err(|error| format!("the answer is no JSON object: {error}"))
+    }
+}
 
 /// Renders one component with its traits in one chain, because the base stays CUE between traits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -166,6 +227,9 @@ pub struct RenderRequest {
     /// Patches of trait outputs in CUE text, by trait type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trait_patches: BTreeMap<String, String>,
+    /// Packages that the templates may import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
     /// Results of earlier calls.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replay: Replay,
@@ -222,6 +286,150 @@ pub struct RenderedOutput {
     pub object: Value,
 }
 
+/// Evaluates the template of a policy of scope `Application` (rows POL-014 to POL-018).
+///
+/// The template sees `parameter` and `context` (row REN-105) and says in `output` what becomes of the
+/// Application. Templates may call (`#do`) as those of components do.
+///
+/// What the caller does with the result: where [`PolicyResult::enabled`] is false, nothing. Else the parts of
+/// [`PolicyOutput`] that are there replace components, workflow and policies, labels and annotations are merged
+/// over those of the Application, and `ctx` is merged into `context.custom`. The next policy's `context` is made
+/// of the Application as it is then.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRequest {
+    /// The policy's definition and parameters.
+    pub template: Template,
+    /// `context` (rows POL-018, REN-105); the engine adds nothing.
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    /// Packages that the templates may import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+    /// Results of earlier calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replay: Replay,
+}
+
+/// The result of [`Operation::Policy`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyResult {
+    /// `config.enabled`, or `enabled` where there is no `config`; true where neither is given.
+    pub enabled: bool,
+    /// `output`; empty where the policy is not enabled.
+    #[serde(default)]
+    pub output: PolicyOutput,
+    /// What is concrete of `config`.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// What the author should know, for instance of a compatibility rewrite.
+    #[serde(default)]
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What a policy makes of an Application. No other field is allowed in `output`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyOutput {
+    /// Replace `spec.components`: all of them, as the API has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<Vec<Value>>,
+    /// Replaces `spec.workflow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<Value>,
+    /// Replace `spec.policies`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<Vec<Value>>,
+    /// Merged over `metadata.labels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Merged over `metadata.annotations`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Merged into `context.custom` of everything that is rendered later.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub ctx: Map<String, Value>,
+}
+
+/// Asks which lines of which templates made one field of one rendered object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainRequest {
+    /// What to render.
+    pub render: RenderRequest,
+    /// The key of the object under `outputs`; empty for the workload.
+    #[serde(default)]
+    pub output: String,
+    /// Index of the trait that makes the object; `None` for those of the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trait_index: Option<usize>,
+    /// The field: names, and indexes of lists.
+    pub path: Vec<String>,
+}
+
+/// The result of [`Operation::Explain`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainResult {
+    /// The field in the end; `null` where no template makes it.
+    #[serde(default)]
+    pub value: Value,
+    /// The lines that made it, in the order in which they took effect.
+    #[serde(default)]
+    pub origins: Vec<Origin>,
+}
+
+/// One declaration that made a field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// The definition whose template it is.
+    pub definition: String,
+    /// Index of the trait in the request; `None` for the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trait_index: Option<usize>,
+    /// In which part of the template: `output`, `patch`, `outputs.service`.
+    pub field: String,
+    /// The expression.
+    #[serde(default)]
+    pub text: String,
+    /// Where it stands.
+    pub position: Position,
+    /// The conditions and loops around it, the outermost first.
+    #[serde(default)]
+    pub conditions: Vec<OriginClause>,
+    /// The parameters that it names.
+    #[serde(default)]
+    pub parameters: Vec<OriginParameter>,
+    /// The field after this template took effect.
+    #[serde(default)]
+    pub value: Value,
+}
+
+/// An `if` or `for` of a template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OriginClause {
+    /// The clause.
+    pub text: String,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// A parameter that an expression names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OriginParameter {
+    /// For instance `parameter.image`.
+    pub path: String,
+    /// Whether the user gave it.
+    pub given: bool,
+    /// Where the template declares it, with its default.
+    #[serde(default)]
+    pub positions: Vec<Position>,
+}
+
 /// Evaluates a step's template. Inputs are already filled into `parameters` by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -234,6 +442,9 @@ pub struct StepRequest {
     /// Outputs to read once all calls are answered: name and CUE expression (row WF-014).
     #[serde(default)]
     pub outputs: Vec<StepOutput>,
+    /// Packages that the templates may import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
     /// Results of earlier calls.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replay: Replay,
@@ -336,6 +547,9 @@ pub struct SchemaRequest {
     pub name: String,
     /// CUE text of the template.
     pub source: String,
+    /// Packages that the templates may import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
 }
 
 /// Checks a template, and parameters where given.
@@ -352,6 +566,9 @@ pub struct ValidateRequest {
     /// Status texts to check for syntax and references.
     #[serde(default)]
     pub status: DefinitionStatusText,
+    /// Packages that the templates may import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
 }
 
 /// The three status texts of a definition.

@@ -1,6 +1,6 @@
 //! What is asked of an engine, and what it answers.
 
-use caravel_core::engine::{Call, Evaluator, Operation, Outcome, Reply, Request};
+use caravel_core::engine::{Call, Evaluator, ExplainRequest, Operation, Outcome, Reply, Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -72,13 +72,14 @@ fn templates(operation: &Operation) -> Vec<Fingerprint> {
     let of = |text: &str| Sha256::digest(text).into();
     match operation {
         Operation::Ping => Vec::new(),
-        Operation::Render(render) => render
+        Operation::Render(render) | Operation::Explain(ExplainRequest { render, .. }) => render
             .component
             .iter()
             .chain(&render.traits)
             .map(|template| of(&template.source))
             .collect(),
         Operation::Step(step) => vec![of(&step.template.source)],
+        Operation::Policy(policy) => vec![of(&policy.template.source)],
         Operation::Validate(validate) => vec![of(&validate.template.source)],
         Operation::Schema(schema) => vec![of(&schema.source)],
         Operation::Status(status) => [

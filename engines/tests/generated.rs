@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use caravel_core::engine::{
-    EngineInfo, ParsedDefinition, RenderResult, Reply, Request, StatusResult, StepResult,
-    UpgradeResult, ValidateResult,
+    EngineInfo, ExplainResult, ParsedDefinition, PolicyResult, RenderResult, Reply, Request,
+    StatusResult, StepResult, UpgradeResult, ValidateResult,
 };
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ fn schema() -> Value {
     add::<Reply>(&mut generator);
     add::<EngineInfo>(&mut generator);
     add::<RenderResult>(&mut generator);
+    add::<ExplainResult>(&mut generator);
+    add::<PolicyResult>(&mut generator);
     add::<StepResult>(&mut generator);
     add::<StatusResult>(&mut generator);
     add::<ValidateResult>(&mut generator);

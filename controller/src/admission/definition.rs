@@ -32,8 +32,8 @@ pub(crate) async fn admit(evaluation: &Evaluation, kind: &str, object: &Value) -
             source: definition.template,
             parameters: Value::Null,
         },
-        provided_later: Vec::new(),
         status: definition.status,
+        ..ValidateRequest::default()
     };
     match evaluation
         .ask(&definition.namespace, Operation::Validate(request))

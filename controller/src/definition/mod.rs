@@ -152,6 +152,7 @@ async fn schema(evaluation: &Evaluation, definition: &Value) -> Result<Option<Va
             .unwrap_or_default()
             .to_owned(),
         source: source.to_owned(),
+        ..SchemaRequest::default()
     };
     let namespace = definition["metadata"]["namespace"]
         .as_str()

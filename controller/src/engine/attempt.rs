@@ -246,6 +246,7 @@ impl Attempt {
             context: work.context.clone(),
             outputs: work.outputs.clone(),
             replay,
+            ..StepRequest::default()
         });
         let evaluation = &self.parts.evaluation;
         let evaluator = template.evaluator.unwrap_or_else(|| evaluation.evaluator());

@@ -49,6 +49,7 @@ mod tests {
             provider: provider.to_owned(),
             action: action.to_owned(),
             params,
+            endpoint: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn call(key: &str, provider: &str, action: &str, params: Value) -> Answer {
         provider: provider.into(),
         action: action.into(),
         params,
+        endpoint: None,
     }])
 }
 

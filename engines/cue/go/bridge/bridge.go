@@ -127,6 +127,8 @@ type operation func(body json.RawMessage) (any, error)
 var operations = map[string]operation{
 	"ping":            func(json.RawMessage) (any, error) { return engineInfo{"cue", CueVersion, Protocol}, nil },
 	"render":          decoded(render),
+	"explain":         decoded(explain),
+	"policy":          decoded(policy),
 	"step":            decoded(step),
 	"expression":      decoded(expression),
 	"status":          decoded(status),

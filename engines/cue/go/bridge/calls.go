@@ -49,7 +49,7 @@ func (s *source) resolve(value cue.Value, scope string, answers replay) (cue.Val
 		}
 		path := next.Path().String()
 		executed[path] = true
-		result, err := execute(next, scope, answers)
+		result, err := s.execute(next, scope, answers)
 		if err != nil {
 			return value, err
 		}
@@ -115,7 +115,7 @@ func stepOf(value cue.Value) (int64, bool) {
 func legacy(provider string) bool { return provider == "op" || provider == "ql" }
 
 // execute gives the value of a call after it was carried out.
-func execute(value cue.Value, scope string, answers replay) (cue.Value, error) {
+func (s *source) execute(value cue.Value, scope string, answers replay) (cue.Value, error) {
 	path := value.Path().String()
 	do, _ := value.LookupPath(doPath).String()
 	provider, _ := value.LookupPath(providerPath).String()
@@ -134,7 +134,9 @@ func execute(value cue.Value, scope string, answers replay) (cue.Value, error) {
 	if err != nil {
 		return value, &callError{path, err}
 	}
-	return value, &needError{[]call{{Key: key, Path: path, Provider: provider, Do: do, Params: params}}}
+	return value, &needError{[]call{{
+		Key: key, Path: path, Provider: provider, Do: do, Params: params, Endpoint: s.packages.endpointOf(provider),
+	}}}
 }
 
 // fillAnswer puts the result of a call where the package expects it.

@@ -28,6 +28,8 @@ type source struct {
 	rewritten []rewrite
 	// mayCall says that there can be calls in it: looking for them is a fifth of a render.
 	mayCall bool
+	// packages are those that it was built with.
+	packages *packageSet
 }
 
 // section is an appended part that begins on a line of its own.
@@ -125,6 +127,7 @@ func (s *source) build(packages *packageSet) (cue.Value, error) {
 	if err != nil {
 		return cue.Value{}, err
 	}
+	s.packages = packages
 	s.mayCall = len(imports) > 0 || strings.Contains(text, "#do")
 	return buildFile(file, imports)
 }

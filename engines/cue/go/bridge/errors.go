@@ -20,7 +20,7 @@ func (s stage) reduce(all []cueerrors.Error) []diagnostic {
 	var ofParameters, others []diagnostic
 	for _, group := range groupDisjunctions(all) {
 		found := s.describe(group)
-		if strings.HasPrefix(found.Message, "builtin package") {
+		if strings.HasPrefix(found.Message, "builtin package") || strings.Contains(found.Message, "imported but not defined in") {
 			// Said again as "package … not found".
 			continue
 		}

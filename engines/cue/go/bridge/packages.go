@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
@@ -12,9 +13,10 @@ import (
 	"caravel.dev/cuebridge/packages"
 )
 
-// packageSet is what templates of one kind may import as "vela/<name>".
+// packageSet is what templates of one kind may import: "vela/<name>", and what the request brings along.
 type packageSet struct {
-	folder string
+	folder   string
+	external []userPackage
 }
 
 var (
@@ -24,6 +26,14 @@ var (
 )
 
 const importPrefix = "vela/"
+
+// with gives the set with the packages of a request (row PRV-045).
+func (p *packageSet) with(external []userPackage) *packageSet {
+	if len(external) == 0 {
+		return p
+	}
+	return &packageSet{folder: p.folder, external: external}
+}
 
 // importedBy gives the instances that the file imports, and what they import in turn. They are parsed
 // anew for each request, because an instance must not be shared between contexts; only what is imported
@@ -39,42 +49,88 @@ func (p *packageSet) importedBy(file *ast.File) ([]*build.Instance, error) {
 		imports := queue[0].Imports
 		queue = queue[1:]
 		for _, spec := range imports {
-			path := strings.Trim(spec.Path.Value, `"`)
-			name, internal := strings.CutPrefix(path, importPrefix)
-			if !internal || found[name] {
+			wanted := strings.Trim(spec.Path.Value, `"`)
+			if found[wanted] {
 				continue
 			}
-			found[name] = true
-			parsed, err := p.load(name)
+			found[wanted] = true
+			files, err := p.load(wanted)
 			if err != nil {
 				return nil, err
 			}
-			if parsed == nil {
+			if len(files) == 0 {
 				continue
 			}
-			instance := &build.Instance{PkgName: name, ImportPath: path}
-			if err := instance.AddSyntax(parsed); err != nil {
-				return nil, err
+			instance := &build.Instance{PkgName: path.Base(wanted), ImportPath: wanted}
+			for _, parsed := range files {
+				if err := instance.AddSyntax(parsed); err != nil {
+					return nil, err
+				}
 			}
 			instances = append(instances, instance)
-			queue = append(queue, parsed)
+			queue = append(queue, files...)
 		}
 	}
 	return instances, nil
 }
 
-// load parses a package; nil where the set has none of that name.
-func (p *packageSet) load(name string) (*ast.File, error) {
-	if strings.ContainsAny(name, "/:") {
-		return nil, nil
+// load parses the files of a package; none where the set has no such package.
+func (p *packageSet) load(wanted string) ([]*ast.File, error) {
+	if text, ok := p.builtIn(wanted); ok {
+		file, err := parser.ParseFile(wanted, text)
+		if err != nil {
+			return nil, fmt.Errorf("the built-in package %s does not parse: %w", wanted, err)
+		}
+		return []*ast.File{file}, nil
+	}
+	for i := range p.external {
+		if p.external[i].Path == wanted {
+			return p.external[i].parse()
+		}
+	}
+	return nil, nil
+}
+
+// builtIn gives the text of a package of Caravel itself.
+func (p *packageSet) builtIn(wanted string) ([]byte, bool) {
+	name, internal := strings.CutPrefix(wanted, importPrefix)
+	if !internal || strings.ContainsAny(name, "/:") {
+		return nil, false
 	}
 	text, err := fs.ReadFile(packages.Files, p.folder+"/"+name+".cue")
-	if err != nil {
-		return nil, nil
+	return text, err == nil
+}
+
+// parse reads the files in the order of their names.
+func (p *userPackage) parse() ([]*ast.File, error) {
+	var files []*ast.File
+	for _, name := range sortedKeys(p.Files) {
+		text := p.Files[name]
+		if err := checkNesting(text); err != nil {
+			return nil, err
+		}
+		file, err := parser.ParseFile(p.Path+"/"+name, text, parser.ParseComments)
+		if err != nil {
+			return nil, &syntaxError{text: err.Error(), own: err}
+		}
+		files = append(files, file)
 	}
-	file, err := parser.ParseFile(importPrefix+name, text)
-	if err != nil {
-		return nil, fmt.Errorf("the built-in package %s%s does not parse: %w", importPrefix, name, err)
+	return files, nil
+}
+
+// endpointOf says where the calls of a provider go; nil for the providers of Caravel, which a package
+// cannot take over by its name.
+func (p *packageSet) endpointOf(provider string) *endpoint {
+	if p == nil {
+		return nil
 	}
-	return file, nil
+	if _, own := p.builtIn(importPrefix + provider); own {
+		return nil
+	}
+	for i := range p.external {
+		if p.external[i].Name == provider {
+			return p.external[i].Endpoint
+		}
+	}
+	return nil
 }

@@ -53,6 +53,19 @@ type call struct {
 	Provider string          `json:"provider"`
 	Do       string          `json:"do"`
 	Params   json.RawMessage `json:"params"`
+	Endpoint *endpoint       `json:"endpoint,omitempty"`
+}
+
+type userPackage struct {
+	Name     string            `json:"name"`
+	Path     string            `json:"path"`
+	Files    map[string]string `json:"files"`
+	Endpoint *endpoint         `json:"endpoint"`
+}
+
+type endpoint struct {
+	Protocol string `json:"protocol"`
+	Address  string `json:"address"`
 }
 
 type renderRequest struct {
@@ -62,6 +75,7 @@ type renderRequest struct {
 	Context       jsonObject        `json:"context"`
 	WorkloadPatch *string           `json:"workloadPatch"`
 	TraitPatches  map[string]string `json:"traitPatches"`
+	Packages      []userPackage     `json:"packages"`
 	Replay        replay            `json:"replay"`
 }
 
@@ -82,11 +96,26 @@ type renderedOutput struct {
 	Object     json.RawMessage `json:"object"`
 }
 
+type policyRequest struct {
+	Template template      `json:"template"`
+	Context  jsonObject    `json:"context"`
+	Packages []userPackage `json:"packages"`
+	Replay   replay        `json:"replay"`
+}
+
+type policyResult struct {
+	Enabled  bool            `json:"enabled"`
+	Output   json.RawMessage `json:"output"`
+	Config   json.RawMessage `json:"config"`
+	Warnings []diagnostic    `json:"warnings,omitempty"`
+}
+
 type stepRequest struct {
-	Template template     `json:"template"`
-	Context  jsonObject   `json:"context"`
-	Outputs  []stepOutput `json:"outputs"`
-	Replay   replay       `json:"replay"`
+	Template template      `json:"template"`
+	Context  jsonObject    `json:"context"`
+	Outputs  []stepOutput  `json:"outputs"`
+	Packages []userPackage `json:"packages"`
+	Replay   replay        `json:"replay"`
 }
 
 type stepOutput struct {
@@ -126,8 +155,9 @@ type mergeRequest struct {
 }
 
 type schemaRequest struct {
-	Name   string `json:"name"`
-	Source string `json:"source"`
+	Name     string        `json:"name"`
+	Source   string        `json:"source"`
+	Packages []userPackage `json:"packages"`
 }
 
 type validateRequest struct {
@@ -135,6 +165,7 @@ type validateRequest struct {
 	Template      template             `json:"template"`
 	ProvidedLater []string             `json:"providedLater"`
 	Status        definitionStatusText `json:"status"`
+	Packages      []userPackage        `json:"packages"`
 }
 
 type definitionStatusText struct {

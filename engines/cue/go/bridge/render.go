@@ -29,6 +29,8 @@ type renderer struct {
 	template  cue.Value
 	component *source
 	warnings  []diagnostic
+	// observe sees each template that was evaluated, before it has an effect; may be nil.
+	observe func(stage, cue.Value)
 }
 
 // auxiliary is one further object.
@@ -118,7 +120,7 @@ func (r *renderer) contextName(component *template) string {
 
 // evaluate compiles a template, carries out its calls and validates it.
 func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
-	value, err := where.source.build(componentPackages)
+	value, err := where.source.build(componentPackages.with(r.request.Packages))
 	r.warnings = append(r.warnings, where.warnings(where.source.rewritten)...)
 	if err == nil {
 		value, err = where.source.resolve(value, scope, r.request.Replay)
@@ -129,6 +131,9 @@ func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
 	problem := value.Validate()
 	if users := userErrors(value); problem != nil || len(users) > 0 {
 		return value, where.validationFailure(problem, users, value)
+	}
+	if r.observe != nil {
+		r.observe(where, value)
 	}
 	return value, nil
 }

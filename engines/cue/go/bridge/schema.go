@@ -57,7 +57,7 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 func compiled(request *schemaRequest, packages *packageSet) (*source, cue.Value, error) {
 	src := newSource(request.Name+".cue", request.Source)
 	src.appendText("context: _\n")
-	value, err := src.build(packages)
+	value, err := src.build(packages.with(request.Packages))
 	if err == nil {
 		err = value.Err()
 	}
@@ -122,6 +122,10 @@ func polish(name string, schema map[string]any) {
 	}
 	if name != "" {
 		schema["title"] = name
+	}
+	// KubeVela's types do not tell a default of null from none.
+	if value, ok := schema["default"]; ok && value == nil {
+		delete(schema, "default")
 	}
 	description, ok := schema["description"].(string)
 	if !ok {

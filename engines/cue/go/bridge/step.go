@@ -22,7 +22,7 @@ func step(request *stepRequest) (*stepResult, error) {
 		label:      request.Template.Name,
 		parameters: request.Template.Parameters,
 	}
-	value, err := src.build(workflowPackages)
+	value, err := src.build(workflowPackages.with(request.Packages))
 	if err == nil {
 		value, err = src.resolve(value, "", request.Replay)
 	}
@@ -49,12 +49,16 @@ func step(request *stepRequest) (*stepResult, error) {
 
 // stepFailure is compileFailure without the words that KubeVela has for components and traits only.
 func stepFailure(where stage, err error) error {
-	failed := where.compileFailure(err)
+	return withText(where.compileFailure(err), err.Error())
+}
+
+// withText replaces KubeVela's text of a template's error; other errors pass through.
+func withText(err error, text string) error {
 	var wrong *templateError
-	if errors.As(failed, &wrong) {
-		wrong.body.KubevelaText = err.Error()
+	if errors.As(err, &wrong) {
+		wrong.body.KubevelaText = text
 	}
-	return failed
+	return err
 }
 
 // readOutput evaluates an output's expression in the scope of the step. Where it does not exist, it is

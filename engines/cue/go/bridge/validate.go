@@ -33,9 +33,9 @@ type validation struct {
 
 func (v *validation) packages() *packageSet {
 	if v.request.Kind == "workflow-step" {
-		return workflowPackages
+		return workflowPackages.with(v.request.Packages)
 	}
-	return componentPackages
+	return componentPackages.with(v.request.Packages)
 }
 
 // fail notes errors of a text; limits end the request.
