@@ -81,17 +81,48 @@ pub fn stamp(manifest: &Value) -> Value {
     stamped
 }
 
-/// A label value that changes when the manifest does. Not the number that KubeVela would compute
-/// (TRAP-001).
+/// The labels that name the revision by which an object was written. A new revision alone is no reason to
+/// write it again.
+const REVISION: [&str; 2] = [labels::APP_REVISION, labels::APP_REVISION_HASH];
+
+/// A label value that changes when what the manifest says does; the revision that says it does not count.
+/// Not the number that KubeVela would compute (TRAP-001).
 fn render_hash(manifest: &Value) -> String {
     use std::fmt::Write as _;
+    let mut said = manifest.clone();
+    for label in REVISION {
+        object_at(&mut said, "labels").remove(label);
+    }
     // Maps are sorted, so equal manifests have equal text.
-    let digest = Sha256::digest(manifest.to_string());
+    let digest = Sha256::digest(said.to_string());
     digest.iter().take(8).fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// The stamped manifest with the revision that stands on the live object, and its last applied text, which
+/// holds that revision too: what is left differs only if the object has to be written.
+pub(crate) fn as_written(stamped: &Value, live: &Value) -> Value {
+    let mut stamped = stamped.clone();
+    let keep = |from: &Value, name: &str, to: &mut serde_json::Map<String, Value>| {
+        if let Some(found) = from.get(name).filter(|_| to.contains_key(name)) {
+            to.insert(name.to_owned(), found.clone());
+        }
+    };
+    let live = &live["metadata"];
+    for label in REVISION {
+        keep(&live["labels"], label, object_at(&mut stamped, "labels"));
+    }
+    if stamped["metadata"]["annotations"].is_object() {
+        keep(
+            &live["annotations"],
+            annotations::LAST_APPLIED_CONFIGURATION,
+            object_at(&mut stamped, "annotations"),
+        );
+    }
+    stamped
 }
 
 /// Secrets, ConfigMaps and CRDs would hold everything twice; `-` and `skip` switch it off.

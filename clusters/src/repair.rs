@@ -8,7 +8,7 @@ use caravel_core::api::ManagedResource;
 use serde_json::Value;
 
 use crate::dispatch::{Applied, DispatchError, Dispatcher, Step, Wanted, decide};
-use crate::inventory::{Inventory, Tracker};
+use crate::inventory::{Inventory, Ledger, Tracker};
 use crate::key::ObjectKey;
 use crate::owner::{Owner, stamp};
 use crate::rules::{Purpose, ResourcePolicies};
@@ -90,24 +90,28 @@ impl Dispatcher {
     /// See [`DispatchError`].
     pub async fn repair(
         &self,
-        inventory: &mut Inventory,
+        ledger: &Ledger,
         only: Option<&[ObjectKey]>,
         policies: &ResourcePolicies,
     ) -> Result<Vec<Applied>, DispatchError> {
         if policies.applies_once() {
             return Ok(Vec::new());
         }
-        let wanted: Vec<Wanted> = recorded(inventory)
-            .filter(|entry| only.is_none_or(|keys| keys.contains(&ObjectKey::of_entry(entry))))
-            .filter(|entry| {
-                entry
-                    .raw
-                    .as_ref()
-                    .is_none_or(|raw| !is_left_deleted(raw, policies))
+        let wanted = ledger
+            .read(|inventory| {
+                recorded(inventory)
+                    .filter(|entry| {
+                        only.is_none_or(|keys| keys.contains(&ObjectKey::of_entry(entry)))
+                    })
+                    .filter(|entry| {
+                        let raw = entry.raw.as_ref();
+                        raw.is_none_or(|raw| !is_left_deleted(raw, policies))
+                    })
+                    .filter_map(wanted)
+                    .collect()
             })
-            .filter_map(wanted)
-            .collect();
-        self.restore(inventory, wanted, policies).await
+            .await;
+        self.restore(ledger, wanted, policies).await
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::connect::{Cluster, Clusters, Target};
 use crate::dispatch::{Dispatcher, Wanted};
-use crate::inventory::{Inventory, Store};
+use crate::inventory::{Inventory, Ledger, Store};
 use crate::owner::Owner;
 use crate::prune::Pruner;
 use crate::rules::ResourcePolicies;
@@ -40,6 +40,11 @@ impl Hub {
         hub.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}}))
             .await;
         hub
+    }
+
+    /// The ledger of an Application, as it is on the hub.
+    pub(crate) async fn ledger(&self, owner: &Owner) -> Ledger {
+        Ledger::new(self.inventory(owner).await)
     }
 
     pub(crate) async fn create(&self, object: Value) -> Value {

@@ -31,7 +31,7 @@ pub(crate) use order::Rank;
 
 use crate::connect::{Cluster, Clusters, Resource, Target};
 use crate::error::ClusterError;
-use crate::inventory::{Inventory, Store};
+use crate::inventory::{Inventory, Ledger, Store};
 use crate::key::{ObjectKey, filled, text};
 use crate::owner::{Owner, label, stamp};
 use crate::rules::{Purpose, ResourcePolicies, Rules};
@@ -122,24 +122,32 @@ impl Dispatcher {
 
     /// Applies objects. If one must not be touched, nothing is written at all.
     ///
+    /// That they are intended is on the hub before the first of them is written. Their uids are only in
+    /// memory after that: they go with the next [`Ledger::commit`]. Should we die before it, they are found
+    /// again by our labels.
+    ///
     /// # Errors
     /// See [`DispatchError`]. What was applied before a failure is in the inventory.
     pub async fn dispatch(
         &self,
-        inventory: &mut Inventory,
+        ledger: &Ledger,
         objects: Vec<Wanted>,
         policies: &ResourcePolicies,
     ) -> Result<Vec<Applied>, DispatchError> {
-        let owner = inventory.owner().clone();
+        let owner = ledger.read(|inventory| inventory.owner().clone()).await;
         let (plans, failures) = self
             .decide(&owner, objects, policies, Purpose::Update)
             .await;
         nothing_failed(failures, false)?;
-        for (plan, _) in &plans {
-            let (type_, entry) = plan.entry(policies);
-            inventory.intend(type_, entry);
-        }
-        self.carry_out(inventory, plans, Vec::new(), Purpose::Update)
+        ledger
+            .edit(|inventory| {
+                for (plan, _) in &plans {
+                    let (type_, entry) = plan.entry(policies);
+                    inventory.intend(type_, entry);
+                }
+            })
+            .await;
+        self.carry_out(ledger, plans, Vec::new(), Purpose::Update)
             .await
     }
 
@@ -178,15 +186,15 @@ impl Dispatcher {
     /// As [`Dispatcher::dispatch`].
     pub(crate) async fn restore(
         &self,
-        inventory: &mut Inventory,
+        ledger: &Ledger,
         objects: Vec<Wanted>,
         policies: &ResourcePolicies,
     ) -> Result<Vec<Applied>, DispatchError> {
-        let owner = inventory.owner().clone();
+        let owner = ledger.read(|inventory| inventory.owner().clone()).await;
         let (plans, failures) = self
             .decide(&owner, objects, policies, Purpose::StateKeep)
             .await;
-        self.carry_out(inventory, plans, failures, Purpose::StateKeep)
+        self.carry_out(ledger, plans, failures, Purpose::StateKeep)
             .await
     }
 
@@ -261,15 +269,16 @@ impl Dispatcher {
     /// Writes, batch by batch, and records what came of it.
     async fn carry_out(
         &self,
-        inventory: &mut Inventory,
+        ledger: &Ledger,
         plans: Vec<(Plan, Step)>,
         mut failures: Vec<Failure>,
         purpose: Purpose,
     ) -> Result<Vec<Applied>, DispatchError> {
-        let owner = inventory.owner().clone();
+        let owner = ledger.read(|inventory| inventory.owner().clone()).await;
         let mut batches: BTreeMap<Rank, Vec<(Plan, Step)>> = BTreeMap::new();
         // What is new and may turn out to be refused.
         let mut absent: BTreeMap<ObjectKey, (Arc<Cluster>, Target)> = BTreeMap::new();
+        let mut doubtful = Vec::new();
         for (plan, step) in plans {
             if purpose == Purpose::Update && matches!(step, Step::Create(_)) {
                 absent.insert(
@@ -278,15 +287,18 @@ impl Dispatcher {
                 );
             }
             if matches!(step, Step::Create(_) | Step::Recreate { .. }) {
-                // Should we die before its new uid is recorded, it is known to be in doubt.
-                inventory.unsettle(&plan.key);
+                doubtful.push(plan.key.clone());
             }
             batches
                 .entry(Rank::of_manifest(&plan.desired))
                 .or_default()
                 .push((plan, step));
         }
-        self.store.save(inventory).await?;
+        // Should we die before their new uids are recorded, they are known to be in doubt.
+        ledger
+            .edit(|inventory| doubtful.iter().for_each(|key| inventory.unsettle(key)))
+            .await;
+        ledger.commit(&self.store).await?;
         let mut applied = Vec::new();
         for (_, batch) in batches {
             let results: Vec<_> = stream::iter(batch)
@@ -294,25 +306,16 @@ impl Dispatcher {
                 .buffered(PARALLEL)
                 .collect()
                 .await;
+            for (key, result) in &results {
+                if !matches!(result, Err(ObjectError::Cluster(error)) if error.is_refusal()) {
+                    absent.remove(key);
+                }
+            }
+            ledger.edit(|inventory| record(inventory, &results)).await;
             for (key, result) in results {
                 match result {
-                    Err(ObjectError::Cluster(ref error)) if error.is_refusal() => {}
-                    _ => {
-                        absent.remove(&key);
-                    }
-                }
-                match result {
-                    Ok(done) => {
-                        inventory.settle(&key, text(&done.object["metadata"]["uid"]));
-                        applied.push(done);
-                    }
-                    Err(error) => {
-                        if matches!(error, ObjectError::Refused(ref why) if !why.is_transient()) {
-                            // The object that we met is not ours: it must never be deleted.
-                            inventory.withdraw(&key);
-                        }
-                        failures.push((key, error));
-                    }
+                    Ok(done) => applied.push(done),
+                    Err(error) => failures.push((key, error)),
                 }
             }
             if purpose == Purpose::Update && !failures.is_empty() {
@@ -322,11 +325,25 @@ impl Dispatcher {
         for (key, (cluster, target)) in absent {
             // Refused, or not even tried: where nothing is, there is nothing to be recorded.
             if matches!(cluster.get(&target).await, Ok(None)) {
-                inventory.withdraw(&key);
+                ledger.edit(|inventory| inventory.withdraw(&key)).await;
             }
         }
-        self.store.save(inventory).await?;
+        if !failures.is_empty() || purpose == Purpose::StateKeep {
+            ledger.commit(&self.store).await?;
+        }
         nothing_failed(failures, true).map(|()| applied)
+    }
+}
+
+/// Records what came of a batch.
+fn record(inventory: &mut Inventory, results: &[(ObjectKey, Result<Applied, ObjectError>)]) {
+    for (key, result) in results {
+        match result {
+            Ok(done) => inventory.settle(key, text(&done.object["metadata"]["uid"])),
+            // The object that we met is not ours: it must never be deleted.
+            Err(ObjectError::Refused(why)) if !why.is_transient() => inventory.withdraw(key),
+            Err(_) => {}
+        }
     }
 }
 

@@ -20,12 +20,10 @@ async fn run_with(
     objects: Vec<Value>,
     policies: &ResourcePolicies,
 ) -> Result<Vec<Change>, DispatchError> {
-    let mut inventory = hub.inventory(&owner(app, generation)).await;
+    let ledger = hub.ledger(&owner(app, generation)).await;
     let objects = objects.into_iter().map(wanted).collect();
-    let applied = hub
-        .dispatcher
-        .dispatch(&mut inventory, objects, policies)
-        .await?;
+    let applied = hub.dispatcher.dispatch(&ledger, objects, policies).await?;
+    ledger.commit(&hub.store).await?;
     Ok(applied.into_iter().map(|applied| applied.change).collect())
 }
 
@@ -67,6 +65,37 @@ async fn creates_updates_and_leaves_alone_what_is_equal() {
         run(&hub, "app", 2, objects("nginx:2")).await,
         [EQUAL, EQUAL]
     );
+}
+
+#[tokio::test]
+async fn a_new_revision_alone_writes_nothing() {
+    let hub = Hub::open().await;
+    let of = |revision: &str, more: Value| {
+        let mut web = deployment("web", "nginx:1");
+        web["metadata"]["labels"] = json!({
+            "app.oam.dev/appRevision": revision,
+            "app.oam.dev/app-revision-hash": format!("hash of {revision}").replace(' ', "-"),
+        });
+        web["metadata"]["annotations"] = more;
+        vec![web]
+    };
+    let both = json!({"a": "1", "b": "2"});
+    run(&hub, "app", 1, of("app-v1", both.clone())).await;
+    let first = hub.get("apps/v1", "Deployment", "web").await;
+    let changed = run(&hub, "app", 2, of("app-v2", both)).await;
+    assert_eq!(changed, [EQUAL]);
+    assert_eq!(hub.get("apps/v1", "Deployment", "web").await, first);
+    // What is dropped goes, and then the object says which revision wrote it.
+    let changed = run(&hub, "app", 3, of("app-v3", json!({"a": "1"}))).await;
+    assert_eq!(changed, [Change::Updated]);
+    let web = hub.get("apps/v1", "Deployment", "web").await.unwrap();
+    assert_eq!(web["metadata"]["annotations"].get("b"), None);
+    assert_eq!(
+        web["metadata"]["labels"]["app.oam.dev/appRevision"],
+        "app-v3"
+    );
+    let again = run(&hub, "app", 4, of("app-v4", json!({"a": "1"}))).await;
+    assert_eq!(again, [EQUAL]);
 }
 
 #[tokio::test]
@@ -204,7 +233,7 @@ async fn an_object_of_another_application_is_refused() {
 async fn a_create_that_meets_a_foreign_object_removes_its_entry() {
     let hub = Hub::open().await;
     let owner = owner("app", 1);
-    let mut inventory = hub.inventory(&owner).await;
+    let ledger = hub.ledger(&owner).await;
     let objects = vec![wanted(config_map("c", json!({"a": "1"})))];
     let (plans, failures) = hub
         .dispatcher
@@ -212,14 +241,16 @@ async fn a_create_that_meets_a_foreign_object_removes_its_entry() {
         .await;
     assert!(failures.is_empty());
     let (type_, entry) = plans[0].0.entry(&none());
-    inventory.intend(type_, entry);
+    ledger
+        .edit(|inventory| inventory.intend(type_, entry))
+        .await;
     // Between the decision and the write, somebody else is faster.
     hub.create_foreign(json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "c", "namespace": "demo"}, "data": {"theirs": "1"}}))
         .await;
     let result = hub
         .dispatcher
-        .carry_out(&mut inventory, plans, vec![], Purpose::Update)
+        .carry_out(&ledger, plans, vec![], Purpose::Update)
         .await;
     let error = result.unwrap_err().to_string();
     assert!(
@@ -408,12 +439,12 @@ async fn an_unknown_kind_or_cluster_says_so() {
         error.starts_with("cluster \"local\" does not serve nosuch.io/v1 Thing"),
         "{error}"
     );
-    let mut inventory = hub.inventory(&owner("app", 1)).await;
+    let ledger = hub.ledger(&owner("app", 1)).await;
     let mut object = wanted(config_map("c", json!({})));
     object.cluster = Some("far".to_owned());
     let error = hub
         .dispatcher
-        .dispatch(&mut inventory, vec![object], &none())
+        .dispatch(&ledger, vec![object], &none())
         .await
         .unwrap_err();
     assert_eq!(
@@ -514,7 +545,7 @@ async fn a_change_between_decision_and_write_is_decided_again() {
     let hub = Hub::open().await;
     run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await;
     let owner = owner("app", 2);
-    let mut inventory = hub.inventory(&owner).await;
+    let ledger = hub.ledger(&owner).await;
     let objects = vec![wanted(config_map("c", json!({"a": "2"})))];
     let (plans, _) = hub
         .dispatcher
@@ -530,7 +561,7 @@ async fn a_change_between_decision_and_write_is_decided_again() {
     hub.edit("v1", "ConfigMap", "c", json!({"data": {"foreign": "x"}}))
         .await;
     hub.dispatcher
-        .carry_out(&mut inventory, plans, vec![], Purpose::Update)
+        .carry_out(&ledger, plans, vec![], Purpose::Update)
         .await
         .unwrap();
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
@@ -542,7 +573,7 @@ async fn an_object_that_was_replaced_between_decision_and_write_is_not_touched()
     let hub = Hub::open().await;
     run(&hub, "app", 1, vec![config_map("c", json!({"a": "1"}))]).await;
     let owner = owner("app", 2);
-    let mut inventory = hub.inventory(&owner).await;
+    let ledger = hub.ledger(&owner).await;
     let objects = vec![wanted(config_map("c", json!({"a": "2"})))];
     let (plans, _) = hub
         .dispatcher
@@ -558,7 +589,7 @@ async fn an_object_that_was_replaced_between_decision_and_write_is_not_touched()
     hub.create_foreign(theirs).await;
     let result = hub
         .dispatcher
-        .carry_out(&mut inventory, plans, vec![], Purpose::Update)
+        .carry_out(&ledger, plans, vec![], Purpose::Update)
         .await;
     assert!(
         result

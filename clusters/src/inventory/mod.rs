@@ -4,6 +4,7 @@
 //! object is there. What is in an inventory decides what may be deleted; the names and generations of
 //! the trackers are only for people and for KubeVela.
 
+mod ledger;
 mod store;
 mod tracker;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 
 use caravel_core::api::{CompressionError, ManagedResource, TrackerType};
 
+pub use ledger::{Exclusive, Ledger};
 pub use store::Store;
 pub use tracker::Tracker;
 
@@ -249,6 +251,17 @@ impl Inventory {
     pub fn withdraw(&mut self, key: &ObjectKey) {
         for tracker in [&mut self.root, &mut self.current].into_iter().flatten() {
             tracker.remove(key);
+        }
+    }
+
+    /// Takes over what the API server made of the trackers of a copy that was written.
+    fn stored(&mut self, written: Self) {
+        let known = [written.root, written.current, written.component_revisions];
+        for copy in known.into_iter().flatten().chain(written.history) {
+            let name = copy.name().to_owned();
+            if let Some(tracker) = self.trackers_mut().find(|one| one.name() == name) {
+                tracker.take_stored(copy);
+            }
         }
     }
 

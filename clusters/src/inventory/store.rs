@@ -43,7 +43,7 @@ impl Store {
         self
     }
 
-    fn target(&self, name: &str) -> Target {
+    pub(super) fn target(&self, name: &str) -> Target {
         Target {
             resource: Arc::clone(&self.resource),
             namespace: None,

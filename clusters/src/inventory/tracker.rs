@@ -109,6 +109,16 @@ impl Tracker {
         self.changed = false;
     }
 
+    /// Takes over what was stored of a copy; what was edited since is still to be written.
+    pub(super) fn take_stored(&mut self, copy: Self) {
+        if copy.changed {
+            // It was not written.
+            return;
+        }
+        self.changed = self.entries != copy.entries;
+        self.raw = copy.raw;
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         text(&self.raw["metadata"]["name"])

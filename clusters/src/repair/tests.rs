@@ -4,30 +4,23 @@ use super::*;
 use crate::dispatch::Change;
 use crate::testing::{Hub, config_map, deployment, owner, policy};
 
-async fn deployed(hub: &Hub, policies: &ResourcePolicies) -> Inventory {
-    let mut inventory = hub.inventory(&owner("app", 1)).await;
+async fn deployed(hub: &Hub, policies: &ResourcePolicies) -> Ledger {
+    let ledger = hub.ledger(&owner("app", 1)).await;
     let objects = vec![
         deployment("web", "nginx:1"),
         config_map("c", json!({"a": "1"})),
     ];
     let objects = objects.into_iter().map(crate::testing::wanted).collect();
     hub.dispatcher
-        .dispatch(&mut inventory, objects, policies)
+        .dispatch(&ledger, objects, policies)
         .await
         .unwrap();
-    inventory
+    ledger.commit(&hub.store).await.unwrap();
+    ledger
 }
 
-async fn repaired(
-    hub: &Hub,
-    inventory: &mut Inventory,
-    policies: &ResourcePolicies,
-) -> Vec<Change> {
-    let applied = hub
-        .dispatcher
-        .repair(inventory, None, policies)
-        .await
-        .unwrap();
+async fn repaired(hub: &Hub, ledger: &Ledger, policies: &ResourcePolicies) -> Vec<Change> {
+    let applied = hub.dispatcher.repair(ledger, None, policies).await.unwrap();
     applied.into_iter().map(|applied| applied.change).collect()
 }
 
@@ -39,9 +32,9 @@ fn is_update(change: &Change) -> bool {
 async fn a_changed_field_is_restored_and_a_foreign_one_stays() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default();
-    let mut inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
     assert!(
-        !repaired(&hub, &mut inventory, &policies)
+        !repaired(&hub, &ledger, &policies)
             .await
             .iter()
             .any(is_update)
@@ -54,13 +47,13 @@ async fn a_changed_field_is_restored_and_a_foreign_one_stays() {
         "metadata": {"labels": {"mine": "yes"}}}),
     )
     .await;
-    let changes = repaired(&hub, &mut inventory, &policies).await;
+    let changes = repaired(&hub, &ledger, &policies).await;
     assert_eq!(changes.iter().filter(|change| is_update(change)).count(), 1);
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     assert_eq!(live["data"], json!({"a": "1", "foreign": "x"}));
     assert_eq!(live["metadata"]["labels"]["mine"], "yes");
     assert!(
-        !repaired(&hub, &mut inventory, &policies)
+        !repaired(&hub, &ledger, &policies)
             .await
             .iter()
             .any(is_update)
@@ -71,13 +64,13 @@ async fn a_changed_field_is_restored_and_a_foreign_one_stays() {
 async fn a_deleted_object_comes_back_with_its_new_uid_recorded() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default();
-    let mut inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
     let target = hub.target("v1", "ConfigMap", "c").await;
     hub.cluster
         .delete(&target, kube::core::params::Preconditions::default())
         .await
         .unwrap();
-    let changes = repaired(&hub, &mut inventory, &policies).await;
+    let changes = repaired(&hub, &ledger, &policies).await;
     assert!(changes.contains(&Change::Created));
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     let stored = hub.inventory(&owner("app", 1)).await;
@@ -90,14 +83,14 @@ async fn a_deleted_object_comes_back_with_its_new_uid_recorded() {
 async fn one_object_that_cannot_be_repaired_stops_no_other() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default();
-    let mut inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
     let labels = json!({"metadata": {"labels": {"app.oam.dev/name": null}}});
     hub.edit("apps/v1", "Deployment", "web", labels).await;
     hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift"}}))
         .await;
     let error = hub
         .dispatcher
-        .repair(&mut inventory, None, &policies)
+        .repair(&ledger, None, &policies)
         .await
         .unwrap_err();
     assert!(
@@ -114,17 +107,17 @@ async fn one_object_that_cannot_be_repaired_stops_no_other() {
 async fn what_is_written_once_is_not_repaired() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default().for_addon();
-    let mut inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
     // Manifests are not even kept (APP-044).
+    let is_bare = |entry: &ManagedResource| entry.raw.is_none();
     assert!(
-        inventory
-            .trackers()
-            .flat_map(Tracker::entries)
-            .all(|entry| entry.raw.is_none())
+        ledger
+            .read(|inventory| inventory.trackers().flat_map(Tracker::entries).all(is_bare))
+            .await
     );
     hub.edit("v1", "ConfigMap", "c", json!({"data": {"a": "drift"}}))
         .await;
-    assert_eq!(repaired(&hub, &mut inventory, &policies).await, []);
+    assert_eq!(repaired(&hub, &ledger, &policies).await, []);
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
     assert_eq!(live["data"], json!({"a": "drift"}));
 }
@@ -134,13 +127,13 @@ async fn an_object_that_is_written_once_as_a_whole_stays_deleted() {
     let hub = Hub::open().await;
     let strategy = json!({"path": ["*"], "affect": "onStateKeep"});
     let policies = policy("apply-once", &["c"], Some(strategy));
-    let mut inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
     let target = hub.target("v1", "ConfigMap", "c").await;
     hub.cluster
         .delete(&target, kube::core::params::Preconditions::default())
         .await
         .unwrap();
-    repaired(&hub, &mut inventory, &policies).await;
+    repaired(&hub, &ledger, &policies).await;
     assert_eq!(hub.get("v1", "ConfigMap", "c").await, None);
 }
 
@@ -148,7 +141,8 @@ async fn an_object_that_is_written_once_as_a_whole_stays_deleted() {
 async fn drift_is_seen_only_where_something_is_known() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default();
-    let inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
+    let inventory = ledger.lock().await;
     let web = hub.get("apps/v1", "Deployment", "web").await.unwrap();
     let mut map = hub.get("v1", "ConfigMap", "c").await.unwrap();
     let drift = |known: &dyn Fn(&ObjectKey) -> Known| {
@@ -184,14 +178,16 @@ async fn drift_is_seen_only_where_something_is_known() {
 async fn an_entry_that_a_step_deleted_is_not_restored() {
     let hub = Hub::open().await;
     let policies = ResourcePolicies::default();
-    let mut inventory = deployed(&hub, &policies).await;
+    let ledger = deployed(&hub, &policies).await;
     let live = hub.get("v1", "ConfigMap", "c").await.unwrap();
-    inventory.mark_deleted(&ObjectKey::of(None, &live));
+    ledger
+        .edit(|inventory| inventory.mark_deleted(&ObjectKey::of(None, &live)))
+        .await;
     let target = hub.target("v1", "ConfigMap", "c").await;
     hub.cluster
         .delete(&target, kube::core::params::Preconditions::default())
         .await
         .unwrap();
-    repaired(&hub, &mut inventory, &policies).await;
+    repaired(&hub, &ledger, &policies).await;
     assert_eq!(hub.get("v1", "ConfigMap", "c").await, None);
 }

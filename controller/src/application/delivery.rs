@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
-use caravel_clusters::inventory::{Inventory, InventoryError};
+use caravel_clusters::inventory::{Inventory, InventoryError, Ledger};
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
 use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE, labels};
 use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource};
@@ -85,8 +85,8 @@ pub(crate) struct Delivery {
     pub(crate) revision: LatestRevision,
     pub(crate) policies: ResourcePolicies,
     pub(crate) cluster_version: ClusterVersion,
-    /// One writer at a time: every write of it is compare-and-swap.
-    pub(crate) inventory: Mutex<Inventory>,
+    /// What the Application has made; steps that run at the same time share its writes.
+    pub(crate) inventory: Ledger,
     /// What this run has applied or found as it should be.
     pub(crate) applied: Mutex<BTreeSet<ObjectKey>>,
     /// Rows of `status.services`, by component and place.
@@ -117,7 +117,7 @@ impl Delivery {
             revision: intent.revision.clone(),
             policies: ResourcePolicies::of(rules),
             cluster_version: context.cluster_version.clone(),
-            inventory: Mutex::new(inventory),
+            inventory: Ledger::new(inventory),
             applied: Mutex::default(),
             services: Mutex::new(services),
             appfiles: Mutex::default(),
@@ -263,7 +263,7 @@ impl Delivery {
         manifest: Value,
     ) -> Result<Value, DeliveryError> {
         let cluster = Some(cluster.to_owned()).filter(|name| !name.is_empty());
-        let owner = self.inventory.lock().await.owner().clone();
+        let owner = self.inventory.read(|known| known.owner().clone()).await;
         let manifest = caravel_clusters::label(manifest, &owner, cluster.as_deref());
         let wanted = Wanted {
             cluster,
@@ -282,12 +282,10 @@ impl Delivery {
         &self,
         wanted: Vec<Wanted>,
     ) -> Result<Vec<(ObjectKey, Arc<Value>)>, DeliveryError> {
-        let mut inventory = self.inventory.lock().await;
         let result = self
             .dispatcher
-            .dispatch(&mut inventory, wanted, &self.policies)
+            .dispatch(&self.inventory, wanted, &self.policies)
             .await?;
-        drop(inventory);
         let mut applied = self.applied.lock().await;
         applied.extend(result.iter().map(|one| one.key.clone()));
         Ok(result

@@ -232,12 +232,18 @@ async fn recorded(
     place: &Place,
 ) -> Option<(RenderedComponent, Vec<Value>)> {
     let observed = context.observer.objects();
-    let inventory = delivery.inventory.lock().await;
+    let entries: Vec<ManagedResource> = delivery
+        .inventory
+        .read(|inventory| {
+            let all = inventory.kept().flat_map(Tracker::entries);
+            let own = all.filter(|entry| is_of(entry, &component.spec.name, place));
+            own.cloned().collect()
+        })
+        .await;
     let mut objects = Vec::new();
     let mut live = Vec::new();
     let mut seen = BTreeSet::new();
-    let entries = inventory.kept().flat_map(Tracker::entries);
-    for entry in entries.filter(|entry| is_of(entry, &component.spec.name, place)) {
+    for entry in &entries {
         let key = ObjectKey::of_entry(entry);
         if !seen.insert(key.clone()) {
             continue;

@@ -43,6 +43,8 @@ pub(crate) struct Memory {
     pub(crate) uid: String,
     /// Its version after our last write, or our last look.
     pub(crate) seen: Option<String>,
+    /// When its status was written last.
+    pub(crate) reported: Option<Timestamp>,
     /// When the next turn is due by itself.
     pub(crate) due: Option<Timestamp>,
     /// What is being delivered, and for which generation and annotations it was decided.

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use caravel_clusters::inventory::Tracker;
 use caravel_clusters::prune::{Cause, plan};
 use caravel_clusters::repair::drifted;
 use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
 use caravel_core::api::labels::annotations::AUTO_UPDATE;
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
-use caravel_core::api::{Application, WorkflowStatus};
+use caravel_core::api::{Application, ApplicationStatus, WorkflowStatus};
 use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
 use caravel_workflow::{Command, RunPhase};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -27,6 +28,9 @@ use super::session::{Active, IntentKey, Key, Memory};
 use super::status::{Report, Stage, applied_resource, failure, is_healthy, phase};
 use super::{Context, TurnError, applications, events, report};
 use crate::FIELD_MANAGER;
+
+/// How far apart two reports are that only tell how a run goes on. Each is a write to the hub.
+const PROGRESS: SignedDuration = SignedDuration::from_millis(250);
 
 /// Makes a turn; when the next one is due by itself.
 pub(crate) async fn turn(
@@ -439,8 +443,10 @@ impl Turn<'_> {
             return Ok(());
         }
         let objects = self.context.observer.objects();
-        let mut inventory = delivery.inventory.lock().await;
-        let lost = drifted(&inventory, &delivery.policies, |key| objects.get(key));
+        let lost = delivery
+            .inventory
+            .read(|inventory| drifted(inventory, &delivery.policies, |key| objects.get(key)))
+            .await;
         if !lost.is_empty() {
             info!(
                 application = self.application.name_any(),
@@ -450,7 +456,7 @@ impl Turn<'_> {
             match self
                 .context
                 .dispatcher
-                .repair(&mut inventory, Some(&lost), &delivery.policies)
+                .repair(&delivery.inventory, Some(&lost), &delivery.policies)
                 .await
             {
                 Ok(_) => self
@@ -459,11 +465,10 @@ impl Turn<'_> {
                     .repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
                 Err(error) => {
                     warn!(application = self.application.name_any(), %error, "drift could not be repaired");
-                    self.memory.due = Some(self.context.now() + jiff::SignedDuration::from_secs(5));
+                    self.memory.due = Some(self.context.now() + SignedDuration::from_secs(5));
                 }
             }
         }
-        drop(inventory);
         reassess(self.context, &delivery).await;
         Ok(())
     }
@@ -475,23 +480,26 @@ impl Turn<'_> {
         };
         let workflow = active.run.status(&self.application);
         let services = active.delivery.services.lock().await.clone();
-        let inventory = active.delivery.inventory.lock().await;
         let policies = &active.delivery.policies;
-        self.context.watch(&self.application, &inventory, policies);
         let mut seen = BTreeSet::new();
-        let applied = active.delivery.applied.lock().await;
+        let applied = active.delivery.applied.lock().await.clone();
         // Once the run is over, what an earlier one left in the root tracker is no longer told of.
         let is_told =
             |key: &ObjectKey| !(active.is_settled && active.is_complete) || applied.contains(key);
-        let applied_resources = inventory
-            .kept()
-            .flat_map(caravel_clusters::inventory::Tracker::entries)
-            .filter(|entry| !entry.deleted && seen.insert(ObjectKey::of_entry(entry)))
-            .filter(|entry| is_told(&ObjectKey::of_entry(entry)))
-            .map(applied_resource)
-            .collect();
-        drop(applied);
-        drop(inventory);
+        let applied_resources = active
+            .delivery
+            .inventory
+            .read(|inventory| {
+                self.context.watch(&self.application, inventory, policies);
+                inventory
+                    .kept()
+                    .flat_map(Tracker::entries)
+                    .filter(|entry| !entry.deleted && seen.insert(ObjectKey::of_entry(entry)))
+                    .filter(|entry| is_told(&ObjectKey::of_entry(entry)))
+                    .map(applied_resource)
+                    .collect()
+            })
+            .await;
         let run_phase = active.run.phase();
         let services = of_spec(&intent.appfile, services);
         let now_phase = phase(run_phase, is_healthy(&services));
@@ -511,7 +519,13 @@ impl Turn<'_> {
                 .retain(|stage| stage.condition != ConditionType::Ready);
         }
         let status = super::status::project(&found, report, &report::time(self.context.now()));
+        if self.is_too_soon(&found, &status) {
+            return Ok(());
+        }
         if let Some(active) = self.memory.active.as_mut() {
+            // Uids of what was made since the last write.
+            let inventory = &active.delivery.inventory;
+            inventory.commit(&self.context.inventories).await?;
             active
                 .run
                 .project(self.context, found.workflow.as_ref(), &workflow)
@@ -524,13 +538,34 @@ impl Turn<'_> {
         Ok(())
     }
 
-    async fn write_status(
-        &mut self,
-        status: &caravel_core::api::ApplicationStatus,
-    ) -> Result<(), TurnError> {
+    /// Whether this report can wait: it tells only how a run goes on, and the one before was written a moment
+    /// ago. The next turn is due when it no longer is too soon.
+    fn is_too_soon(&mut self, found: &ApplicationStatus, wanted: &ApplicationStatus) -> bool {
+        let stage = |status: &ApplicationStatus| {
+            let workflow = status.workflow.as_ref();
+            (
+                status.status.clone(),
+                workflow.map(|one| (one.suspend, one.terminated, one.finished)),
+                status.latest_revision.clone(),
+            )
+        };
+        let earliest = self.memory.reported.map(|last| last + PROGRESS);
+        let Some(earliest) = earliest.filter(|earliest| *earliest > self.context.now()) else {
+            return false;
+        };
+        if found == wanted || stage(found) != stage(wanted) {
+            return false;
+        }
+        let due = self.memory.due.map_or(earliest, |due| due.min(earliest));
+        self.memory.due = Some(due);
+        true
+    }
+
+    async fn write_status(&mut self, status: &ApplicationStatus) -> Result<(), TurnError> {
         let Some(patch) = report::patch(&self.object, status)? else {
             return Ok(());
         };
+        self.memory.reported = Some(self.context.now());
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
@@ -575,7 +610,7 @@ async fn prune(
         applied.extend(
             inventory
                 .kept()
-                .flat_map(caravel_clusters::inventory::Tracker::entries)
+                .flat_map(Tracker::entries)
                 .map(ObjectKey::of_entry),
         );
     }
