@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::read::{Limits, reader};
+use super::read::{Limits, documents};
 
 /// Deeper texts are not searched: each level costs twice the stack that reading does.
 const DEPTH: usize = 32;
@@ -18,8 +18,7 @@ pub fn position(text: &str, document: usize, path: &str) -> Option<(u64, u64)> {
         depth: DEPTH,
         ..Limits::default()
     };
-    let places: Vec<Spanned<Place>> =
-        serde_saphyr::from_multiple_with_options(text, reader(limits)).ok()?;
+    let places: Vec<Spanned<Place>> = documents(text, limits).ok()?;
     let mut here = places.get(document)?;
     for part in parts(path) {
         let Some(next) = here.value.child(&part) else {

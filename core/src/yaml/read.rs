@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Error, Options, budget, options};
 
@@ -94,9 +96,50 @@ pub fn parse_with(text: &str, limits: Limits) -> Result<Vec<Value>, YamlError> {
             ),
         });
     }
-    serde_saphyr::from_multiple_with_options::<Node>(text, reader(limits))
+    documents::<Node>(text, limits)
         .map(|documents| documents.into_iter().map(|node| node.0).collect())
         .map_err(|error| teach(&error))
+}
+
+/// How often a text is read again with one more line indented.
+const MAX_MENDED: usize = 200;
+
+/// Reads the documents as values of any type. A quoted text may go on in a line that is not indented, as Go's
+/// reader allows: the blanks at its begin mean nothing, so some are put there and the text is read again.
+pub(super) fn documents<T: DeserializeOwned>(text: &str, limits: Limits) -> Result<Vec<T>, Error> {
+    let mut result = serde_saphyr::from_multiple_with_options(text, reader(limits));
+    let mut mended = String::new();
+    for _ in 0..MAX_MENDED {
+        let Some(line) = result.as_ref().err().and_then(unindented_line) else {
+            break;
+        };
+        let source = if mended.is_empty() { text } else { &mended };
+        let Some(indented) = with_line_indented(source, line, limits.depth) else {
+            break;
+        };
+        mended = indented;
+        result = serde_saphyr::from_multiple_with_options(&mended, reader(limits));
+    }
+    result
+}
+
+/// The line at which a quoted text goes on without indentation, if that is the error.
+fn unindented_line(error: &Error) -> Option<u64> {
+    let error = error.without_snippet();
+    let text = error.to_string();
+    text.contains("invalid indentation in multiline quoted scalar")
+        .then(|| error.location().map(|at| at.line()))?
+}
+
+/// The text with more blanks at the begin of a line than a map can be deep; `None` if there is no such line.
+fn with_line_indented(text: &str, line: u64, depth: usize) -> Option<String> {
+    let before = usize::try_from(line).ok()?.checked_sub(1)?;
+    let start = match before {
+        0 => 0,
+        lines => text.match_indices('\n').nth(lines - 1)?.0 + 1,
+    };
+    let (head, tail) = text.split_at(start);
+    Some(format!("{head}{}{tail}", " ".repeat(4 * depth)))
 }
 
 /// The rules of reading.

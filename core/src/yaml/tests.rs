@@ -87,6 +87,32 @@ fn anchors_and_merge_keys() {
 }
 
 #[test]
+fn a_quoted_text_may_go_on_without_indentation() {
+    let text = concat!(
+        "metadata:\n",
+        "  annotations:\n",
+        "    text: \"one\n",
+        "    two\n",
+        "three\n",
+        "\n",
+        "four\"\n",
+        "    other: 'a\n",
+        "  b'\n",
+        "  name: x\n",
+    );
+    let found = parse_one(text).unwrap();
+    assert_eq!(
+        found["metadata"]["annotations"]["text"],
+        "one two three\nfour"
+    );
+    assert_eq!(found["metadata"]["annotations"]["other"], "a b");
+    assert_eq!(found["metadata"]["name"], "x");
+    assert_eq!(position(text, 0, "metadata.name"), Some((10, 9)));
+    // A text that does not end is an error still.
+    assert!(parse("a: \"b\nc: d\n").is_err());
+}
+
+#[test]
 fn errors_say_where() {
     let error = parse("a: 1\nb:\n  - x\n c: 2\n").unwrap_err();
     assert_eq!(error.position.map(|at| at.0), Some(4), "{error}");
