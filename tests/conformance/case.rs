@@ -92,6 +92,23 @@ impl Case {
         self.documents("expected.yaml", evaluator)
     }
 
+    /// The objects of charts among what is expected, as Helm gave them: without what KubeVela adds.
+    pub(crate) fn rendered_charts(&self, evaluator: Evaluator) -> Vec<Value> {
+        let mut charts = self.expected_objects(evaluator).unwrap_or_default();
+        charts.retain(|object| {
+            let resource = &object["metadata"]["labels"]["trait.oam.dev/resource"];
+            resource
+                .as_str()
+                .is_some_and(|name| name.starts_with("helm-resource-"))
+        });
+        for chart in &mut charts {
+            if let Some(labels) = chart["metadata"]["labels"].as_object_mut() {
+                labels.retain(|key, _| !key.contains("oam.dev/"));
+            }
+        }
+        charts
+    }
+
     pub(crate) fn expected_error(&self, evaluator: Evaluator) -> Option<String> {
         self.file("expected-error.txt", evaluator)
     }

@@ -6,31 +6,38 @@ use serde_json::Value;
 
 /// The first difference between what was expected and what was made, with its path.
 pub(crate) fn difference(expected: &Value, actual: &Value, path: &str) -> Option<String> {
+    differences(expected, actual, path).into_iter().next()
+}
+
+/// All differences, each with its path.
+pub(crate) fn differences(expected: &Value, actual: &Value, path: &str) -> Vec<String> {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => {
             let keys: BTreeSet<&String> = expected.keys().chain(actual.keys()).collect();
-            keys.into_iter().find_map(|key| {
+            let of_key = |key: &String| {
                 let path = format!("{path}.{key}");
                 match (expected.get(key), actual.get(key)) {
-                    (Some(expected), Some(actual)) => difference(expected, actual, &path),
-                    (Some(expected), None) => Some(format!("{path}: missing {expected}")),
-                    (None, Some(actual)) => Some(format!("{path}: not expected {actual}")),
-                    (None, None) => None,
+                    (Some(expected), Some(actual)) => differences(expected, actual, &path),
+                    (Some(expected), None) => vec![format!("{path}: missing {expected}")],
+                    (None, Some(actual)) => vec![format!("{path}: not expected {actual}")],
+                    (None, None) => Vec::new(),
                 }
-            })
+            };
+            keys.into_iter().flat_map(of_key).collect()
         }
         (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
-            expected
-                .iter()
-                .zip(actual)
-                .enumerate()
-                .find_map(|(index, (expected, actual))| {
-                    difference(expected, actual, &format!("{path}[{index}]"))
+            let pairs = expected.iter().zip(actual).enumerate();
+            pairs
+                .flat_map(|(index, (expected, actual))| {
+                    differences(expected, actual, &format!("{path}[{index}]"))
                 })
+                .collect()
         }
-        (Value::Number(left), Value::Number(right)) if left.as_f64() == right.as_f64() => None,
-        _ if expected == actual => None,
-        _ => Some(format!("{path}: expected {expected}, found {actual}")),
+        (Value::Number(left), Value::Number(right)) if left.as_f64() == right.as_f64() => {
+            Vec::new()
+        }
+        _ if expected == actual => Vec::new(),
+        _ => vec![format!("{path}: expected {expected}, found {actual}")],
     }
 }
 

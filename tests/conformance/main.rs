@@ -12,6 +12,7 @@ mod case;
 mod compare;
 mod known;
 mod live;
+mod parameters;
 mod run;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use case::Case;
 use compare::{ErrorPlaces, difference, normalized};
 use known::Known;
+use parameters::Compared;
 use run::Ran;
 
 /// What a comparison comes to.
@@ -59,6 +61,7 @@ impl Tally {
                         .push(format!("{} ({evaluator}): {what}", case.id));
                 }
             }
+            Verdict::NotCovered(_) if reason.is_some() => self.known += 1,
             Verdict::NotCovered(what) => *self.not_covered.entry(what).or_default() += 1,
             Verdict::Equal | Verdict::SamePlaces if reason.is_some() => {
                 self.stale.push(format!("{} ({evaluator})", case.id));
@@ -274,4 +277,34 @@ fn objects_for_a_cluster_are_what_kubevela_applied() {
     let _ = std::io::stderr().write_all(counts.as_bytes());
     assert!(different.is_empty(), "{}", different.join("\n"));
     assert!(cases > 50, "only {cases} Applications were compared");
+}
+
+#[test]
+fn parameters_have_kubevelas_schema() {
+    let Some(root) = conformance::folder() else {
+        return;
+    };
+    let known = Known::read();
+    let (mut equal, mut listed) = (0, 0);
+    let mut different = Vec::new();
+    for compared in parameters::compare(&root) {
+        let (name, what) = match compared {
+            Compared::Equal(name) => (name, None),
+            Compared::Different(name, what) => (name, Some(what)),
+            Compared::Absent(name) => (name, Some("there is no such definition".to_owned())),
+        };
+        let id = format!("parameters/{name}");
+        match (what, known.reason(&id, "v2")) {
+            (None, None) => equal += 1,
+            (None, Some(_)) => different.push(format!("{id}: listed, but equal now")),
+            (Some(_), Some(_)) => listed += 1,
+            (Some(what), None) => different.push(format!("{id}:\n  {what}")),
+        }
+    }
+    let counts = format!(
+        "conformance parameters: {equal} equal, {listed} known differences, {} differ\n",
+        different.len()
+    );
+    let _ = std::io::stderr().write_all(counts.as_bytes());
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }

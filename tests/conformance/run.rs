@@ -1,16 +1,9 @@
 //! Runs a case through our own path: the same that `caravel dry-run` takes.
 
-use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex};
-
-use caravel_core::appfile::{
-    Definition, DefinitionSet, FindingKind, Layered, Rejection, read_application,
-};
-use caravel_core::engine::{
-    DefinitionKind, Evaluator, Fault, Operation, Outcome, ParseDefinitionRequest, ParsedDefinition,
-    Reply, Request,
-};
+use caravel_core::appfile::{DefinitionSet, FindingKind, Layered, Rejection, read_application};
+use caravel_core::engine::{Evaluator, Operation, Outcome, Reply, Request};
 use caravel_core::plan::{DryRunError, dry_run, render_group};
+pub(crate) use caravel_tests::render::{builtin, eval, parse_file};
 use serde_json::{Value, json};
 
 use crate::case::Case;
@@ -25,45 +18,6 @@ pub(crate) enum Ran {
     },
     /// It needs something that we do not have yet.
     NotCovered(String),
-}
-
-/// The engine in this process.
-pub(crate) fn eval(request: &Request) -> Reply {
-    let bytes = caravel_cue::call(&serde_json::to_vec(request).unwrap());
-    serde_json::from_slice(&bytes).unwrap_or_else(|error| Reply {
-        id: request.id,
-        outcome: Outcome::Panic(Fault {
-            message: format!("malformed reply: {error}"),
-        }),
-    })
-}
-
-/// The built-in definitions, each parsed once.
-pub(crate) fn builtin(kind: DefinitionKind, name: &str) -> Option<Result<Definition, String>> {
-    type Parsed = BTreeMap<(DefinitionKind, String), Option<Result<Definition, String>>>;
-    static PARSED: LazyLock<Mutex<Parsed>> = LazyLock::new(Mutex::default);
-    let mut parsed = PARSED.lock().unwrap();
-    let entry = parsed.entry((kind, name.to_owned()));
-    entry.or_insert_with(|| parse_builtin(kind, name)).clone()
-}
-
-fn parse_builtin(kind: DefinitionKind, name: &str) -> Option<Result<Definition, String>> {
-    let found = caravel_definitions::get(kind, name)?;
-    let operation = Operation::ParseDefinition(ParseDefinitionRequest {
-        file: found.file.clone(),
-        source: found.source.into_owned(),
-    });
-    let reply = eval(&Request {
-        id: 1,
-        evaluator: Evaluator::V2,
-        operation,
-    });
-    Some(match reply.outcome {
-        Outcome::Ok(body) => serde_json::from_value::<ParsedDefinition>(body)
-            .map_err(|error| error.to_string())
-            .and_then(|parsed| Definition::from_object(&parsed.object)),
-        other => Err(format!("{}: {other:?}", found.file)),
-    })
 }
 
 /// Runs a case. `expected_unknown` says that KubeVela does not find a type or object either.
@@ -93,7 +47,8 @@ pub(crate) fn run(case: &Case, evaluator: Evaluator) -> Ran {
     let mut objects = Vec::new();
     for group in &groups {
         let version = case.cluster_version();
-        match render_group(group, &version, evaluator, &mut |request| eval(request)) {
+        let mut answered = |request: &Request| eval_with_charts(case, request, evaluator);
+        match render_group(group, &version, evaluator, &mut answered) {
             Ok(rendered) => objects.extend(rendered.objects().map(|object| object.object.clone())),
             Err(DryRunError::Calls { calls, .. }) => {
                 let call = &calls[0];
@@ -109,6 +64,29 @@ pub(crate) fn run(case: &Case, evaluator: Evaluator) -> Ran {
     Ran::Objects(objects)
 }
 
+/// Evaluates a request; the charts that it needs are the recorded ones, as Helm rendered them for KubeVela. So
+/// what is compared is our definition, which makes a component of them.
+fn eval_with_charts(case: &Case, request: &Request, evaluator: Evaluator) -> Reply {
+    let reply = eval(request);
+    let (Outcome::Need(calls), Operation::Render(render)) = (&reply.outcome, &request.operation)
+    else {
+        return reply;
+    };
+    let charts = case.rendered_charts(evaluator);
+    if charts.is_empty() || calls.iter().any(|call| call.provider != "helm") {
+        return reply;
+    }
+    let mut render = render.clone();
+    for call in calls {
+        let answer = json!({ "resources": charts });
+        render.replay.insert(call.key.clone(), answer);
+    }
+    eval(&Request {
+        operation: Operation::Render(render),
+        ..request.clone()
+    })
+}
+
 fn failed(stage: &'static str, text: String) -> Ran {
     Ran::Failed { stage, text }
 }
@@ -117,10 +95,12 @@ fn failed(stage: &'static str, text: String) -> Ran {
 fn rejected(case: &Case, rejection: &Rejection) -> Ran {
     let text = rejection.kubevela_text();
     let expected = case.expected_error(Evaluator::V2).unwrap_or_default();
-    let unknown = rejection.findings.iter().find(|finding| {
-        finding.kind == FindingKind::UnknownType && !expected.contains(&finding.found)
-    });
-    if let Some(finding) = unknown {
+    let unknown = rejection.findings.iter();
+    let mut unknown = unknown.filter(|finding| finding.kind == FindingKind::UnknownType);
+    if let Some(finding) = unknown.clone().next()
+        // KubeVela names the first that it does not find, we name them all.
+        && unknown.all(|finding| !expected.contains(&finding.found))
+    {
         return Ran::NotCovered(format!("definition {}", finding.found));
     }
     let late = ["cannot generate appFile", "failed to parse override policy"];

@@ -4,5 +4,6 @@
 pub mod conformance;
 pub mod daemon;
 pub mod kubectl;
+pub mod render;
 pub mod sink;
 pub mod wait;
