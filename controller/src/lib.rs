@@ -3,6 +3,7 @@
 pub mod admission;
 mod application;
 pub mod bootstrap;
+mod calls;
 mod definition;
 pub mod engine;
 pub mod evaluation;

@@ -7,25 +7,30 @@ use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
 use caravel_clusters::inventory::{Inventory, InventoryError, Ledger};
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
-use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE, labels};
+use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE};
 use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource};
-use caravel_core::engine::{Call, DefinitionKind, Outcome, Reply, Request};
+use caravel_core::engine::{DefinitionKind, Outcome, Replay, Reply, Request};
 use caravel_core::render::{
-    ClusterVersion, ComponentRender, Input, Progress, RenderError, RenderStage, RenderedComponent,
-    Target,
+    ClusterVersion, ComponentRender, Input, Progress, Render, RenderError, RenderStage,
+    RenderedComponent, Target,
 };
-use caravel_engines::{Answer, EngineError};
+use caravel_engines::{Answer, EngineError, Job};
+use kube::ResourceExt as _;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::Context;
-use super::health::{Deployed, Place, is_dispatched};
+use super::component::Asked;
+use super::health::Place;
 use super::intent::Intent;
+use crate::calls::Calls;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
 /// What made an object (`creator` in trackers and in `status.appliedResources`).
 const WORKFLOW: &str = "workflow";
+/// Calls that the templates of one render may make. Some that ask for more do not end.
+const CALLS: usize = 1_000;
 
 /// Why something could not be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -36,17 +41,6 @@ pub(crate) enum DeliveryError {
     /// It cannot be rendered.
     #[error("{}", .0.kubevela_text)]
     Render(Box<RenderError>),
-    /// A template wants something that is not carried out while rendering.
-    #[error(
-        "the template of component {component} calls `{provider}.{action}` at {path}, which is not \
-         supported while a component is rendered"
-    )]
-    Unsupported {
-        component: String,
-        provider: String,
-        action: String,
-        path: String,
-    },
     /// Its objects could not be applied.
     #[error("{0}")]
     Dispatch(#[from] DispatchError),
@@ -61,17 +55,6 @@ pub(crate) enum DeliveryError {
     Engine(#[from] EngineError),
 }
 
-/// What came of applying a component.
-#[derive(Clone, Debug)]
-pub(crate) struct Delivered {
-    /// Its row of `status.services`.
-    pub(crate) row: ComponentStatus,
-    /// The live workload.
-    pub(crate) output: Value,
-    /// The live other objects by their names in the templates.
-    pub(crate) outputs: BTreeMap<String, Value>,
-}
-
 /// What a delivery works with; shared by all its steps.
 pub(crate) struct Delivery {
     pub(crate) clusters: Clusters,
@@ -79,6 +62,8 @@ pub(crate) struct Delivery {
     pub(crate) evaluation: Evaluation,
     pub(crate) application: Arc<Application>,
     pub(crate) appfile: Arc<Appfile>,
+    /// Does what templates ask for.
+    calls: Calls,
     /// Where its definitions come from.
     pub(crate) source: Arc<dyn DefinitionSource + Send + Sync>,
     library: Library,
@@ -91,8 +76,10 @@ pub(crate) struct Delivery {
     pub(crate) applied: Mutex<BTreeSet<ObjectKey>>,
     /// Rows of `status.services`, by component and place.
     pub(crate) services: Mutex<Vec<ComponentStatus>>,
-    /// The Application as it was delivered, by component and place: steps may override it.
-    appfiles: Mutex<BTreeMap<(String, Place), Arc<Appfile>>>,
+    /// Rows of replicated components, by component and place, then by key of the copy.
+    copies: Mutex<BTreeMap<(String, Place), BTreeMap<String, ComponentStatus>>>,
+    /// Components as they were delivered, by name and place.
+    delivered: Mutex<BTreeMap<(String, Place), (Arc<Appfile>, Arc<AppComponent>)>>,
     /// Components that cannot be rendered, and why.
     problems: std::sync::Mutex<BTreeMap<String, String>>,
 }
@@ -106,7 +93,15 @@ impl Delivery {
         services: Vec<ComponentStatus>,
     ) -> Self {
         let rules = intent.appfile.policies.iter().map(|policy| &policy.rule);
+        let uid = intent.application.uid().unwrap_or_default();
+        let calls = Calls::new(
+            context.clusters.clone(),
+            context.http.clone(),
+            intent.appfile.namespace.clone(),
+            format!("{uid}/{}", intent.desired),
+        );
         Self {
+            calls,
             clusters: context.clusters.clone(),
             dispatcher: context.dispatcher.clone(),
             evaluation: context.evaluation.clone(),
@@ -120,13 +115,14 @@ impl Delivery {
             inventory: Ledger::new(inventory),
             applied: Mutex::default(),
             services: Mutex::new(services),
-            appfiles: Mutex::default(),
+            copies: Mutex::default(),
+            delivered: Mutex::default(),
             problems: std::sync::Mutex::default(),
         }
     }
 
     /// Keeps what is wrong with a component, with place and hint; forgets it once it renders.
-    fn note_problem<T>(&self, component: &str, rendered: &Result<T, DeliveryError>) {
+    pub(super) fn note_problem<T>(&self, component: &str, rendered: &Result<T, DeliveryError>) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         match rendered {
             Err(DeliveryError::Render(error)) => {
@@ -144,107 +140,92 @@ impl Delivery {
         problems.values().cloned().collect()
     }
 
-    /// Renders a component for a place, applies what differs, and says how it stands.
-    pub(crate) async fn apply_component(
-        &self,
-        appfile: &Appfile,
-        component: &AppComponent,
-        place: &Place,
-    ) -> Result<Delivered, DeliveryError> {
-        let rendered = self
-            .render(appfile, component, place, RenderStage::Dispatch)
-            .await;
-        self.note_problem(&component.spec.name, &rendered);
-        let rendered = rendered?;
-        let objects = rendered
-            .objects
-            .iter()
-            .filter(|object| is_dispatched(object));
-        let wanted: Vec<Wanted> = objects
-            .map(|object| Wanted {
-                cluster: Some(place.cluster.clone()).filter(|name| !name.is_empty()),
-                creator: None,
-                component: Some(component.spec.name.clone()),
-                trait_: object.object["metadata"]["labels"][labels::TRAIT_TYPE]
-                    .as_str()
-                    .map(str::to_owned),
-                manifest: object.object.clone(),
-            })
-            .collect();
-        let applied = self.dispatch(wanted).await?;
-        let by_key: BTreeMap<ObjectKey, Arc<Value>> = applied.into_iter().collect();
-        let live: Vec<Value> = rendered
-            .objects
-            .iter()
-            .map(|object| {
-                let key = ObjectKey::of(Some(&place.cluster), &object.object);
-                // The renderer gives each object a namespace; only the cluster knows who has none.
-                let without = ObjectKey {
-                    namespace: None,
-                    ..key.clone()
-                };
-                let live = by_key.get(&key).or_else(|| by_key.get(&without));
-                live.map_or(Value::Null, |live| (**live).clone())
-            })
-            .collect();
-        let deployed = Deployed {
-            appfile,
-            component,
-            revision: &self.revision.name,
-            place,
-            rendered: &rendered,
-            live: &live,
-        };
-        let row = deployed.assess(&self.evaluation).await;
-        self.note(row.clone()).await;
-        let (output, outputs) = deployed.outputs();
-        Ok(Delivered {
-            row,
-            output,
-            outputs,
-        })
-    }
-
     /// Renders without applying.
     pub(crate) async fn render(
         &self,
-        appfile: &Appfile,
-        component: &AppComponent,
-        place: &Place,
+        asked: Asked<'_>,
         stage: RenderStage,
     ) -> Result<RenderedComponent, DeliveryError> {
+        let Asked {
+            appfile,
+            component,
+            place,
+            patches,
+        } = asked;
         let target = Target {
             cluster: place.cluster.clone(),
-            cluster_version: self.cluster_version.clone(),
             // A namespace that is named overrules those that objects name themselves.
             namespace: if place.namespace == appfile.namespace {
                 String::new()
             } else {
                 place.namespace.clone()
             },
+            replica_key: place.replica_key.clone(),
+            ..self.target()
+        };
+        let definition = &component.resolved.definition;
+        let evaluator = definition
+            .evaluator
+            .unwrap_or_else(|| self.evaluation.evaluator());
+        let mut render = ComponentRender::new(appfile, component, target, stage, evaluator);
+        if let Some(patches) = patches {
+            render = render.patched(patches.workload.clone(), patches.traits.clone());
+        }
+        let subject = format!("{}@{place}", component.spec.name);
+        self.carry(&subject, render).await
+    }
+
+    /// What all objects of this delivery have in common.
+    fn target(&self) -> Target {
+        Target {
+            cluster_version: self.cluster_version.clone(),
             revision: self.revision.name.clone(),
             revision_hash: self.revision.revision_hash.clone().unwrap_or_default(),
             dispatch: true,
             ..Target::default()
-        };
-        let evaluator = self.evaluation.evaluator();
-        let mut render = ComponentRender::new(appfile, component, target, stage, evaluator);
+        }
+    }
+
+    /// Carries a render to its end: evaluates, and does what its templates ask for.
+    async fn carry<R: Render>(
+        &self,
+        subject: &str,
+        mut render: R,
+    ) -> Result<R::Output, DeliveryError> {
         let mut input = Input::Start;
+        let mut count = 0;
         loop {
-            match render.next(input).map_err(DeliveryError::Render)? {
+            let calls = match render.next(input).map_err(DeliveryError::Render)? {
                 Progress::Done(rendered) => return Ok(rendered),
-                Progress::Eval(request) => input = Input::Reply(self.evaluate(*request).await?),
-                Progress::Do(calls) => return Err(unsupported(component, &calls)),
+                Progress::Eval(request) => {
+                    input = Input::Reply(self.evaluate(*request).await?);
+                    continue;
+                }
+                Progress::Do(calls) => calls,
+            };
+            let mut results = Replay::new();
+            for call in calls {
+                count += 1;
+                let answer = if count > CALLS {
+                    Err(format!("the templates make more than {CALLS} calls"))
+                } else {
+                    self.calls.carry_out(subject, &call).await
+                };
+                let answer =
+                    answer.map_err(|why| DeliveryError::Render(render.call_failed(&call, &why)))?;
+                results.insert(call.key, answer);
             }
+            input = Input::Results(results);
         }
     }
 
     async fn evaluate(&self, request: Request) -> Result<Reply, EngineError> {
-        let outcome = match self
-            .evaluation
-            .ask(&self.appfile.namespace, request.operation)
-            .await
-        {
+        let job = Job::new(
+            request.operation,
+            request.evaluator,
+            self.appfile.namespace.clone(),
+        );
+        let outcome = match self.evaluation.engine().call(job).await {
             Ok(Answer::Done(value)) => Outcome::Ok(value),
             Ok(Answer::Need(calls)) => Outcome::Need(calls),
             Err(EngineError::Template(error)) => Outcome::Error(*error),
@@ -278,7 +259,7 @@ impl Delivery {
             .map_or(Value::Null, |(_, live)| (*live).clone()))
     }
 
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &self,
         wanted: Vec<Wanted>,
     ) -> Result<Vec<(ObjectKey, Arc<Value>)>, DeliveryError> {
@@ -312,19 +293,48 @@ impl Delivery {
         cluster.get(&target).await
     }
 
-    /// The Application as the steps that deliver a component to a place see it.
-    pub(crate) async fn appfile_of(&self, component: &str, place: &Place) -> Arc<Appfile> {
-        let mut known = self.appfiles.lock().await;
+    /// Keeps how a component was delivered: steps override it, and give it inputs.
+    pub(super) async fn remember(&self, asked: Asked<'_>) {
+        let key = (asked.component.spec.name.clone(), asked.place.clone());
+        let value = (asked.appfile.clone(), Arc::new(asked.component.clone()));
+        self.delivered.lock().await.insert(key, value);
+    }
+
+    /// A component as it was delivered to a place, with the Application as the step saw it.
+    pub(crate) async fn as_delivered(
+        &self,
+        component: &str,
+        place: &Place,
+    ) -> Option<(Arc<Appfile>, Arc<AppComponent>)> {
+        let mut known = self.delivered.lock().await;
         let key = (component.to_owned(), place.clone());
-        known
-            .entry(key)
-            .or_insert_with(|| super::deploy::appfile_of(self, component, place))
-            .clone()
+        if let Some(found) = known.get(&key) {
+            return Some(found.clone());
+        }
+        // It was delivered by another process.
+        let appfile = super::deploy::appfile_of(self, component, place);
+        let mut components = appfile.components.iter();
+        let found = components.find(|one| one.spec.name == component)?;
+        let found = Arc::new(found.clone());
+        known.insert(key, (appfile.clone(), found.clone()));
+        Some((appfile, found))
     }
 
     /// Puts a row in place of the one for the same component and place; a new one comes first, as
-    /// KubeVela has it (TRAP-007).
-    pub(crate) async fn note(&self, row: ComponentStatus) {
+    /// KubeVela has it (TRAP-007). The copies of a replicated component share a row.
+    pub(crate) async fn note(&self, place: &Place, row: ComponentStatus) {
+        let row = if place.replica_key.is_empty() {
+            row
+        } else {
+            let mut copies = self.copies.lock().await;
+            let at = Place {
+                replica_key: String::new(),
+                ..place.clone()
+            };
+            let of_component = copies.entry((row.name.clone(), at)).or_default();
+            of_component.insert(place.replica_key.clone(), row);
+            together(of_component)
+        };
         let mut services = self.services.lock().await;
         let same = |other: &ComponentStatus| {
             (&other.name, &other.namespace, &other.cluster)
@@ -337,13 +347,17 @@ impl Delivery {
     }
 }
 
-fn unsupported(component: &AppComponent, calls: &[Call]) -> DeliveryError {
-    let first = calls.first();
-    let text = |read: fn(&Call) -> &String| first.map(read).cloned().unwrap_or_default();
-    DeliveryError::Unsupported {
-        component: component.spec.name.clone(),
-        provider: text(|call| &call.provider),
-        action: text(|call| &call.action),
-        path: text(|call| &call.path),
+/// One row for several copies: that of the first that is not healthy, else of the last.
+fn together(copies: &BTreeMap<String, ComponentStatus>) -> ComponentStatus {
+    let ill = copies.iter().find(|(_, row)| !row.healthy);
+    match ill {
+        Some((key, row)) => ComponentStatus {
+            message: Some(match &row.message {
+                Some(message) => format!("{key}: {message}"),
+                None => format!("{key} is not healthy"),
+            }),
+            ..row.clone()
+        },
+        None => copies.values().next_back().cloned().unwrap_or_default(),
     }
 }

@@ -3,39 +3,79 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use caravel_core::appfile::{Appfile, Override, PolicyRule, Replication, Topology, assemble};
+use caravel_core::api::{AppPolicy, ApplicationComponent};
+use caravel_core::appfile::{
+    AppComponent, Appfile, Override, Policy, PolicyRule, Replication, Topology, assemble,
+};
+use caravel_core::engine::{ExpressionRequest, Operation};
+use caravel_core::plan::data::{self, InputError, Passed, Spot};
 use caravel_core::plan::{
     Delivery as Planned, KnownCluster, PlacementRules, deliveries, overrides, place, replicate,
 };
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
+use super::component::{Asked, Delivered};
 use super::delivery::Delivery;
 use super::health::Place;
-use super::ports::{healthy, told};
+use super::ports::told;
 use crate::engine::{Applied, DeployRequest, PortError};
 
 /// Delivers every component to every place that the step's policies say, each as soon as what it depends on is
-/// healthy there. What waits is looked at again by the engine.
+/// healthy there and what it needs was given. What waits is looked at again by the engine.
 pub(crate) async fn deploy(
     delivery: &Delivery,
     request: &DeployRequest,
 ) -> Result<Applied, PortError> {
-    if !request.inline_policies.is_empty() {
-        return Err(PortError::new(
-            "inline policies are not supported in a deploy step: name policies",
-        ));
-    }
-    let named = Named::of(&delivery.appfile, &request.policies)?;
+    let inline = inline_policies(delivery, &request.inline_policies)?;
+    let named = Named::of(&delivery.appfile, &request.policies, &inline)?;
     let appfile = overridden(delivery, &named)?;
-    let planned = plan(delivery, &appfile, &named)?;
-    if let Some(copy) = planned.iter().find(|one| !one.copy.replica_key.is_empty()) {
-        return Err(PortError::new(format!(
-            "component {} is replicated, which is not supported yet",
-            copy.copy.component.name
-        )));
+    let mut planned = plan(delivery, &appfile, &named)?;
+    if request.ignore_terraform {
+        planned.retain(|one| !is_terraform(&appfile, &one.copy.component.name));
     }
-    carry_out(delivery, &appfile, &planned, request.parallelism).await
+    Deployment {
+        delivery,
+        appfile: &appfile,
+        values: &request.values,
+        passed: Passed::default(),
+        done: BTreeSet::new(),
+        parallelism: request.parallelism.max(1),
+    }
+    .carry_out(&planned)
+    .await
+}
+
+fn is_terraform(appfile: &Appfile, name: &str) -> bool {
+    let mut components = appfile.components.iter();
+    components
+        .find(|one| one.spec.name == name)
+        .is_some_and(|one| one.resolved.definition.terraform.is_some())
+}
+
+/// Policies that the step's template brings along, read as those of the Application are.
+fn inline_policies(delivery: &Delivery, given: &[Value]) -> Result<Vec<Policy>, PortError> {
+    if given.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut application = (*delivery.application).clone();
+    application.spec.components.clear();
+    application.spec.workflow = None;
+    application.spec.policies = given
+        .iter()
+        .enumerate()
+        .map(|(index, policy)| {
+            let mut policy: AppPolicy = serde_json::from_value(policy.clone())
+                .map_err(|error| PortError::new(format!("inlinePolicies[{index}]: {error}")))?;
+            if policy.name.is_empty() {
+                policy.name = format!("internal-inline-{index}");
+            }
+            Ok(policy)
+        })
+        .collect::<Result<_, PortError>>()?;
+    let appfile = assemble(&application, &*delivery.source)
+        .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
+    Ok(appfile.policies)
 }
 
 /// The Application as the steps that deliver a component to a place see it: with what they override.
@@ -52,7 +92,7 @@ pub(crate) fn appfile_of(delivery: &Delivery, component: &str, place: &Place) ->
         let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
         // A step that cannot be planned has said so itself.
         let planned = || {
-            let named = Named::of(&delivery.appfile, &names)?;
+            let named = Named::of(&delivery.appfile, &names, &[])?;
             let appfile = overridden(delivery, &named)?;
             plan(delivery, &appfile, &named).map(|planned| (appfile, planned))
         };
@@ -60,7 +100,9 @@ pub(crate) fn appfile_of(delivery: &Delivery, component: &str, place: &Place) ->
             continue;
         };
         let delivers = |one: &Planned| {
-            one.copy.component.name == component && place_of(one, &appfile) == *place
+            let at = place_of(one, &appfile);
+            one.copy.component.name == component
+                && (&at.cluster, &at.namespace) == (&place.cluster, &place.namespace)
         };
         if planned.iter().any(delivers) {
             return appfile;
@@ -78,12 +120,15 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn of(appfile: &'a Appfile, names: &[String]) -> Result<Self, PortError> {
-        let mut named = Self::default();
+    fn of(appfile: &'a Appfile, names: &[String], inline: &'a [Policy]) -> Result<Self, PortError> {
+        let mut chosen = Vec::with_capacity(names.len() + inline.len());
         for name in names {
             let policy = appfile.policies.iter().rfind(|policy| policy.name == *name);
-            let policy =
-                policy.ok_or_else(|| PortError::new(format!("policy {name} not found")))?;
+            chosen.push(policy.ok_or_else(|| PortError::new(format!("policy {name} not found")))?);
+        }
+        chosen.extend(inline);
+        let mut named = Self::default();
+        for policy in chosen {
             match &policy.rule {
                 PolicyRule::Topology(topology) => named.topologies.push((&policy.name, topology)),
                 PolicyRule::Override(patch) => named.overrides.push(patch),
@@ -150,51 +195,196 @@ fn text(known: &str, ours: String) -> String {
     }
 }
 
-async fn carry_out(
-    delivery: &Delivery,
-    appfile: &Arc<Appfile>,
-    planned: &[Planned],
+/// A `deploy` step under way.
+struct Deployment<'a> {
+    delivery: &'a Delivery,
+    appfile: &'a Arc<Appfile>,
+    /// What steps gave to others.
+    values: &'a Map<String, Value>,
+    /// What components gave to others.
+    passed: Passed,
+    /// What is healthy.
+    done: BTreeSet<(String, Spot)>,
     parallelism: usize,
-) -> Result<Applied, PortError> {
-    let mut done: BTreeSet<(String, Place)> = BTreeSet::new();
-    let mut waiting = Vec::new();
-    let mut left: Vec<&Planned> = planned.iter().collect();
-    loop {
-        let (ready, rest): (Vec<&Planned>, Vec<&Planned>) = left.into_iter().partition(|one| {
-            let place = place_of(one, appfile);
-            let mut needed = one.copy.component.depends_on.iter();
-            needed.all(|name| done.contains(&(name.clone(), place.clone())))
-        });
-        if ready.is_empty() {
-            let names = rest.iter().map(|one| one.copy.component.name.clone());
-            waiting.extend(names.map(|name| format!("{name} is waiting dependents")));
-            break;
-        }
-        let before = done.len();
-        for (name, place, outcome) in apply_all(delivery, appfile, &ready, parallelism).await? {
-            if outcome.healthy {
-                done.insert((name, place));
-            } else {
-                waiting.push(format!("{name} is not healthy"));
+}
+
+/// A component at a place.
+struct Task<'a> {
+    planned: &'a Planned,
+    place: Place,
+    spot: Spot,
+}
+
+impl Task<'_> {
+    fn component(&self) -> &ApplicationComponent {
+        &self.planned.copy.component
+    }
+}
+
+impl Deployment<'_> {
+    async fn carry_out(mut self, planned: &[Planned]) -> Result<Applied, PortError> {
+        let tasks: Vec<Task<'_>> = planned
+            .iter()
+            .map(|planned| {
+                let place = place_of(planned, self.appfile);
+                Task {
+                    planned,
+                    spot: spot_of(&place),
+                    place,
+                }
+            })
+            .collect();
+        let mut waiting = Vec::new();
+        let mut left: Vec<&Task<'_>> = tasks.iter().collect();
+        loop {
+            let (may_go, rest): (Vec<&Task<'_>>, Vec<&Task<'_>>) = left
+                .into_iter()
+                .partition(|task| self.is_unblocked(task, &tasks));
+            let mut ready = Vec::new();
+            left = rest;
+            for task in may_go {
+                match self.with_inputs(task)? {
+                    Some(component) => ready.push((task, component)),
+                    None => left.push(task),
+                }
+            }
+            let before = self.done.len();
+            for (task, component, delivered) in self.apply_all(ready).await? {
+                if delivered.is_ready {
+                    self.take_outputs(task, &component, &delivered).await?;
+                    self.done
+                        .insert((component.spec.name.clone(), task.spot.clone()));
+                } else {
+                    waiting.push(format!("{} is not healthy", component.spec.name));
+                }
+            }
+            if left.is_empty() || self.done.len() == before {
+                break;
             }
         }
-        left = rest;
-        if left.is_empty() || done.len() == before {
-            let names = left.iter().map(|one| one.copy.component.name.clone());
-            waiting.extend(names.map(|name| format!("{name} is waiting dependents")));
-            break;
+        let names = left.iter().map(|task| &task.component().name);
+        waiting.extend(names.map(|name| format!("{name} is waiting dependents")));
+        Ok(Applied {
+            healthy: waiting.is_empty(),
+            message: if waiting.is_empty() {
+                String::new()
+            } else {
+                format!("wait healthy: {}", waiting.join(","))
+            },
+            output: Value::Null,
+            outputs: BTreeMap::new(),
+        })
+    }
+
+    /// Whether everything that a component depends on is healthy at its place: the same copy, else what is not
+    /// replicated, else all copies.
+    fn is_unblocked(&self, task: &Task<'_>, all: &[Task<'_>]) -> bool {
+        let is_done = |name: &String, spot: Spot| self.done.contains(&(name.clone(), spot));
+        task.component().depends_on.iter().all(|name| {
+            if is_done(name, task.spot.clone()) || is_done(name, task.spot.unreplicated()) {
+                return true;
+            }
+            let mut copies = all
+                .iter()
+                .filter(|other| other.component().name == *name)
+                .filter(|other| other.spot.unreplicated() == task.spot)
+                .peekable();
+            copies.peek().is_some() && copies.all(|copy| is_done(name, copy.spot.clone()))
+        })
+    }
+
+    /// The component with its inputs; none while one is not there.
+    fn with_inputs(&self, task: &Task<'_>) -> Result<Option<AppComponent>, PortError> {
+        let name = &task.component().name;
+        let found = self
+            .appfile
+            .components
+            .iter()
+            .find(|one| one.spec.name == *name);
+        let component =
+            found.ok_or_else(|| PortError::new(format!("component {name} not found")))?;
+        let value_of = |from: &str| {
+            let given = self.passed.get(&task.spot, from);
+            given.or_else(|| data::look_up(self.values, from))
+        };
+        match data::fill(component, value_of) {
+            Ok(filled) => Ok(Some(filled)),
+            Err(InputError::Waiting(_)) => Ok(None),
+            Err(InputError::Path(why)) => Err(PortError::new(format!(
+                "an input of component {name} cannot be filled: {why}"
+            ))),
         }
     }
-    Ok(Applied {
-        healthy: waiting.is_empty(),
-        message: if waiting.is_empty() {
-            String::new()
-        } else {
-            format!("wait healthy: {}", waiting.join(","))
-        },
-        output: Value::Null,
-        outputs: BTreeMap::new(),
-    })
+
+    async fn apply_all<'t>(
+        &self,
+        ready: Vec<(&'t Task<'t>, AppComponent)>,
+    ) -> Result<Vec<(&'t Task<'t>, AppComponent, Delivered)>, PortError> {
+        let futures: Vec<_> = ready
+            .into_iter()
+            .map(|(task, component)| self.apply_one(task, component))
+            .collect();
+        stream::iter(futures)
+            .buffered(self.parallelism)
+            .try_collect()
+            .await
+    }
+
+    async fn apply_one<'t>(
+        &self,
+        task: &'t Task<'t>,
+        component: AppComponent,
+    ) -> Result<(&'t Task<'t>, AppComponent, Delivered), PortError> {
+        let asked = Asked {
+            appfile: self.appfile,
+            component: &component,
+            place: &task.place,
+            patches: None,
+        };
+        let delivered = self.delivery.apply_component(asked).await.map_err(told)?;
+        Ok((task, component, delivered))
+    }
+
+    /// Reads the outputs of a component from its live objects.
+    async fn take_outputs(
+        &mut self,
+        task: &Task<'_>,
+        component: &AppComponent,
+        delivered: &Delivered,
+    ) -> Result<(), PortError> {
+        for output in &component.spec.outputs {
+            let scope = [
+                ("output".to_owned(), delivered.output.clone()),
+                ("outputs".to_owned(), json!(delivered.outputs)),
+            ];
+            let operation = Operation::Expression(ExpressionRequest {
+                expression: output.value_from.clone(),
+                scope: scope.into_iter().collect(),
+            });
+            let namespace = &self.appfile.namespace;
+            let value: Value = self
+                .delivery
+                .evaluation
+                .call(namespace, operation)
+                .await
+                .map_err(|error| {
+                    PortError::new(format!(
+                        "output {} of component {}: {}: {error}",
+                        output.name, component.spec.name, output.value_from
+                    ))
+                })?;
+            self.passed.put(task.spot.clone(), &output.name, value);
+        }
+        Ok(())
+    }
+}
+
+fn spot_of(place: &Place) -> Spot {
+    Spot {
+        cluster: place.cluster.clone(),
+        namespace: place.namespace.clone(),
+        replica_key: place.replica_key.clone(),
+    }
 }
 
 fn place_of(planned: &Planned, appfile: &Appfile) -> Place {
@@ -207,46 +397,6 @@ fn place_of(planned: &Planned, appfile: &Appfile) -> Place {
     Place {
         cluster: placement.cluster.clone(),
         namespace,
+        replica_key: planned.copy.replica_key.clone(),
     }
-}
-
-async fn apply_all(
-    delivery: &Delivery,
-    appfile: &Arc<Appfile>,
-    ready: &[&Planned],
-    parallelism: usize,
-) -> Result<Vec<(String, Place, Applied)>, PortError> {
-    let futures: Vec<_> = ready
-        .iter()
-        .map(|planned| apply_one(delivery, appfile, planned))
-        .collect();
-    stream::iter(futures)
-        .buffered(parallelism.max(1))
-        .try_collect()
-        .await
-}
-
-async fn apply_one(
-    delivery: &Delivery,
-    appfile: &Arc<Appfile>,
-    planned: &Planned,
-) -> Result<(String, Place, Applied), PortError> {
-    let name = planned.copy.component.name.clone();
-    let component = appfile.components.iter().find(|one| one.spec.name == name);
-    let component =
-        component.ok_or_else(|| PortError::new(format!("component {name} not found")))?;
-    let place = place_of(planned, appfile);
-    let delivered = delivery
-        .apply_component(appfile, component, &place)
-        .await
-        .map_err(told)?;
-    let is_healthy = healthy(&delivered.row);
-    Ok((
-        name,
-        place,
-        Applied {
-            healthy: is_healthy,
-            ..Applied::default()
-        },
-    ))
 }

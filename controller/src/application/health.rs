@@ -6,7 +6,7 @@ use caravel_clusters::inventory::Tracker;
 use caravel_clusters::repair::Known;
 use caravel_clusters::{ObjectKey, cluster_name};
 use caravel_core::api::{ComponentStatus, ManagedResource, TraitStatus, labels};
-use caravel_core::appfile::{AppComponent, Appfile, Stage};
+use caravel_core::appfile::{AppComponent, Appfile, PolicyRule, Replication, Stage};
 use caravel_core::engine::{DefinitionStatusText, Operation, StatusRequest, StatusResult};
 use caravel_core::render::{RenderedComponent, RenderedObject, Role};
 use serde_json::{Map, Value, json};
@@ -22,6 +22,18 @@ pub(crate) struct Place {
     pub(crate) cluster: String,
     /// The namespace.
     pub(crate) namespace: String,
+    /// Which copy of a replicated component; empty for one that is not.
+    pub(crate) replica_key: String,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.cluster, self.namespace)?;
+        if !self.replica_key.is_empty() {
+            write!(f, "/{}", self.replica_key)?;
+        }
+        Ok(())
+    }
 }
 
 /// A rendered component beside its live objects.
@@ -47,8 +59,11 @@ impl Deployed<'_> {
         let missing = self.missing();
         let workload_healthy = own.healthy && missing.is_none();
         let mut traits = Vec::new();
-        for (index, part) in self.component.traits.iter().enumerate() {
-            traits.push(self.assess_trait(evaluation, index, part).await);
+        let mut in_order: Vec<_> = self.component.traits.iter().collect();
+        // They are shown in the order in which they take effect (row REN-018).
+        in_order.sort_by_key(|part| part.resolved.definition.stage);
+        for part in in_order {
+            traits.push(self.assess_trait(evaluation, part).await);
         }
         let healthy = workload_healthy && traits.iter().all(|row| row.healthy || row.pending);
         ComponentStatus {
@@ -70,16 +85,14 @@ impl Deployed<'_> {
     async fn assess_trait(
         &self,
         evaluation: &Evaluation,
-        index: usize,
         part: &caravel_core::appfile::AppTrait,
     ) -> TraitStatus {
         let definition = &part.resolved.definition;
         if definition.stage == Stage::PostDispatch
-            && !self
+            && self
                 .rendered
-                .objects
-                .iter()
-                .any(|object| object.trait_index == Some(index))
+                .pending_traits
+                .contains(&part.resolved.type_name)
         {
             return TraitStatus {
                 type_: part.type_.clone(),
@@ -157,6 +170,9 @@ impl Deployed<'_> {
             &self.place.cluster
         };
         put("cluster", json!(cluster));
+        if !self.place.replica_key.is_empty() {
+            put("replicaKey", json!(self.place.replica_key));
+        }
         let (output, outputs) = self.outputs();
         put("output", output);
         put("outputs", json!(outputs));
@@ -201,27 +217,85 @@ pub(crate) async fn reassess(context: &Context, delivery: &Delivery) {
         let place = Place {
             cluster: row.cluster.clone().unwrap_or_default(),
             namespace: row.namespace.clone().unwrap_or_default(),
+            replica_key: String::new(),
         };
-        let appfile = delivery.appfile_of(&row.name, &place).await;
-        let mut components = appfile.components.iter();
-        let Some(component) = components.find(|one| one.spec.name == row.name) else {
-            continue;
-        };
-        let Some((rendered, live)) = recorded(context, delivery, component, &place).await else {
-            continue;
-        };
-        let deployed = Deployed {
-            appfile: &appfile,
-            component,
-            revision: &delivery.revision.name,
-            place: &place,
-            rendered: &rendered,
-            live: &live,
-        };
-        delivery
-            .note(deployed.assess(&context.evaluation).await)
-            .await;
+        for replica_key in copies_of(&delivery.appfile, &row.name) {
+            let place = Place {
+                replica_key,
+                ..place.clone()
+            };
+            let Some((appfile, component)) = delivery.as_delivered(&row.name, &place).await else {
+                continue;
+            };
+            let component = component.as_ref();
+            let Some((mut rendered, live)) = recorded(context, delivery, component, &place).await
+            else {
+                continue;
+            };
+            rendered.pending_traits = still_pending(component, &row);
+            let deployed = Deployed {
+                appfile: &appfile,
+                component,
+                revision: &delivery.revision.name,
+                place: &place,
+                rendered: &rendered,
+                live: &live,
+            };
+            let row = deployed.assess(&context.evaluation).await;
+            delivery.note(&place, row).await;
+        }
     }
+}
+
+/// The keys of a component's copies; one empty key for a component that is not replicated.
+fn copies_of(appfile: &Appfile, component: &str) -> Vec<String> {
+    let mut keys: Vec<String> = replications(appfile)
+        .filter(|policy| {
+            let selector = policy.selector.as_ref();
+            selector.is_none_or(|names| names.iter().any(|name| name == component))
+        })
+        .flat_map(|policy| policy.keys.clone())
+        .collect();
+    keys.sort();
+    keys.dedup();
+    if keys.is_empty() {
+        keys.push(String::new());
+    }
+    keys
+}
+
+fn replications(appfile: &Appfile) -> impl Iterator<Item = &Replication> {
+    appfile
+        .policies
+        .iter()
+        .filter_map(|policy| match &policy.rule {
+            PolicyRule::Replication(replication) => Some(replication),
+            _ => None,
+        })
+}
+
+/// Objects carry no mark of the copy that they belong to; their names have to tell them apart, or one copy would
+/// take the other's.
+fn is_of_copy(name: &str, keys: &[String], replica_key: &str) -> bool {
+    let named = keys.iter().filter(|key| name.contains(key.as_str()));
+    named
+        .max_by_key(|key| key.len())
+        .is_none_or(|key| key == replica_key)
+}
+
+/// Types of the late traits that waited at the last look and were not rendered since.
+fn still_pending(component: &AppComponent, row: &ComponentStatus) -> Vec<String> {
+    let waits = |type_: &str| {
+        row.traits
+            .iter()
+            .any(|part| part.pending && part.type_ == type_)
+    };
+    component
+        .traits
+        .iter()
+        .filter(|part| waits(&part.type_))
+        .map(|part| part.resolved.type_name.clone())
+        .collect()
 }
 
 /// The objects of a component as they were recorded, and as they are now.
@@ -232,11 +306,14 @@ async fn recorded(
     place: &Place,
 ) -> Option<(RenderedComponent, Vec<Value>)> {
     let observed = context.observer.objects();
+    let keys = copies_of(&delivery.appfile, &component.spec.name);
     let entries: Vec<ManagedResource> = delivery
         .inventory
         .read(|inventory| {
             let all = inventory.kept().flat_map(Tracker::entries);
-            let own = all.filter(|entry| is_of(entry, &component.spec.name, place));
+            let own = all
+                .filter(|entry| is_of(entry, &component.spec.name, place))
+                .filter(|entry| is_of_copy(&entry.name, &keys, &place.replica_key));
             own.cloned().collect()
         })
         .await;

@@ -4,6 +4,7 @@
 //! and observed objects come from caches. A turn is triggered by a change of the Application, of one of its objects, of a
 //! definition that it misses, by a point in time, and by nothing else: nothing is polled.
 
+mod component;
 mod deletion;
 mod delivery;
 mod deploy;
@@ -113,6 +114,8 @@ pub(crate) struct Context {
     pub(crate) evaluation: Evaluation,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runner: Runner,
+    /// Sends the requests of templates.
+    pub(crate) http: reqwest::Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Arc<Metrics>,
@@ -251,10 +254,11 @@ pub(crate) fn start(
         runner: Runner::new(
             options.store.clone(),
             evaluation.clone(),
-            options.http,
+            options.http.clone(),
             options.clock.clone(),
             options.faults,
         ),
+        http: options.http,
         store: options.store,
         clock: options.clock,
         evaluation,

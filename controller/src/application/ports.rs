@@ -1,11 +1,15 @@
 //! The world of one run: what its steps do to clusters.
 
-use async_trait::async_trait;
-use caravel_core::api::ComponentStatus;
-use caravel_core::appfile::AppComponent;
-use serde_json::Value;
+use std::sync::Arc;
 
-use super::delivery::{Delivered, Delivery, DeliveryError};
+use async_trait::async_trait;
+use caravel_core::api::{ApplicationComponent, ComponentStatus};
+use caravel_core::appfile::{AppComponent, Appfile, assemble};
+use caravel_core::engine::{ExpressionRequest, Operation};
+use serde_json::{Map, Value};
+
+use super::component::{Asked, Delivered, Patches};
+use super::delivery::{Delivery, DeliveryError};
 use super::health::Place;
 use crate::engine::{
     Applied, ComponentRequest, DeployRequest, PortError, Ports, StepTemplate, UnknownOutcome,
@@ -39,7 +43,7 @@ impl Ports for Delivery {
         Ok(Some(StepTemplate {
             name: definition.name.clone(),
             source: definition.template.clone(),
-            evaluator: None,
+            evaluator: definition.evaluator,
             unknown_outcome,
         }))
     }
@@ -60,12 +64,11 @@ impl Ports for Delivery {
     }
 
     async fn apply_component(&self, request: ComponentRequest) -> Result<Applied, PortError> {
-        if request.patch.is_some() {
-            return Err(PortError::new(
-                "a patch of the workload is not supported in apply-component: use a trait or an override policy",
-            ));
-        }
-        let component = self.component(&request).map_err(told)?;
+        let (appfile, component) = self.component(&request)?;
+        let patches = match &request.patch {
+            Some(patch) => Some(self.patches(patch).await?),
+            None => None,
+        };
         let namespace = if request.namespace.is_empty() {
             self.appfile.namespace.clone()
         } else {
@@ -74,10 +77,15 @@ impl Ports for Delivery {
         let place = Place {
             cluster: request.cluster,
             namespace,
+            replica_key: String::new(),
         };
-        let delivered = Self::apply_component(self, &self.appfile, &component, &place)
-            .await
-            .map_err(told)?;
+        let asked = Asked {
+            appfile: &appfile,
+            component: &component,
+            place: &place,
+            patches: patches.as_ref(),
+        };
+        let delivered = Self::apply_component(self, asked).await.map_err(told)?;
         Ok(applied(delivered))
     }
 
@@ -87,26 +95,31 @@ impl Ports for Delivery {
 }
 
 impl Delivery {
-    /// The component with what the step says differently of it.
-    fn component(&self, request: &ComponentRequest) -> Result<AppComponent, DeliveryError> {
+    /// The component with what the step says differently of it. One that the Application does not have is taken as
+    /// the step gives it.
+    fn component(
+        &self,
+        request: &ComponentRequest,
+    ) -> Result<(Arc<Appfile>, AppComponent), PortError> {
         let of_value = request
             .value
             .as_ref()
             .and_then(|value| value["name"].as_str());
         let name = Some(request.component.as_str())
             .filter(|name| !name.is_empty())
-            .or(of_value);
-        let name = name.unwrap_or_default();
-        let found = self
-            .appfile
-            .components
-            .iter()
-            .find(|one| one.spec.name == name);
-        let mut component = found
-            .cloned()
-            .ok_or_else(|| DeliveryError::NoComponent(name.to_owned()))?;
+            .or(of_value)
+            .unwrap_or_default();
+        let mut components = self.appfile.components.iter();
+        let found = components.find(|one| one.spec.name == name);
+        let Some(found) = found else {
+            let given = request.value.as_ref();
+            let given = given.filter(|value| value["type"].is_string());
+            let given = given.ok_or_else(|| told(DeliveryError::NoComponent(name.to_owned())))?;
+            return self.foreign(given);
+        };
+        let mut component = found.clone();
         let Some(value) = &request.value else {
-            return Ok(component);
+            return Ok((self.appfile.clone(), component));
         };
         if let Some(properties) = value.get("properties").filter(|given| !given.is_null()) {
             overlay(
@@ -127,8 +140,66 @@ impl Delivery {
                 );
             }
         }
-        Ok(component)
+        Ok((self.appfile.clone(), component))
     }
+
+    /// A component that only a step knows.
+    fn foreign(&self, given: &Value) -> Result<(Arc<Appfile>, AppComponent), PortError> {
+        let component: ApplicationComponent = serde_json::from_value(given.clone())
+            .map_err(|error| PortError::new(format!("value is no component: {error}")))?;
+        let mut application = (*self.application).clone();
+        application.spec.components = vec![component];
+        application.spec.workflow = None;
+        application.spec.policies.clear();
+        let assembled = assemble(&application, &*self.source)
+            .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
+        let mut appfile = (*self.appfile).clone();
+        let component = assembled.components.into_iter().next();
+        let component = component.ok_or_else(|| PortError::new("value is no component"))?;
+        appfile.components.push(component.clone());
+        Ok((Arc::new(appfile), component))
+    }
+
+    /// What a step's patch, in CUE text, says of the workload and of the objects of traits (row REN-019).
+    async fn patches(&self, patch: &Value) -> Result<Patches, PortError> {
+        // JSON is CUE.
+        let text = match patch {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let asked = format!(
+            "{{let _patch = {{\n{text}\n}}\nworkload: _patch.workload != _|_\n\
+             traits: [if _patch.traits != _|_ for name, _ in _patch.traits {{name}}]}}"
+        );
+        let operation = Operation::Expression(ExpressionRequest {
+            expression: asked,
+            scope: Map::new(),
+        });
+        let parts: PatchParts = self
+            .evaluation
+            .call(&self.appfile.namespace, operation)
+            .await
+            .map_err(|error| PortError::new(format!("the patch of the component: {error}")))?;
+        let part = |path: &str| format!("let _patch = {{\n{text}\n}}\n_patch.{path}\n");
+        Ok(Patches {
+            workload: parts.workload.then(|| part("workload")),
+            traits: parts
+                .traits
+                .into_iter()
+                .map(|name| {
+                    let path = format!("traits[{}]", Value::from(name.as_str()));
+                    (name, part(&path))
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Which parts a patch has.
+#[derive(serde::Deserialize)]
+struct PatchParts {
+    workload: bool,
+    traits: Vec<String>,
 }
 
 /// Lays values over others: objects field by field, lists item by item, everything else as a whole.
@@ -170,16 +241,11 @@ pub(super) fn told(error: DeliveryError) -> PortError {
 /// A component that was applied, as steps see it.
 pub(super) fn applied(delivered: Delivered) -> Applied {
     Applied {
-        healthy: healthy(&delivered.row),
+        healthy: delivered.is_ready,
         message: unhealthy_message(&delivered.row),
         output: delivered.output,
         outputs: delivered.outputs,
     }
-}
-
-/// Whether a component and its traits are healthy; a trait that waits for it does not count.
-pub(super) fn healthy(row: &ComponentStatus) -> bool {
-    row.healthy && row.traits.iter().all(|part| part.healthy || part.pending)
 }
 
 fn unhealthy_message(row: &ComponentStatus) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::attempt::{Attempt, Called, Unwanted, Work, execute, waiting};
 use super::ports::{ComponentRequest, DeployRequest, PortError};
 use super::run::read;
+pub(super) use crate::calls::text;
 
 impl Attempt {
     /// Carries out one call, or says how the attempt ends with it.
@@ -199,6 +200,7 @@ impl Attempt {
                 .and_then(Value::as_bool)
                 .unwrap_or(true),
             inline_policies: list("inlinePolicies"),
+            values: read(&self.state).values().as_map().clone(),
         };
         let applied = self.ports.deploy(request).await;
         self.parts.faults.point("apply.done").await;
@@ -251,13 +253,6 @@ fn refusal(call: &Call) -> String {
 /// The call's message, or what was said before.
 fn said(call: &Call, before: &str) -> String {
     text(&call.params, "message").unwrap_or(before).to_owned()
-}
-
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
 }
 
 fn is_empty(value: &Value) -> bool {

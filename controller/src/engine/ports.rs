@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use caravel_core::engine::{Call, Evaluator};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The template of a step type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct ComponentRequest {
     pub namespace: String,
     /// What the step says differently of the component: fields of the component as inputs or the template fill them (`properties`, `traits`).
     pub value: Option<Value>,
-    /// A patch of the workload, as the template gives it.
+    /// A patch of workload and trait objects: CUE text, as the template gives it.
     pub patch: Option<Value>,
 }
 
@@ -69,6 +69,8 @@ pub struct DeployRequest {
     pub ignore_terraform: bool,
     /// Policies that the template brings along.
     pub inline_policies: Vec<Value>,
+    /// What steps gave to others, for inputs of components.
+    pub values: Map<String, Value>,
 }
 
 /// How it stands after it was applied.

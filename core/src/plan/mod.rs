@@ -3,6 +3,7 @@
 //! What is left behind, and what holds for single objects, is decided over inventories and live objects:
 //! see the crate `caravel-clusters`.
 
+pub mod data;
 mod dry_run;
 pub mod overrides;
 mod placement;

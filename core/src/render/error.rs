@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::appfile::{AppComponent, Appfile};
-use crate::engine::{Diagnostic, DiagnosticKind, EvalError, EvalStage};
+use crate::engine::{Call, Diagnostic, DiagnosticKind, EvalError, EvalStage};
 
 /// One mistake: where in the Application, and what the engine says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum RenderFailure {
     Evaluation(EvalStage),
     /// What was evaluated is not an object that can be delivered.
     Result,
+    /// A call (`#do`) of the template did not succeed.
+    Call,
     /// Evaluation took too much time, memory or space.
     Limit,
     /// The engine failed; it may succeed elsewhere or later.
@@ -105,6 +107,57 @@ impl RenderError {
         Self::evaluated(policy, None, path.to_owned(), error, kubevela_text)
     }
 
+    /// Says that a call of a template did not succeed. `trait_index` is that of the trait in the request.
+    pub(super) fn of_call(
+        appfile: &Appfile,
+        subject: Subject<'_>,
+        trait_index: Option<usize>,
+        call: &Call,
+        why: &str,
+    ) -> Box<Self> {
+        let (entity, label) = match &subject {
+            Subject::Component { component, traits } => {
+                let part = trait_index
+                    .and_then(|index| traits.get(index))
+                    .and_then(|index| component.traits.get(*index));
+                match part {
+                    Some(part) => ("trait", part.resolved.type_name.as_str()),
+                    None => ("workload", component.spec.name.as_str()),
+                }
+            }
+            Subject::Policy { name, .. } => ("workload", *name),
+        };
+        let text = if call.provider == PROCESSING {
+            format!("invalid process of trait {label}: fail to exec http task, {why}")
+        } else {
+            format!(
+                "failed to compile {entity} {label} after merge parameter and context: function call \
+                 error for {}: {why}",
+                call.path
+            )
+        };
+        let error = EvalError {
+            stage: EvalStage::Export,
+            definition: label.to_owned(),
+            trait_index,
+            errors: vec![Diagnostic {
+                kind: DiagnosticKind::Other,
+                path: call.path.clone(),
+                message: format!("{}.{}: {why}", call.provider, call.action),
+                ..Diagnostic::default()
+            }],
+            kubevela_text: text,
+        };
+        let mut failed = match subject {
+            Subject::Component { component, traits } => {
+                Self::of_component(appfile, component, traits, error)
+            }
+            Subject::Policy { name, path } => Self::of_policy(appfile, name, path, error),
+        };
+        failed.failure = RenderFailure::Call;
+        failed
+    }
+
     fn evaluated(
         component: &str,
         trait_type: Option<String>,
@@ -132,6 +185,21 @@ impl RenderError {
         })
     }
 }
+
+/// What a template belongs to.
+#[derive(Clone, Copy)]
+pub(super) enum Subject<'a> {
+    /// A component, with the traits that take part.
+    Component {
+        component: &'a AppComponent,
+        traits: &'a [usize],
+    },
+    /// A policy, with its place in the Application.
+    Policy { name: &'a str, path: &'a str },
+}
+
+/// The provider of the request that a trait declares (row REN-006).
+const PROCESSING: &str = "processing";
 
 /// `parameter.ports[0].port` of a template is `properties.ports[0].port` in the Application.
 fn place(path: &str, diagnostic: &Diagnostic) -> String {

@@ -31,6 +31,7 @@ use crate::engine::{
 };
 
 use contract::Contract;
+use error::Subject;
 
 /// For which place, and as part of what, a component is rendered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -224,6 +225,29 @@ pub fn offline<T>(
     }
 }
 
+/// The evaluator that a component asks for, or else the first of its traits that does: the base stays CUE
+/// between them, so that one evaluator reads the whole chain.
+fn wanted_evaluator(component: &AppComponent) -> Option<Evaluator> {
+    let traits = component.traits.iter().map(|part| &part.resolved);
+    let mut chain = std::iter::once(&component.resolved).chain(traits);
+    chain.find_map(|resolved| resolved.definition.evaluator)
+}
+
+/// What is rendered without doing anything itself: a component, or a policy.
+pub trait Render {
+    /// What it comes to.
+    type Output;
+
+    /// Goes on with what was asked for.
+    ///
+    /// # Errors
+    /// If it cannot be rendered.
+    fn next(&mut self, input: Input) -> Result<Progress<Self::Output>, Box<RenderError>>;
+
+    /// What to say of a call that was carried out without success.
+    fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError>;
+}
+
 /// Renders one component for one place.
 #[derive(Clone, Debug)]
 pub struct ComponentRender<'a> {
@@ -237,6 +261,28 @@ pub struct ComponentRender<'a> {
     workload_patch: Option<String>,
     trait_patches: BTreeMap<String, String>,
     replay: Replay,
+}
+
+impl Render for ComponentRender<'_> {
+    type Output = RenderedComponent;
+
+    fn next(&mut self, input: Input) -> Result<Progress<RenderedComponent>, Box<RenderError>> {
+        ComponentRender::next(self, input)
+    }
+
+    fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError> {
+        let subject = Subject::Component {
+            component: self.component,
+            traits: &self.traits,
+        };
+        // The engine files what a trait asks for under `trait.<index>|<path>`.
+        let of_trait = call
+            .key
+            .strip_prefix("trait.")
+            .and_then(|rest| rest.split_once('|'))
+            .and_then(|(index, _)| index.parse().ok());
+        RenderError::of_call(self.appfile, subject, of_trait, call, why)
+    }
 }
 
 impl<'a> ComponentRender<'a> {
@@ -258,7 +304,7 @@ impl<'a> ComponentRender<'a> {
             component,
             target,
             stage,
-            evaluator,
+            evaluator: wanted_evaluator(component).unwrap_or(evaluator),
             traits,
             workload_patch: None,
             trait_patches: BTreeMap::new(),
@@ -322,6 +368,7 @@ impl<'a> ComponentRender<'a> {
             workload_patch: self.workload_patch.clone(),
             trait_patches: self.trait_patches.clone(),
             replay: self.replay.clone(),
+            ..RenderRequest::default()
         };
         let operation = Operation::Render(request);
         Progress::Eval(Box::new(Request {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::contract::label_policy_object;
-use super::error::{RenderError, RenderFailure};
-use super::{Input, Progress, RenderedComponent, RenderedObject, Role, Target, calls, context};
+use super::error::{RenderError, RenderFailure, Subject};
+use super::{
+    Input, Progress, Render, RenderedComponent, RenderedObject, Role, Target, calls, context,
+};
 use crate::api::labels;
 use crate::appfile::{Appfile, Policy, PolicyRule};
 use crate::engine::{
-    Evaluator, Operation, Outcome, RenderRequest, RenderResult, Replay, Request, Template,
+    Call, Evaluator, Operation, Outcome, RenderRequest, RenderResult, Replay, Request, Template,
 };
 
 /// Renders the objects of one policy.
@@ -21,6 +23,23 @@ pub struct PolicyRender<'a> {
     request: RenderRequest,
     target: Target,
     evaluator: Evaluator,
+}
+
+impl Render for PolicyRender<'_> {
+    type Output = Vec<RenderedObject>;
+
+    fn next(&mut self, input: Input) -> Result<Progress<Self::Output>, Box<RenderError>> {
+        PolicyRender::next(self, input)
+    }
+
+    fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError> {
+        let path = self.path();
+        let subject = Subject::Policy {
+            name: &self.policy.name,
+            path: &path,
+        };
+        RenderError::of_call(self.appfile, subject, None, call, why)
+    }
 }
 
 impl<'a> PolicyRender<'a> {
@@ -53,8 +72,12 @@ impl<'a> PolicyRender<'a> {
             policy,
             request,
             target,
-            evaluator,
+            evaluator: resolved.definition.evaluator.unwrap_or(evaluator),
         })
+    }
+
+    fn path(&self) -> String {
+        format!("spec.policies[{}]", self.policy.name)
     }
 
     /// Goes on with what was asked for.
@@ -70,7 +93,7 @@ impl<'a> PolicyRender<'a> {
             Input::Results(results) => return Ok(self.eval(results)),
             Input::Reply(reply) => reply.outcome,
         };
-        let path = format!("spec.policies[{}]", self.policy.name);
+        let path = self.path();
         let name = self.policy.name.as_str();
         let plain = |failure, message: String| RenderError::plain(failure, name, &path, message);
         match outcome {

@@ -1,0 +1,210 @@
+//! HTTP requests that templates ask for: what they say, sending, what comes back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use caravel_workflow::parse_duration;
+use futures::StreamExt as _;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, Identity, Method, Request, Response, Url};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::text;
+
+/// What may be received. More belongs into an object store, not into a template.
+const LARGEST: usize = 4 << 20;
+/// How long a request may take that says nothing itself.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The request that `method`, `url` and `request` of the parameters mean.
+pub(crate) fn request(params: &Value) -> Result<Request, String> {
+    let method = text(params, "method").unwrap_or("GET");
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| format!("{method:?} is not an HTTP method"))?;
+    let url = text(params, "url").ok_or("url is missing")?;
+    let url = Url::parse(url).map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{url}: only http and https are supported"));
+    }
+    let details = params.get("request").cloned().unwrap_or(Value::Null);
+    for part in ["trailer", "ratelimiter"] {
+        let given = details
+            .get(part)
+            .is_some_and(|value| value.as_object().is_none_or(|map| !map.is_empty()));
+        if given {
+            return Err(format!("{part} is not supported"));
+        }
+    }
+    let mut request = Request::new(method, url);
+    let patience = text(&details, "timeout").map(parse_duration).transpose();
+    let patience = patience.map_err(|invalid| invalid.to_string())?;
+    *request.timeout_mut() = Some(patience.unwrap_or(PATIENCE));
+    headers(&details, request.headers_mut())?;
+    if let Some(body) = text(&details, "body") {
+        *request.body_mut() = Some(body.to_owned().into());
+    }
+    Ok(request)
+}
+
+/// `header`: a value, or several.
+fn headers(details: &Value, headers: &mut HeaderMap) -> Result<(), String> {
+    let given = details.get("header").and_then(Value::as_object);
+    for (name, value) in given.into_iter().flatten() {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for value in values {
+            let value = value
+                .as_str()
+                .ok_or_else(|| format!("header {name}: not a text"))?;
+            add(headers, name, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a header. Its value is kept out of logs.
+pub(crate) fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
+    let key = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("{name:?} is not the name of a header"))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        format!("header {name}: the value has characters that a header cannot have")
+    })?;
+    value.set_sensitive(true);
+    headers.append(key, value);
+    Ok(())
+}
+
+/// Lets the receiver know one request again that is sent twice.
+pub(crate) fn add_idempotency_key(request: &mut Request, identity: &str) {
+    const NAME: &str = "idempotency-key";
+    let key = hex::encode(&Sha256::digest(identity)[..16]);
+    if let Ok(key) = HeaderValue::from_str(&key)
+        && !request.headers().contains_key(NAME)
+    {
+        request.headers_mut().insert(NAME, key);
+    }
+}
+
+/// A client for `tls_config` with certificates in it (row REN-006); none where the common one will do.
+pub(super) fn client_for(params: &Value) -> Result<Option<Client>, String> {
+    let tls = params.get("tls_config").cloned().unwrap_or_default();
+    let part = |key: &str| text(&tls, key);
+    let (authority, certificate, key) = (part("ca"), part("client_crt"), part("client_key"));
+    if authority.is_none() && certificate.is_none() && key.is_none() {
+        return Ok(None);
+    }
+    let mut builder = Client::builder();
+    if let Some(pem) = authority {
+        let authority = Certificate::from_pem(pem.as_bytes())
+            .map_err(|error| format!("tls_config.ca is no certificate: {error}"))?;
+        builder = builder.tls_certs_only([authority]);
+    }
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            let identity = Identity::from_pem(format!("{certificate}\n{key}").as_bytes())
+                .map_err(|error| format!("tls_config.client_crt with client_key: {error}"))?;
+            builder = builder.identity(identity);
+        }
+        (None, None) => {}
+        _ => return Err("tls_config needs client_crt and client_key, or neither".to_owned()),
+    }
+    let client = builder.build().map_err(|error| error.to_string())?;
+    Ok(Some(client))
+}
+
+/// Why there is no answer.
+pub(crate) struct Failure {
+    /// In words, without secrets.
+    pub(crate) message: String,
+    /// The receiver may have it nevertheless.
+    pub(crate) may_have_arrived: bool,
+}
+
+/// Sends a request; the answer as templates see it, whatever its status.
+pub(crate) async fn send(client: &Client, request: Request) -> Result<Value, Failure> {
+    let what = format!("{} {}", request.method(), without_query(request.url()));
+    let fail = |error: &reqwest::Error| Failure {
+        message: format!("{what}: {}", causes(error)),
+        may_have_arrived: !(error.is_connect() || error.is_builder()),
+    };
+    let response = client
+        .execute(request)
+        .await
+        .map_err(|error| fail(&error))?;
+    let status = response.status().as_u16();
+    let header = header_of(&response);
+    let mut body = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(part) = stream.next().await {
+        body.extend_from_slice(&part.map_err(|error| fail(&error))?);
+        if body.len() > LARGEST {
+            let message = format!("{what}: the answer is larger than {} MiB", LARGEST >> 20);
+            return Err(Failure {
+                message,
+                may_have_arrived: true,
+            });
+        }
+    }
+    let body = String::from_utf8_lossy(&body);
+    Ok(json!({ "body": body, "header": header, "trailer": {}, "statusCode": status }))
+}
+
+/// Whether sending it twice is the same as sending it once (RFC 9110, 9.2.2).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    method.is_safe() || method == Method::PUT || method == Method::DELETE
+}
+
+/// Headers by name as Go writes it (`Content-Type`), because templates were written for that.
+fn header_of(response: &Response) -> Value {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in response.headers() {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        all.entry(canonical(name.as_str())).or_default().push(value);
+    }
+    let map: Map<String, Value> = all
+        .into_iter()
+        .map(|(name, list)| (name, json!(list)))
+        .collect();
+    Value::Object(map)
+}
+
+fn canonical(name: &str) -> String {
+    let word = |part: &str| {
+        let (first, rest) = part.split_at(part.len().min(1));
+        first.to_uppercase() + rest
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+/// A URL without what may be secret in it.
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// An error with its causes, without its URL, which may hold a secret.
+pub(super) fn causes(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        String::new()
+    };
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    if text.is_empty() {
+        "the request could not be sent".to_owned()
+    } else {
+        text
+    }
+}

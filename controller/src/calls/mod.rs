@@ -1,0 +1,159 @@
+//! Calls (`#do`) that templates of components, traits and policies make while they are rendered (rows REN-006, REN-045,
+//! REN-046, PRV-044).
+//!
+//! The evaluator says what it needs, it is done here, and the evaluator is asked again with the result. What is only read
+//! is read again with every render. A request that changes something elsewhere is sent once for each run of the workflow
+//! that this process carries on: a step that waits for its component renders it many times. Should the process end in
+//! between, the request is sent again with the same `Idempotency-Key`.
+
+mod config;
+pub(crate) mod http;
+mod kube;
+
+use std::collections::HashMap;
+
+use caravel_clusters::connect::Clusters;
+use caravel_core::engine::Call;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+
+/// Carries calls out for one Application.
+pub(crate) struct Calls {
+    clusters: Clusters,
+    http: reqwest::Client,
+    /// The Application's namespace: that of objects that name none.
+    namespace: String,
+    /// Tells this delivery from all others.
+    origin: String,
+    /// Answers of requests that are not sent twice, by subject, call and parameters.
+    sent: Mutex<HashMap<String, Value>>,
+}
+
+impl Calls {
+    /// For an Application in a namespace. `origin` is the same for the same delivery, in every process.
+    pub(crate) fn new(
+        clusters: Clusters,
+        http: reqwest::Client,
+        namespace: String,
+        origin: String,
+    ) -> Self {
+        Self {
+            clusters,
+            http,
+            namespace,
+            origin,
+            sent: Mutex::default(),
+        }
+    }
+
+    /// Carries a call out. `subject` is what is rendered, and for which place.
+    ///
+    /// # Errors
+    /// Why it could not be done, in words.
+    pub(crate) async fn carry_out(&self, subject: &str, call: &Call) -> Result<Value, String> {
+        let params = &call.params;
+        match (call.provider.as_str(), call.action.as_str()) {
+            ("http", "do") => self.request(subject, call).await,
+            ("processing", "http") => {
+                let answer = self.request(subject, call).await?;
+                processed(&answer)
+            }
+            ("kube", "get") => kube::get(&self.clusters, &self.namespace, params).await,
+            ("kube", "list") => kube::list(&self.clusters, params).await,
+            ("kube", "apply") => kube::apply(&self.clusters, &self.namespace, params).await,
+            ("kube", "patch") => kube::patch(&self.clusters, &self.namespace, params).await,
+            ("config", "image-registry") => config::image_registry(params).await,
+            ("config", "helm-repository") => config::helm_repository(params).await,
+            // Decoding is done before a call comes here; what is left cannot be decoded.
+            ("base64", _) => Err("the parameter is not base64 of a text".to_owned()),
+            (provider, action) => Err(format!(
+                "{provider}.{action} is not supported while a component is rendered; supported are base64, http.do, \
+                 kube.{{get,list,apply,patch}}, config.{{image-registry,helm-repository}} and cue.strategyUnify"
+            )),
+        }
+    }
+
+    async fn request(&self, subject: &str, call: &Call) -> Result<Value, String> {
+        let mut request = http::request(&call.params)?;
+        if request.method().is_safe() {
+            return self.send(call, request).await;
+        }
+        let identity = format!(
+            "{}/{subject}/{}/{}",
+            self.origin,
+            call.key,
+            digest(&call.params)
+        );
+        let mut sent = self.sent.lock().await;
+        if let Some(answer) = sent.get(&identity) {
+            return Ok(answer.clone());
+        }
+        if !http::is_idempotent(request.method()) {
+            http::add_idempotency_key(&mut request, &identity);
+        }
+        let answer = self.send(call, request).await?;
+        sent.insert(identity, answer.clone());
+        Ok(answer)
+    }
+
+    async fn send(&self, call: &Call, request: reqwest::Request) -> Result<Value, String> {
+        let own = http::client_for(&call.params)?;
+        let client = own.as_ref().unwrap_or(&self.http);
+        http::send(client, request)
+            .await
+            .map_err(|failure| failure.message)
+    }
+}
+
+/// What `processing.http` answers with: the body, which has to be a JSON object (row REN-006).
+fn processed(answer: &Value) -> Result<Value, String> {
+    let body = answer["body"].as_str().unwrap_or_default();
+    match serde_json::from_str(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(other) => Err(format!(
+            "the answer (status {}) is JSON, but no object: {}",
+            answer["statusCode"],
+            kind_of(&other)
+        )),
+        Err(error) => Err(format!(
+            "the answer (status {}) is not JSON: {error}",
+            answer["statusCode"]
+        )),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Maps are sorted, so equal parameters have one text.
+pub(crate) fn digest(params: &Value) -> String {
+    hex::encode(Sha256::digest(params.to_string()))
+}
+
+/// A text of the parameters that is not empty.
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}
+
+/// The parameter that a call cannot do without.
+fn required<'a>(params: &'a Value, key: &str) -> Result<&'a Value, String> {
+    params
+        .get(key)
+        .filter(|value| !value.is_null() && **value != json!({}))
+        .ok_or_else(|| format!("{key} is missing"))
+}
+
+#[cfg(test)]
+mod tests;
