@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use caravel_schema::field;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// One cause of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Cause {
     /// The field, if there is one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
+    /// What more there is to say of it, for clients that look: Kubernetes' own do not.
+    #[serde(flatten, skip_serializing_if = "Map::is_empty")]
+    pub more: Map<String, Value>,
 }
 
 /// What a failure is about.
@@ -98,6 +101,7 @@ impl Status {
             reason: reason.to_owned(),
             message: message.into(),
             field: field.to_owned(),
+            more: Map::new(),
         });
         self
     }

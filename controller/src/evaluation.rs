@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caravel_core::engine::{Evaluator, Operation};
+use caravel_core::engine::{Evaluator, Fault, Operation, Outcome};
 use caravel_engines::{Answer, Engine, EngineError, Job};
 use serde::de::DeserializeOwned;
 
@@ -36,9 +36,45 @@ impl Evaluation {
     /// # Errors
     /// As [`Engine::call`].
     pub async fn ask(&self, namespace: &str, operation: Operation) -> Result<Answer, EngineError> {
+        self.ask_with(namespace, operation, self.evaluator).await
+    }
+
+    /// As [`Self::ask`], with the evaluator of a request.
+    ///
+    /// # Errors
+    /// As [`Engine::call`].
+    pub async fn ask_with(
+        &self,
+        namespace: &str,
+        operation: Operation,
+        evaluator: Evaluator,
+    ) -> Result<Answer, EngineError> {
         self.engine
-            .call(Job::new(operation, self.evaluator, namespace))
+            .call(Job::new(operation, evaluator, namespace))
             .await
+    }
+
+    /// As [`Self::ask`], with an evaluator that a definition asks for, and with the outcome as an engine tells it:
+    /// for what was made to be asked of any engine.
+    pub async fn outcome(
+        &self,
+        namespace: &str,
+        operation: Operation,
+        evaluator: Option<Evaluator>,
+    ) -> Outcome {
+        let evaluator = evaluator.unwrap_or(self.evaluator);
+        let job = Job::new(operation, evaluator, namespace);
+        match self.engine.call(job).await {
+            Ok(Answer::Done(value)) => Outcome::Ok(value),
+            Ok(Answer::Need(calls)) => Outcome::Need(calls),
+            Err(EngineError::Template(error)) => Outcome::Error(*error),
+            Err(error @ EngineError::Fault(_)) => Outcome::Panic(Fault {
+                message: error.to_string(),
+            }),
+            Err(limit) => Outcome::Limit(Fault {
+                message: limit.to_string(),
+            }),
+        }
     }
 
     /// The engine itself.

@@ -100,6 +100,19 @@ impl Library {
             .filter(|entry| entry.definition.kind == kind)
     }
 
+    /// Names of all definitions of a kind, wherever they are.
+    pub(crate) fn names(&self, kind: DefinitionKind) -> Vec<String> {
+        let Some(shelf) = KINDS.iter().position(|known| known.definition == kind) else {
+            return Vec::new();
+        };
+        let entries = self.read(shelf);
+        let mut names: Vec<String> = entries.keys().map(|(_, name)| name.clone()).collect();
+        drop(entries);
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Names of all revisions of a definition in a namespace.
     pub(crate) fn revision_names(
         &self,

@@ -58,7 +58,9 @@ async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial) -> Vec
             Ok(Progress::Done(_) | Progress::Do(_)) => return Vec::new(),
             Ok(Progress::Eval(request)) => {
                 let evaluator = Some(request.evaluator);
-                let outcome = evaluation.outcome(namespace, request.operation, evaluator).await;
+                let outcome = evaluation
+                    .outcome(namespace, request.operation, evaluator)
+                    .await;
                 input = Input::Reply(Reply {
                     id: request.id,
                     outcome,

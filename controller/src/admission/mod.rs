@@ -1,18 +1,25 @@
 //! What is accepted into a hub, decided where the client waits for the answer (DESIGN, admission).
 //!
-//! Refused: wrong shape, duplicate names, cycles, wrong types, missing required values that nothing feeds, broken
-//! definitions. Warned: what may mend itself (a type that nobody has defined yet), and what works but is
-//! probably not meant (an undeclared parameter). With `strict`, warnings are refusals.
+//! Refused: wrong shape, duplicate names, cycles, wrong types, missing required values that nothing feeds, what a
+//! template says against its parameters, broken definitions, the end of a definition that is in use. Warned: what
+//! may mend itself (a type that nobody has defined yet), and what works but is probably not meant (an undeclared
+//! parameter). Strict, by the hub's flag or by an annotation, warnings are refusals.
 
 mod application;
 mod definition;
+mod deletion;
+mod sample;
+mod trial;
+mod verdict;
 
 use async_trait::async_trait;
 use caravel_apiserver::admission::{Admission, AdmissionAttributes, Denial, Operation, Warning};
-use caravel_apiserver::status::Status;
-use caravel_schema::field;
+use caravel_core::api::labels::annotations::STRICT_ADMISSION;
+use caravel_core::appfile::Finding;
 use kube::Client;
+use serde_json::Value;
 
+use crate::definition::Kind;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
@@ -25,47 +32,41 @@ pub struct OamAdmission {
     pub(crate) strict: bool,
 }
 
-/// What was found wrong with an object.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Verdict {
-    /// What makes it unacceptable.
-    pub(crate) errors: Vec<field::Error>,
-    /// What its author should know.
-    pub(crate) warnings: Vec<Warning>,
-}
-
 #[async_trait]
 impl Admission for OamAdmission {
     async fn admit(&self, attributes: AdmissionAttributes<'_>) -> Result<Vec<Warning>, Denial> {
         let is_ours =
             attributes.group == caravel_core::api::GROUP && attributes.subresource.is_empty();
-        let is_write = matches!(attributes.operation, Operation::Create | Operation::Update);
-        if !is_ours || !is_write || is_being_deleted(&attributes) || is_unchanged(&attributes) {
+        if !is_ours {
             return Ok(Vec::new());
         }
-        let verdict = match attributes.kind {
+        if attributes.operation == Operation::Delete {
+            return deletion::admit(self, &attributes).await;
+        }
+        if is_being_deleted(&attributes) || is_unchanged(&attributes) {
+            return Ok(Vec::new());
+        }
+        let is_strict = self.strict || asks_for_strictness(attributes.object);
+        let findings = match attributes.kind {
             "Application" => {
                 application::admit(self, attributes.object, attributes.namespace).await
             }
-            "ComponentDefinition"
-            | "TraitDefinition"
-            | "PolicyDefinition"
-            | "WorkflowStepDefinition" => {
-                definition::admit(&self.evaluation, attributes.kind, attributes.object).await
+            kind if Kind::of(kind).is_some() => {
+                definition::admit(self, kind, attributes.object, attributes.old).await
             }
             _ => return Ok(Vec::new()),
         };
-        let is_fine = verdict.warnings.is_empty() || !self.strict;
-        if verdict.errors.is_empty() && is_fine {
-            return Ok(verdict.warnings);
+        let refused = |finding: &&Finding| is_strict || !finding.kind.is_warning();
+        let errors: Vec<&Finding> = findings.iter().filter(refused).collect();
+        if errors.is_empty() {
+            return Ok(findings.iter().map(ToString::to_string).collect());
         }
-        let mut errors = verdict.errors;
-        if self.strict {
-            let refused = verdict.warnings.into_iter();
-            errors.extend(refused.map(|warning| field::Error::forbidden("spec", warning)));
-        }
-        Err(Status::invalid(attributes.group, attributes.kind, attributes.name, &errors).into())
+        Err(verdict::refusal(&attributes, &errors).into())
     }
+}
+
+fn asks_for_strictness(object: &Value) -> bool {
+    object["metadata"]["annotations"][STRICT_ADMISSION] == "true"
 }
 
 /// The end of an object must never be held up by what is wrong with it.
@@ -73,7 +74,28 @@ fn is_being_deleted(attributes: &AdmissionAttributes<'_>) -> bool {
     !attributes.object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// A write of finalizers, labels or status has nothing new to be judged.
+/// A write of finalizers, labels or status has nothing new to be judged; annotations may say how to judge.
 fn is_unchanged(attributes: &AdmissionAttributes<'_>) -> bool {
-    attributes.operation == Operation::Update && attributes.object["spec"] == attributes.old["spec"]
+    let same =
+        |pointer: &str| attributes.object.pointer(pointer) == attributes.old.pointer(pointer);
+    attributes.operation == Operation::Update
+        && same("/spec")
+        && JUDGED
+            .iter()
+            .all(|name| annotation(attributes.object, name) == annotation(attributes.old, name))
+}
+
+/// Annotations that decide what an object means.
+const JUDGED: [&str; 4] = {
+    use caravel_core::api::labels::annotations as names;
+    [
+        names::AUTO_UPDATE,
+        names::PUBLISH_VERSION,
+        names::CUE_EVALUATOR,
+        names::DEFINITION_REVISION_NAME,
+    ]
+};
+
+fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object["metadata"]["annotations"][name].as_str()
 }

@@ -122,6 +122,10 @@ impl DefinitionSource for LiveSource {
         self.library.revision_names(kind, namespace, definition)
     }
 
+    fn names(&self, kind: DefinitionKind) -> Vec<String> {
+        self.library.names(kind)
+    }
+
     fn policy(&self, _: &str, name: &str) -> Option<Policy> {
         self.policies.get(name).cloned()
     }

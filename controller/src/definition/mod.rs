@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub(crate) use self::kind::{KINDS, Kind, oam_resource};
-pub(crate) use self::reconcile::spec_hash;
+pub(crate) use self::reconcile::{revision_conflict, spec_hash};
 use crate::FIELD_MANAGER;
 use crate::evaluation::Evaluation;
 use caravel_engines::EngineError;

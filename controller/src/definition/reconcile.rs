@@ -116,6 +116,20 @@ fn revision_name(definition: &Value, next: i64) -> RevisionName {
     }
 }
 
+/// Name of the revision that a definition with a version of its own would have, if that is taken by another
+/// definition; `recorded` gives what a revision holds.
+pub(crate) fn revision_conflict<O: std::ops::Deref<Target = Value>>(
+    definition: &Value,
+    recorded: impl FnOnce(&str) -> Option<O>,
+) -> Option<String> {
+    let wanted = revision_name(definition, 0);
+    if !wanted.is_explicit {
+        return None;
+    }
+    let recorded = recorded(&wanted.name)?;
+    (spec_hash(&recorded) != spec_hash(definition)).then_some(wanted.name)
+}
+
 fn read_revision(object: &Value) -> Option<Revision> {
     Some(Revision {
         name: object["metadata"]["name"].as_str()?.to_owned(),

@@ -137,6 +137,12 @@ pub mod annotations {
     pub const DEFINITION_APPLIED_WORKLOADS: &str = "definition.oam.dev/appliedWorkloads";
     /// What `kubectl apply` wrote last.
     pub const KUBECTL_LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    /// On definitions: which of CUE's evaluators reads the template, `v2` or `v3`.
+    pub const CUE_EVALUATOR: &str = "caravel.dev/cue-evaluator";
+    /// On Applications and definitions, `true`: admission refuses what it otherwise warns of.
+    pub const STRICT_ADMISSION: &str = "caravel.dev/strict-admission";
+    /// On definitions, `true`: it may be deleted though Applications use it.
+    pub const FORCE_DELETE: &str = "caravel.dev/force-delete";
     /// On workflow contexts: when the run began.
     pub const WORKFLOW_START_TIME: &str = "vela.io/startTime";
     /// Keep what each step evaluated.

@@ -19,6 +19,17 @@ use crate::engine::DefinitionKind;
 /// # Errors
 /// What cannot be found or read.
 pub fn assemble(app: &Application, source: &dyn DefinitionSource) -> Result<Appfile, Rejection> {
+    let (appfile, rejection) = assemble_known(app, source);
+    rejection.into_result()?;
+    appfile.ok_or_else(Rejection::default)
+}
+
+/// As [`assemble`], but with what is known where something is not: components and traits whose types are
+/// unknown are left out. There is no Appfile where the steps of the workflow cannot be known.
+pub(crate) fn assemble_known(
+    app: &Application,
+    source: &dyn DefinitionSource,
+) -> (Option<Appfile>, Rejection) {
     let mut named = app.clone();
     name_policies(&mut named);
     Assembly {
@@ -27,6 +38,19 @@ pub fn assemble(app: &Application, source: &dyn DefinitionSource) -> Result<Appf
         rejection: Rejection::default(),
     }
     .run()
+}
+
+/// Finds a `type` as an Application refers to it: from its namespace, and with its wish for new versions.
+pub(crate) fn resolve_in(
+    app: &Application,
+    source: &dyn DefinitionSource,
+    kind: DefinitionKind,
+    type_: &str,
+) -> Option<Resolved> {
+    let annotations = app.metadata.annotations.as_ref();
+    let follow = annotations.and_then(|all| all.get(annotations::AUTO_UPDATE));
+    let auto_update = follow.is_some_and(|value| value == "true");
+    resolve(source, kind, type_, namespace_of(app), auto_update)
 }
 
 /// Names anonymous policies (APP-039).
@@ -45,7 +69,7 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    fn run(mut self) -> Result<Appfile, Rejection> {
+    fn run(mut self) -> (Option<Appfile>, Rejection) {
         let app = self.app;
         let components: Vec<_> = app
             .spec
@@ -58,14 +82,13 @@ impl Assembly<'_> {
         let step_definitions = workflow.as_ref().map(|found| self.step_definitions(found));
         let policies = self.policies(workflow.as_ref());
         let (Some(workflow), Some(step_definitions)) = (workflow, step_definitions) else {
-            return Err(self.rejection);
+            return (None, self.rejection);
         };
-        self.rejection.into_result()?;
         let latest = app
             .status
             .as_ref()
             .and_then(|status| status.latest_revision.as_ref());
-        Ok(Appfile {
+        let appfile = Appfile {
             name: app.metadata.name.clone().unwrap_or_default(),
             namespace: namespace_of(app).to_owned(),
             labels: app.metadata.labels.clone().unwrap_or_default(),
@@ -77,24 +100,12 @@ impl Assembly<'_> {
             policies,
             workflow,
             step_definitions,
-        })
+        };
+        (Some(appfile), self.rejection)
     }
 
     fn find(&self, kind: DefinitionKind, type_: &str) -> Option<Resolved> {
-        let follow = self
-            .app
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(annotations::AUTO_UPDATE));
-        let auto_update = follow.is_some_and(|value| value == "true");
-        resolve(
-            self.source,
-            kind,
-            type_,
-            namespace_of(self.app),
-            auto_update,
-        )
+        resolve_in(self.app, self.source, kind, type_)
     }
 
     fn component(

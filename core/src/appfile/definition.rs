@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::labels::annotations;
 use crate::api::{
     Policy, SYSTEM_NAMESPACE, Schematic, StatusTemplates, Terraform, Workflow, WorkloadGvk,
 };
-use crate::engine::{DefinitionKind, DefinitionStatusText};
+use crate::engine::{DefinitionKind, DefinitionStatusText, Evaluator};
 
 /// When the objects of a trait are dispatched (REN-024).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,8 @@ pub struct Definition {
     pub namespace: String,
     /// Its annotations; a Terraform Configuration inherits them.
     pub annotations: BTreeMap<String, String>,
+    /// The evaluator that it asks for; the hub's where it asks for none.
+    pub evaluator: Option<Evaluator>,
     /// CUE text; empty where the definition has none.
     pub template: String,
     /// Terraform module in place of a template (REN-035).
@@ -122,14 +125,20 @@ impl Definition {
             (None, Some(legacy)) => legacy["template"].as_str().unwrap_or_default().to_owned(),
             (None, None) => String::new(),
         };
+        let annotations = string_map(&metadata["annotations"]);
+        let evaluator = match annotations.get(annotations::CUE_EVALUATOR) {
+            Some(text) => Some(evaluator(text)?),
+            None => None,
+        };
         Ok(Self {
             kind,
+            evaluator,
             name,
             namespace: metadata["namespace"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned(),
-            annotations: string_map(&metadata["annotations"]),
+            annotations,
             template,
             terraform: schematic.terraform,
             status: DefinitionStatusText {
@@ -147,6 +156,17 @@ impl Definition {
             manage_health_check: spec.manage_health_check.unwrap_or_default(),
             scope: spec.scope.unwrap_or_default(),
         })
+    }
+}
+
+fn evaluator(text: &str) -> Result<Evaluator, String> {
+    match text {
+        "v2" => Ok(Evaluator::V2),
+        "v3" => Ok(Evaluator::V3),
+        other => Err(format!(
+            "metadata.annotations[{}]: expected v2 or v3, found {other:?}",
+            annotations::CUE_EVALUATOR
+        )),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Position;
+
 /// What kind of mistake it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -24,12 +26,42 @@ pub enum FindingKind {
     Missing,
     /// A value of the wrong type or form.
     Invalid,
+    /// A parameter that the definition does not declare: it has no effect.
+    Undeclared,
+    /// A trait that is not meant for the workload, or not for another trait.
+    Misapplied,
+    /// An input from an output that nothing in the Application declares.
+    Unfed,
+    /// A template that fails with what the Application gives it.
+    Template,
+    /// What the author of a definition has to say (`errs`).
+    Author,
+    /// A kind, or a field of one, that the hub does not serve: a target cluster may.
+    Unserved,
+    /// Something works, but in a way that will go.
+    Legacy,
+    /// Nothing could be said about it: the check itself did not come to its end.
+    Unchecked,
 }
 
 impl FindingKind {
     /// Whether the mistake may mend itself without a change of the Application.
     pub const fn may_resolve(self) -> bool {
         matches!(self, Self::UnknownType | Self::UnknownObject)
+    }
+
+    /// Whether admission lets it pass with a word about it (DESIGN, admission).
+    pub const fn is_warning(self) -> bool {
+        self.may_resolve()
+            || matches!(
+                self,
+                Self::Undeclared
+                    | Self::Misapplied
+                    | Self::Unfed
+                    | Self::Unserved
+                    | Self::Legacy
+                    | Self::Unchecked
+            )
     }
 }
 
@@ -41,6 +73,15 @@ pub struct Finding {
     pub kind: FindingKind,
     /// Field path in the Application, for example `spec.components[2].traits[0].type`.
     pub path: String,
+    /// What in the Application it is about, for example `component web`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// The definition whose template says so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub definition: String,
+    /// Where in that template, the most telling place first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
     /// In words.
     pub message: String,
     /// What was expected, where that can be said.
@@ -63,6 +104,9 @@ impl Finding {
         Self {
             kind,
             path: path.into(),
+            subject: String::new(),
+            definition: String::new(),
+            positions: Vec::new(),
             message: message.into(),
             expected: String::new(),
             found: String::new(),
@@ -86,6 +130,65 @@ impl Finding {
         self
     }
 
+    /// Adds what in the Application it is about.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// Adds where in a definition it is decided.
+    #[must_use]
+    pub fn decided_in(mut self, definition: impl Into<String>, positions: Vec<Position>) -> Self {
+        self.definition = definition.into();
+        self.positions = positions;
+        self
+    }
+
+    /// All but the path: message, what was expected and found, where, what to do.
+    pub fn detail(&self) -> String {
+        let mut text = self.message.clone();
+        match (self.expected.is_empty(), self.found.is_empty()) {
+            (false, false) => {
+                text = format!("{text} (expected {}, found {})", self.expected, self.found);
+            }
+            (false, true) => text = format!("{text} (expected {})", self.expected),
+            (true, false) => text = format!("{text} (found {})", self.found),
+            (true, true) => {}
+        }
+        let place = self.place();
+        if !place.is_empty() {
+            text = format!("{text}, in {place}");
+        }
+        if !self.hint.is_empty() {
+            text = format!("{text}; {}", self.hint);
+        }
+        text
+    }
+
+    /// Component or step, then definition, line and column, as far as they are known.
+    pub fn place(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.subject.is_empty() {
+            parts.push(self.subject.clone());
+        }
+        match (self.definition.is_empty(), self.positions.first()) {
+            (false, Some(at)) => parts.push(format!(
+                "{} line {}, column {}",
+                self.definition, at.line, at.column
+            )),
+            (false, None) => parts.push(self.definition.clone()),
+            (true, Some(at)) => {
+                parts.push(format!(
+                    "{} line {}, column {}",
+                    at.file, at.line, at.column
+                ));
+            }
+            (true, None) => {}
+        }
+        parts.join(", ")
+    }
+
     /// Adds KubeVela's words.
     #[must_use]
     pub fn kubevela(mut self, text: impl Into<String>) -> Self {
@@ -96,17 +199,10 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)?;
-        match (self.expected.is_empty(), self.found.is_empty()) {
-            (false, false) => write!(f, " (expected {}, found {})", self.expected, self.found)?,
-            (false, true) => write!(f, " (expected {})", self.expected)?,
-            (true, false) => write!(f, " (found {})", self.found)?,
-            (true, true) => {}
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
         }
-        if !self.hint.is_empty() {
-            write!(f, "; {}", self.hint)?;
-        }
-        Ok(())
+        f.write_str(&self.detail())
     }
 }
 

@@ -1,0 +1,350 @@
+//! A definition is tried with sample parameters, and the hub is asked about what it makes.
+
+use std::sync::Arc;
+
+use caravel_core::api::Application;
+use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
+use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, Reply, SchemaRequest};
+use caravel_core::render::{
+    ClusterVersion, ComponentRender, Input, Progress, RenderStage, RenderedComponent, Role, Target,
+};
+use kube::Client;
+use kube::api::{Api, DynamicObject, GroupVersionKind, PostParams, Request};
+use kube::discovery::{Scope, pinned_kind};
+use serde_json::{Value, json};
+
+use super::OamAdmission;
+use super::definition::TEMPLATE;
+use super::sample::samples;
+
+/// Name of the Application, its component and its objects.
+const SAMPLE: &str = "sample";
+
+/// What the hub says against the objects that a definition makes of sample parameters. Samples that do not render
+/// say nothing: they are ours, not the author's.
+pub(crate) async fn findings(admission: &OamAdmission, definition: &Definition) -> Vec<Finding> {
+    let is_rendered = matches!(
+        definition.kind,
+        DefinitionKind::Component | DefinitionKind::Trait
+    );
+    if !is_rendered {
+        return Vec::new();
+    }
+    let Some(schema) = schema(admission, definition).await else {
+        return Vec::new();
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    for parameters in samples(&schema) {
+        let Some(rendered) = rendered(admission, definition, parameters).await else {
+            continue;
+        };
+        for (name, object) in objects(definition, rendered) {
+            for finding in judged(&admission.client, definition, &name, object).await {
+                if !findings.contains(&finding) {
+                    findings.push(finding);
+                }
+            }
+        }
+    }
+    findings
+}
+
+async fn schema(admission: &OamAdmission, definition: &Definition) -> Option<Value> {
+    let request = SchemaRequest {
+        name: definition.name.clone(),
+        source: definition.template.clone(),
+        ..SchemaRequest::default()
+    };
+    let operation = Operation::Schema(request);
+    let outcome = admission
+        .evaluation
+        .outcome(&definition.namespace, operation, definition.evaluator)
+        .await;
+    match outcome {
+        Outcome::Ok(schema) => Some(schema),
+        _ => None,
+    }
+}
+
+/// The sample component; a trait is put on a workload that it is meant for.
+fn appfile(definition: &Definition, parameters: &Value) -> Option<Appfile> {
+    let mut set = DefinitionSet::default();
+    let component = match definition.kind {
+        DefinitionKind::Trait => {
+            set.insert(Arc::new(workload(definition)));
+            json!({"name": SAMPLE, "type": SAMPLE,
+                "traits": [{"type": definition.name, "properties": parameters}]})
+        }
+        _ => json!({"name": SAMPLE, "type": definition.name, "properties": parameters}),
+    };
+    set.insert(Arc::new(definition.clone()));
+    let application: Application = serde_json::from_value(json!({
+        "apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
+        "metadata": {"name": SAMPLE, "namespace": definition.namespace},
+        "spec": {"components": [component]},
+    }))
+    .ok()?;
+    assemble(&application, &set).ok()
+}
+
+/// A workload of the first kind that the trait is meant for, as far as we know one.
+fn workload(definition: &Definition) -> Definition {
+    let targets = &definition.applies_to_workloads;
+    let known = [
+        ("deployments.apps", "apps/v1", "Deployment"),
+        ("statefulsets.apps", "apps/v1", "StatefulSet"),
+        ("daemonsets.apps", "apps/v1", "DaemonSet"),
+        ("jobs.batch", "batch/v1", "Job"),
+    ];
+    let (_, api_version, kind) = known
+        .into_iter()
+        .find(|(name, ..)| {
+            targets.is_empty() || targets.iter().any(|target| target == "*" || target == name)
+        })
+        .unwrap_or(known[0]);
+    let template = json!({
+        "output": {
+            "apiVersion": api_version, "kind": kind,
+            "spec": {"template": {
+                "metadata": {"labels": {"app": SAMPLE}},
+                "spec": {"containers": [{"name": SAMPLE, "image": SAMPLE}]},
+            }},
+        },
+        "parameter": {},
+    });
+    Definition {
+        name: SAMPLE.to_owned(),
+        namespace: definition.namespace.clone(),
+        // JSON is CUE.
+        template: template.to_string(),
+        ..Definition::default()
+    }
+}
+
+async fn rendered(
+    admission: &OamAdmission,
+    definition: &Definition,
+    parameters: Value,
+) -> Option<RenderedComponent> {
+    let appfile = appfile(definition, &parameters)?;
+    let component = appfile.components.first()?;
+    let target = Target::dry_run(ClusterVersion::parse("v1.32.0").ok()?);
+    let evaluator = admission.evaluation.evaluator();
+    let mut render = ComponentRender::new(&appfile, component, target, RenderStage::All, evaluator);
+    let mut input = Input::Start;
+    loop {
+        match render.next(input) {
+            Ok(Progress::Done(rendered)) => return Some(rendered),
+            Ok(Progress::Eval(request)) => {
+                let evaluator = Some(request.evaluator);
+                let outcome = admission
+                    .evaluation
+                    .outcome(&definition.namespace, request.operation, evaluator)
+                    .await;
+                input = Input::Reply(Reply {
+                    id: request.id,
+                    outcome,
+                });
+            }
+            Ok(Progress::Do(_)) | Err(_) => return None,
+        }
+    }
+}
+
+/// What the definition has made, with its name in the template: of a trait's workload, nothing where we do not
+/// know what it is meant for.
+fn objects(definition: &Definition, rendered: RenderedComponent) -> Vec<(String, Value)> {
+    let is_trait = definition.kind == DefinitionKind::Trait;
+    let objects = rendered.objects.into_iter();
+    let named = objects.map(|object| match object.role {
+        Role::Workload if is_trait => ("patch".to_owned(), object.object),
+        Role::Workload => ("output".to_owned(), object.object),
+        _ => (format!("outputs.{}", object.output_name), object.object),
+    });
+    named.collect()
+}
+
+/// A dry run of the creation, strict about fields.
+async fn judged(
+    client: &Client,
+    definition: &Definition,
+    name: &str,
+    mut object: Value,
+) -> Vec<Finding> {
+    let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    let place = |finding: Finding, field: &str| {
+        let positions = locate(&definition.template, field);
+        finding.decided_in(&definition.name, positions).about(name)
+    };
+    if api_version.is_empty() || kind.is_empty() {
+        let missing = if kind.is_empty() {
+            "kind"
+        } else {
+            "apiVersion"
+        };
+        let message = format!("the object has no {missing}: it cannot be applied");
+        let finding = Finding::new(FindingKind::Missing, TEMPLATE, message)
+            .hint(format!("write {name}: {{apiVersion: …, kind: …}}"));
+        return vec![place(finding, name)];
+    }
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let gvk = GroupVersionKind::gvk(group, version, &kind);
+    let Ok((resource, capabilities)) = pinned_kind(client, &gvk).await else {
+        let message = format!("the hub does not know the kind {kind} of {api_version}");
+        let finding = Finding::new(FindingKind::Unserved, TEMPLATE, message).hint(
+            "check apiVersion and kind; if only the target clusters have the kind, this is fine",
+        );
+        return vec![place(finding, "kind")];
+    };
+    let api: Api<DynamicObject> = match capabilities.scope {
+        Scope::Namespaced => Api::namespaced_with(client.clone(), &definition.namespace, &resource),
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+    };
+    match capabilities.scope {
+        Scope::Namespaced => object["metadata"]["namespace"] = json!(definition.namespace),
+        Scope::Cluster => {
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("namespace");
+            }
+        }
+    }
+    let Err(said) = dry_run(client, api.resource_url(), &object).await else {
+        return Vec::new();
+    };
+    faults(&said)
+        .into_iter()
+        .map(|fault| {
+            let message = format!("{kind} {}", fault.words);
+            let finding = Finding::new(FindingKind::Unserved, TEMPLATE, message)
+                .expected(fault.expected, fault.found)
+                .hint("the hub's schema of the kind decides; `kubectl explain` shows it");
+            place(finding, &fault.field)
+        })
+        .collect()
+}
+
+/// What the hub says against a creation; nothing else counts.
+async fn dry_run(client: &Client, url: &str, object: &Value) -> Result<(), String> {
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let body = object.to_string().into_bytes();
+    let Ok(mut request) = Request::new(url).create(&parameters, body) else {
+        return Ok(());
+    };
+    let strict = format!("{}&fieldValidation=Strict", request.uri());
+    if let Ok(uri) = strict.parse() {
+        *request.uri_mut() = uri;
+    }
+    match client.request::<Value>(request).await {
+        Err(kube::Error::Api(status)) if status.code == 400 => Err(status.message.clone()),
+        // Values of samples are refused for being samples.
+        _ => Ok(()),
+    }
+}
+
+/// One thing that the hub says against an object.
+#[derive(Debug, PartialEq)]
+struct Fault {
+    words: String,
+    /// The last name of the field's path.
+    field: String,
+    expected: String,
+    found: String,
+}
+
+/// Unknown fields, and values of another type, in the words of Kubernetes' decoder.
+fn faults(said: &str) -> Vec<Fault> {
+    let last = |path: &str| {
+        let name = path.rsplit('.').next().unwrap_or_default();
+        name.split('[').next().unwrap_or_default().to_owned()
+    };
+    let mut faults = Vec::new();
+    for part in said.split("unknown field \"").skip(1) {
+        let path = part.split('"').next().unwrap_or_default();
+        faults.push(Fault {
+            words: format!("has no field `{path}`"),
+            field: last(path),
+            expected: String::new(),
+            found: String::new(),
+        });
+    }
+    if let Some((_, rest)) = said.split_once("cannot unmarshal ") {
+        let mut parts = rest.splitn(2, " into Go struct field ");
+        let found = parts.next().unwrap_or_default();
+        let (path, type_) = parts
+            .next()
+            .and_then(|rest| rest.split_once(" of type "))
+            .unwrap_or_default();
+        let path = path.split_once('.').map_or(path, |(_, path)| path);
+        if !path.is_empty() {
+            faults.push(Fault {
+                words: format!("takes another type of value in `{path}`"),
+                field: last(path),
+                expected: type_.to_owned(),
+                found: found.to_owned(),
+            });
+        }
+    }
+    faults
+}
+
+/// The first place in a template where a field of that name is given.
+fn locate(template: &str, field: &str) -> Vec<Position> {
+    if field.is_empty() {
+        return Vec::new();
+    }
+    for (index, line) in template.lines().enumerate() {
+        let mut from = 0;
+        while let Some(at) = line[from..].find(field).map(|at| at + from) {
+            let before = line[..at].chars().next_back();
+            let after = line[at + field.len()..].trim_start_matches(['"', '?', '!']);
+            let is_whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
+            if is_whole && after.trim_start().starts_with(':') {
+                let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+                return vec![Position {
+                    file: "template".to_owned(),
+                    line: number(index + 1),
+                    column: number(line[..at].chars().count() + 1),
+                }];
+            }
+            from = at + field.len();
+        }
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_and_wrong_types_are_read_from_the_servers_words() {
+        let said = "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: \
+                    unknown field \"spec.replica\", unknown field \"spec.template.spec.containers[0].imag\"";
+        let fields: Vec<String> = faults(said).into_iter().map(|fault| fault.field).collect();
+        assert_eq!(fields, ["replica", "imag"]);
+        let said = "Deployment in version \"v1\" cannot be handled as a Deployment: json: cannot unmarshal \
+                    string into Go struct field DeploymentSpec.spec.replicas of type int32";
+        let fault = &faults(said)[0];
+        assert_eq!(
+            fault.words,
+            "takes another type of value in `spec.replicas`"
+        );
+        assert_eq!(
+            (fault.expected.as_str(), fault.found.as_str()),
+            ("int32", "string")
+        );
+        assert_eq!(faults("something else"), []);
+    }
+
+    #[test]
+    fn a_field_is_found_where_it_is_given_not_where_it_is_used() {
+        let template = "output: {\n  x: parameter.replica\n  spec: {\"replica\": 1}\n}\n";
+        let found = locate(template, "replica");
+        assert_eq!((found[0].line, found[0].column), (3, 11));
+        assert_eq!(locate(template, "nowhere"), []);
+    }
+}

@@ -1,0 +1,83 @@
+//! Inputs that nothing feeds.
+
+use crate::api::{Application, StepInput, StepOutput};
+use crate::appfile::{Finding, FindingKind, did_you_mean};
+
+/// Inputs whose output no component or step of the Application declares (WF-015). They may be fed by a template
+/// that puts a variable, so that this is a warning: without that the step waits for ever (trap 7).
+pub(super) fn unfed(app: &Application) -> Vec<Finding> {
+    let steps = app.spec.workflow.as_ref();
+    if steps.is_some_and(|flow| flow.ref_.is_some()) {
+        return Vec::new();
+    }
+    let steps = steps.map_or(&[][..], |flow| &flow.steps);
+    let outputs = app
+        .spec
+        .components
+        .iter()
+        .flat_map(|component| &component.outputs)
+        .chain(steps.iter().flat_map(|step| &step.outputs))
+        .chain(
+            steps
+                .iter()
+                .flat_map(|step| step.sub_steps.iter().flat_map(|sub| &sub.outputs)),
+        );
+    let names: Vec<&str> = outputs
+        .map(|output: &StepOutput| output.name.as_str())
+        .collect();
+    let mut findings = Vec::new();
+    let mut look = |inputs: &[StepInput], path: &str, subject: &str| {
+        for (index, input) in inputs.iter().enumerate() {
+            if is_given(&input.from, &names) {
+                continue;
+            }
+            let hint = did_you_mean(&input.from, names.iter().copied()).unwrap_or_else(|| {
+                if names.is_empty() {
+                    "declare the output under `outputs` of the step or component that makes it"
+                        .to_owned()
+                } else {
+                    format!("the outputs are: {}", names.join(", "))
+                }
+            });
+            findings.push(
+                Finding::new(
+                    FindingKind::Unfed,
+                    format!("{path}.inputs[{index}].from"),
+                    format!(
+                        "no step or component declares the output `{}`: this waits for ever",
+                        input.from
+                    ),
+                )
+                .about(subject)
+                .expected("the name of an output", input.from.clone())
+                .hint(hint),
+            );
+        }
+    };
+    for (index, component) in app.spec.components.iter().enumerate() {
+        let subject = format!("component {}", component.name);
+        look(
+            &component.inputs,
+            &format!("spec.components[{index}]"),
+            &subject,
+        );
+    }
+    for (index, step) in steps.iter().enumerate() {
+        let path = format!("spec.workflow.steps[{index}]");
+        look(&step.inputs, &path, &format!("step {}", step.name));
+        for (at, sub_step) in step.sub_steps.iter().enumerate() {
+            let path = format!("{path}.subSteps[{at}]");
+            look(&sub_step.inputs, &path, &format!("step {}", sub_step.name));
+        }
+    }
+    findings
+}
+
+/// An output, a field of one, or something of the context.
+fn is_given(from: &str, outputs: &[&str]) -> bool {
+    let is_inside = |name: &str| {
+        from.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    is_inside("context") || outputs.iter().any(|name| is_inside(name))
+}

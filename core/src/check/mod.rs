@@ -1,0 +1,162 @@
+//! What can be found wrong with an Application before anything of it runs: at admission and in a dry run.
+//!
+//! Sans-I/O, like rendering. A [`Check`] knows at once what needs no evaluation; it asks [`Question`]s about
+//! parameters and conditions, whose answers come from a template engine; then it tries to render what is known
+//! completely ([`Check::trials`]). What is known is checked even where something else is not: an unknown type is
+//! a warning, and hides nothing.
+
+mod condition;
+mod input;
+mod order;
+mod parameter;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod unfit;
+mod usage;
+mod variant;
+
+use crate::api::Application;
+use crate::api::labels::annotations;
+use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_known, check};
+use crate::engine::{Evaluator, Operation, Outcome};
+
+pub use parameter::of_diagnostic;
+pub use trial::{Trial, of_render};
+
+use usage::Usage;
+use variant::Variant;
+
+/// A check under way.
+#[derive(Debug)]
+pub struct Check {
+    findings: Vec<Finding>,
+    questions: Vec<Question>,
+    appfile: Option<Appfile>,
+    variants: Vec<Variant>,
+    /// Something that is not known here changes components before they are rendered.
+    is_changed_later: bool,
+}
+
+/// Something that only an engine can say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// What to carry out.
+    pub operation: Operation,
+    /// With which evaluator; the hub's where it does not matter.
+    pub evaluator: Option<Evaluator>,
+    about: About,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum About {
+    Parameters(Box<Usage>),
+    Condition { path: String, text: String },
+}
+
+impl Check {
+    /// Begins: names, references, shapes of policies, unknown types.
+    pub fn new(app: &Application, source: &dyn DefinitionSource) -> Self {
+        let mut findings = check(app).findings;
+        findings.extend(annotations(app));
+        let (appfile, rejection) = assemble_known(app, source);
+        findings.extend(rejection.findings);
+        findings.extend(input::unfed(app));
+        let variants = variant::variants(app, appfile.as_ref());
+        let is_changed_later = appfile.as_ref().is_none_or(variant::is_changed_later);
+        findings.extend(usage::unknown_components(app));
+        for variant in &variants {
+            findings.extend(unfit::misapplied(app, variant, source));
+        }
+        let mut questions: Vec<Question> = usage::usages(app, &variants, source)
+            .into_iter()
+            .map(Usage::question)
+            .collect();
+        questions.extend(condition::questions(app));
+        Self {
+            findings,
+            questions,
+            appfile,
+            variants,
+            is_changed_later,
+        }
+    }
+
+    /// What an engine is to say, in any order.
+    pub fn questions(&self) -> Vec<Question> {
+        self.questions.clone()
+    }
+
+    /// Takes an answer. What the engine could not do is no fault of the Application.
+    pub fn answer(&mut self, question: &Question, outcome: Outcome) {
+        let found = match &question.about {
+            About::Parameters(usage) => parameter::findings(usage, outcome, self.is_changed_later),
+            About::Condition { path, text } => condition::findings(path, text, outcome)
+                .into_iter()
+                .collect(),
+        };
+        for finding in found {
+            self.add(finding);
+        }
+    }
+
+    /// What can be tried after all answers: components that are known with all their traits, and that nothing
+    /// was found wrong with.
+    pub fn trials(&self) -> Vec<Trial> {
+        let Some(appfile) = self.appfile.as_ref().filter(|_| !self.is_changed_later) else {
+            return Vec::new();
+        };
+        trial::trials(appfile, &self.variants, &self.findings)
+    }
+
+    /// Takes what a trial came to.
+    pub fn tried(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            self.add(finding);
+        }
+    }
+
+    /// Everything that was found, in the order of the Application.
+    pub fn findings(mut self) -> Vec<Finding> {
+        order::sort(&mut self.findings);
+        self.findings
+    }
+
+    /// One word for one mistake: several components may come from one place, and what the first look at a
+    /// policy found needs no second word.
+    fn add(&mut self, finding: Finding) {
+        let is_known = self.findings.iter().any(|known| {
+            known.path == finding.path
+                && (known.message == finding.message || known.kind == finding.kind)
+                && known.found == finding.found
+        });
+        if !is_known {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Two annotations that contradict each other (OPS-203).
+fn annotations(app: &Application) -> Option<Finding> {
+    let all = app.metadata.annotations.as_ref()?;
+    let pinned = all
+        .get(annotations::PUBLISH_VERSION)
+        .filter(|version| !version.is_empty())?;
+    let follows = all.get(annotations::AUTO_UPDATE)?;
+    (follows == "true").then(|| {
+        Finding::new(
+            FindingKind::Invalid,
+            format!("metadata.annotations[{}]", annotations::AUTO_UPDATE),
+            "an Application cannot follow its definitions and be pinned to a version at once",
+        )
+        .expected(
+            "one of the two annotations",
+            format!("{}: {pinned} besides", annotations::PUBLISH_VERSION),
+        )
+        .hint(format!(
+            "remove {} or {}",
+            annotations::AUTO_UPDATE,
+            annotations::PUBLISH_VERSION
+        ))
+    })
+}

@@ -1,0 +1,151 @@
+//! A trial: components are rendered as they will be, without a cluster and without calls.
+
+use super::parameter::{of_diagnostic, places};
+use super::variant::Variant;
+use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule};
+use crate::engine::Evaluator;
+use crate::render::{
+    ClusterVersion, ComponentRender, RenderError, RenderFailure, RenderStage, Target,
+};
+
+/// A component to be rendered for a trial.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    appfile: Appfile,
+    component: AppComponent,
+    subject: String,
+}
+
+impl Trial {
+    /// The render. It comes to findings by [`Trial::failed`]; a call (`#do`) that it wants carried out ends it.
+    pub fn render(&self, version: ClusterVersion, evaluator: Evaluator) -> ComponentRender<'_> {
+        let target = Target::dry_run(version);
+        // Traits that wait for the live workload have nothing to look at.
+        let stage = RenderStage::Dispatch;
+        ComponentRender::new(&self.appfile, &self.component, target, stage, evaluator)
+    }
+
+    /// What a failed render says about the Application.
+    pub fn failed(&self, error: &RenderError) -> Vec<Finding> {
+        let named = |finding: Finding| {
+            let subject = match &error.trait_type {
+                Some(type_) => format!("trait {type_} of {}", self.subject),
+                None => self.subject.clone(),
+            };
+            finding.about(subject)
+        };
+        of_render(error).into_iter().map(named).collect()
+    }
+}
+
+/// The components that can be tried: known, with all their traits, and nothing wrong with them so far.
+pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Finding]) -> Vec<Trial> {
+    let is_wrong = |path: &str| {
+        findings.iter().any(|finding| {
+            finding
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                && (!finding.kind.is_warning() || finding.kind.may_resolve())
+        })
+    };
+    let mut trials = Vec::new();
+    for variant in variants {
+        let component = &variant.component;
+        let is_fed = !component.inputs.is_empty() || !variant.step_inputs.is_empty();
+        if is_fed || component.external_revision.is_some() || is_wrong(&variant.path) {
+            continue;
+        }
+        let Some(known) = appfile
+            .components
+            .iter()
+            .find(|known| known.path == variant.path)
+        else {
+            continue;
+        };
+        // An override may have changed the type, or added traits: what is not resolved is not tried.
+        if known.spec.type_ != component.type_ || !has_same_traits(known, variant) {
+            continue;
+        }
+        let mut tried = known.clone();
+        tried.spec = component.clone();
+        for (part, written) in tried.traits.iter_mut().zip(&component.traits) {
+            part.properties.clone_from(&written.properties);
+        }
+        if needs_more(appfile, &tried) {
+            continue;
+        }
+        let mut subject = format!("component {}", component.name);
+        if !variant.changed_by.is_empty() {
+            subject = format!("{subject} with {}", variant.changed_by);
+        }
+        trials.push(Trial {
+            appfile: appfile.clone(),
+            component: tried,
+            subject,
+        });
+    }
+    trials
+}
+
+fn has_same_traits(known: &AppComponent, variant: &Variant) -> bool {
+    let written = &variant.component.traits;
+    known.traits.len() == written.len()
+        && known
+            .traits
+            .iter()
+            .zip(written)
+            .all(|(known, written)| known.type_ == written.type_)
+}
+
+/// Templates that read what only a delivery knows would fail for want of it.
+fn needs_more(appfile: &Appfile, component: &AppComponent) -> bool {
+    let is_copied = appfile
+        .policies
+        .iter()
+        .any(|policy| matches!(policy.rule, PolicyRule::Replication(_)));
+    let traits = component.traits.iter().map(|part| &part.resolved);
+    let mut resolved = std::iter::once(&component.resolved).chain(traits);
+    resolved.any(|resolved| {
+        let text = &resolved.definition.template;
+        text.contains("context.custom") || (is_copied && text.contains("context.replicaKey"))
+    })
+}
+
+/// The mistakes of a render as findings: where in the Application, and in words for its author.
+pub fn of_render(error: &RenderError) -> Vec<Finding> {
+    if error.problems.is_empty() {
+        let kind = match error.failure {
+            RenderFailure::Result => FindingKind::Template,
+            // Perhaps only the machine was busy: the delivery tries again, and tells.
+            _ => FindingKind::Unchecked,
+        };
+        return vec![
+            Finding::new(kind, &error.path, &error.message)
+                .decided_in(&error.definition, Vec::new()),
+        ];
+    }
+    let word = if error.trait_type.is_some() {
+        "trait"
+    } else {
+        "component"
+    };
+    let what = format!("{word} type `{}`", error.definition);
+    let properties = format!("{}.properties", error.path);
+    let finding = |diagnostic| {
+        let found = of_diagnostic(diagnostic, &properties, &what);
+        // A render stops at what it cannot use: nothing of it is only a warning.
+        let kind = match found.kind {
+            FindingKind::Undeclared => FindingKind::UnknownField,
+            kind => kind,
+        };
+        Finding { kind, ..found }
+            .decided_in(&error.definition, places(&diagnostic.positions))
+            .kubevela(&error.kubevela_text)
+    };
+    error
+        .problems
+        .iter()
+        .map(|problem| finding(&problem.diagnostic))
+        .collect()
+}

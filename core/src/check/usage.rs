@@ -1,0 +1,299 @@
+//! Every place where an Application gives parameters to a definition.
+
+use serde_json::{Value, json};
+
+use super::variant::Variant;
+use super::{About, Question};
+use crate::api::{Application, StepInput};
+use crate::appfile::{
+    Definition, DefinitionSource, Finding, FindingKind, did_you_mean, is_builtin, resolve_in,
+};
+use crate::engine::{DefinitionKind, Operation, Template, ValidateRequest};
+
+/// One template with the parameters that an Application gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Usage {
+    pub kind: DefinitionKind,
+    pub definition: std::sync::Arc<Definition>,
+    /// Type as written.
+    pub type_: String,
+    pub parameters: Value,
+    /// Parameters that inputs fill, as the template sees them.
+    pub fed: Vec<String>,
+    /// Field path of the parameters.
+    pub path: String,
+    /// Which component, trait, policy or step.
+    pub subject: String,
+    /// Only undeclared parameters are of interest: the rest was judged already.
+    pub is_typed: bool,
+}
+
+impl Usage {
+    pub(super) fn question(self) -> Question {
+        let request = ValidateRequest {
+            kind: self.kind,
+            template: Template {
+                name: self.definition.name.clone(),
+                source: self.definition.template.clone(),
+                parameters: self.parameters.clone(),
+            },
+            provided_later: self.fed.clone(),
+            ..ValidateRequest::default()
+        };
+        Question {
+            operation: Operation::Validate(request),
+            evaluator: self.definition.evaluator,
+            about: About::Parameters(Box::new(self)),
+        }
+    }
+}
+
+/// All of them, where the definition is known and has a template.
+pub(super) fn usages(
+    app: &Application,
+    variants: &[Variant],
+    source: &dyn DefinitionSource,
+) -> Vec<Usage> {
+    let mut usages = Usages {
+        app,
+        source,
+        found: Vec::new(),
+    };
+    for variant in variants {
+        usages.component(variant);
+    }
+    for (index, policy) in app.spec.policies.iter().enumerate() {
+        if let Some(properties) = &policy.properties {
+            let path = format!("spec.policies[{index}]");
+            let subject = format!("policy {}", policy.name);
+            usages.add(
+                DefinitionKind::Policy,
+                &policy.type_,
+                Some(properties),
+                &[],
+                &path,
+                subject,
+            );
+        }
+    }
+    let steps = app.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    for (index, step) in steps.enumerate() {
+        let path = format!("spec.workflow.steps[{index}]");
+        let subject = format!("step {}", step.name);
+        usages.step(
+            &step.type_,
+            step.properties.as_ref(),
+            &step.inputs,
+            &path,
+            subject,
+        );
+        for (at, sub) in step.sub_steps.iter().enumerate() {
+            let path = format!("{path}.subSteps[{at}]");
+            let subject = format!("step {}", sub.name);
+            usages.step(
+                &sub.type_,
+                sub.properties.as_ref(),
+                &sub.inputs,
+                &path,
+                subject,
+            );
+        }
+    }
+    usages.found
+}
+
+struct Usages<'a> {
+    app: &'a Application,
+    source: &'a dyn DefinitionSource,
+    found: Vec<Usage>,
+}
+
+impl Usages<'_> {
+    fn component(&mut self, variant: &Variant) {
+        let component = &variant.component;
+        let mut fed: Vec<String> = component
+            .inputs
+            .iter()
+            .chain(&variant.step_inputs)
+            .filter_map(|input| input.parameter_key.clone())
+            .map(|key| key.strip_prefix("value.").unwrap_or(&key).to_owned())
+            .collect();
+        let mut subject = format!("component {}", component.name);
+        if !variant.changed_by.is_empty() {
+            subject = format!("{subject} with {}", variant.changed_by);
+        }
+        for (index, part) in component.traits.iter().enumerate() {
+            let prefix = format!("traits[{index}].properties.");
+            let mine: Vec<String> = fed
+                .iter()
+                .filter_map(|key| key.strip_prefix(&prefix).map(str::to_owned))
+                .collect();
+            self.add(
+                DefinitionKind::Trait,
+                &part.type_,
+                part.properties.as_ref(),
+                &mine,
+                &format!("{}.traits[{index}]", variant.path),
+                format!("trait {} of {subject}", part.type_),
+            );
+        }
+        fed.retain(|key| !key.starts_with("traits["));
+        for key in &mut fed {
+            if let Some(inner) = key.strip_prefix("properties.") {
+                *key = inner.to_owned();
+            }
+        }
+        self.add(
+            DefinitionKind::Component,
+            &component.type_,
+            component.properties.as_ref(),
+            &fed,
+            &variant.path,
+            subject,
+        );
+    }
+
+    fn step(
+        &mut self,
+        type_: &str,
+        parameters: Option<&Value>,
+        inputs: &[StepInput],
+        path: &str,
+        subject: String,
+    ) {
+        if is_builtin(type_) {
+            return;
+        }
+        let fed: Vec<String> = inputs
+            .iter()
+            .filter_map(|input| input.parameter_key.clone())
+            .collect();
+        self.add(
+            DefinitionKind::WorkflowStep,
+            type_,
+            parameters,
+            &fed,
+            path,
+            subject,
+        );
+    }
+
+    fn add(
+        &mut self,
+        kind: DefinitionKind,
+        type_: &str,
+        parameters: Option<&Value>,
+        fed: &[String],
+        path: &str,
+        subject: String,
+    ) {
+        let Some(resolved) = resolve_in(self.app, self.source, kind, type_) else {
+            return;
+        };
+        // Properties of another shape were told of already, and nothing can be said about what is in them.
+        let parameters = match parameters {
+            None | Some(Value::Null) => json!({}),
+            Some(Value::Object(fields)) => Value::Object(fields.clone()),
+            Some(_) => return,
+        };
+        if resolved.definition.template.is_empty() {
+            return;
+        }
+        self.found.push(Usage {
+            kind,
+            is_typed: kind == DefinitionKind::Policy && is_typed_policy(type_),
+            definition: resolved.definition,
+            type_: type_.to_owned(),
+            parameters,
+            fed: fed.to_vec(),
+            path: format!("{path}.properties"),
+            subject,
+        });
+    }
+}
+
+/// Policies whose properties are read without their template (POL-001 … POL-011).
+fn is_typed_policy(type_: &str) -> bool {
+    matches!(
+        type_,
+        "topology"
+            | "override"
+            | "replication"
+            | "garbage-collect"
+            | "apply-once"
+            | "shared-resource"
+            | "read-only"
+            | "take-over"
+            | "resource-update"
+            | "env-binding"
+            | "debug"
+    )
+}
+
+/// Steps that apply a component which the Application does not have (trap 6).
+pub(super) fn unknown_components(app: &Application) -> Vec<Finding> {
+    let names: Vec<&str> = app
+        .spec
+        .components
+        .iter()
+        .map(|component| component.name.as_str())
+        .collect();
+    let mut findings = Vec::new();
+    let mut look =
+        |type_: &str, properties: Option<&Value>, inputs: &[StepInput], path: &str, step: &str| {
+            let is_fed = inputs
+                .iter()
+                .any(|input| input.parameter_key.as_deref() == Some("component"));
+            if !matches!(type_, "apply-component" | "builtin-apply-component") || is_fed {
+                return;
+            }
+            let wanted = properties
+                .and_then(|properties| properties["component"].as_str())
+                .unwrap_or_default();
+            if names.contains(&wanted) {
+                return;
+            }
+            let hint = did_you_mean(wanted, names.iter().copied())
+                .unwrap_or_else(|| format!("the components are: {}", names.join(", ")));
+            let (kind, message) = if wanted.is_empty() {
+                (
+                    FindingKind::Missing,
+                    "this step does not say which component it applies".to_owned(),
+                )
+            } else {
+                (
+                    FindingKind::UnknownReference,
+                    format!("the Application has no component `{wanted}`"),
+                )
+            };
+            findings.push(
+                Finding::new(kind, format!("{path}.properties.component"), message)
+                    .about(format!("step {step}"))
+                    .expected("the name of a component", wanted)
+                    .hint(hint)
+                    .kubevela(format!("component {wanted} not found")),
+            );
+        };
+    let steps = app.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    for (index, step) in steps.enumerate() {
+        let path = format!("spec.workflow.steps[{index}]");
+        look(
+            &step.type_,
+            step.properties.as_ref(),
+            &step.inputs,
+            &path,
+            &step.name,
+        );
+        for (at, sub) in step.sub_steps.iter().enumerate() {
+            let path = format!("{path}.subSteps[{at}]");
+            look(
+                &sub.type_,
+                sub.properties.as_ref(),
+                &sub.inputs,
+                &path,
+                &sub.name,
+            );
+        }
+    }
+    findings
+}
