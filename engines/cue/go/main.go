@@ -28,6 +28,11 @@ func kv_abi() C.uint32_t { return abi }
 //export kv_init
 func kv_init(gogc C.int32_t, memoryLimit C.int64_t) { bridge.Configure(int(gogc), int64(memoryLimit)) }
 
+// kv_remember bounds how many bytes of templates are remembered, and forgets all that are.
+//
+//export kv_remember
+func kv_remember(bytes C.int64_t) { bridge.RememberTemplates(int(bytes)) }
+
 // kv_call serves one request. The input is copied before use. The output is on the C heap and is freed
 // with kv_free; its pointer is null when there is no memory for it.
 //

@@ -29,6 +29,7 @@ struct Output {
 unsafe extern "C" {
     fn kv_abi() -> u32;
     fn kv_init(gogc: i32, memory_limit: i64);
+    fn kv_remember(bytes: i64);
     fn kv_call(input: Input) -> Output;
     fn kv_free(ptr: *mut u8);
 }
@@ -65,7 +66,6 @@ impl Drop for Reply {
 /// Calls of several threads are served one after the other. A call cannot be interrupted: whoever cannot
 /// trust the template runs it in a worker process (`caravel-engines`).
 pub fn call(request: &[u8]) -> Vec<u8> {
-    static READY: Once = Once::new();
     READY.call_once(initialise);
     let input = Input {
         ptr: request.as_ptr(),
@@ -80,6 +80,20 @@ pub fn call(request: &[u8]) -> Vec<u8> {
     }
     reply.bytes().to_vec()
 }
+
+/// Bounds how many bytes of templates are remembered as syntax trees, and forgets those that are. With
+/// zero every request reads its templates anew. Replies are the same, byte for byte; only the time differs.
+pub fn remember_templates(bytes: usize) {
+    READY.call_once(initialise);
+    // SAFETY: a plain function without pointers.
+    #[expect(unsafe_code, reason = "one crossing into Go")]
+    unsafe {
+        kv_remember(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// Set once the Go runtime is set up.
+static READY: Once = Once::new();
 
 fn initialise() {
     // SAFETY: plain functions without pointers.

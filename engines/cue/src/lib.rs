@@ -11,5 +11,5 @@ mod ffi;
 mod sandbox;
 mod worker;
 
-pub use ffi::call;
+pub use ffi::{call, remember_templates};
 pub use worker::worker_main;

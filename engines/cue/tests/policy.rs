@@ -173,7 +173,7 @@ parameter: city: string
 
 #[test]
 fn every_operation_that_reads_templates_knows_the_packages() {
-    let source = "import \"acme.io/weather\"\nparameter: weather.#City\noutput: {kind: \"ConfigMap\", data: parameter}";
+    let source = "import \"acme.io/weather\"\nparameter: weather.#City\noutput: {apiVersion: \"v1\", kind: \"ConfigMap\", data: parameter}";
     let text = "package weather\n#City: {name: string}";
     let template = json!({"name": "demo", "source": source, "parameters": null});
     let validate = json!({"kind": "component", "template": template});

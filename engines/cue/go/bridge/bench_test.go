@@ -20,8 +20,17 @@ func builtIn(b *testing.B, path string) string {
 	return file.templateText()
 }
 
-// BenchmarkRender renders webservice with two traits that patch it, without any cache.
-func BenchmarkRender(b *testing.B) {
+// BenchmarkRenderCold renders webservice with two traits that patch it, and remembers nothing.
+func BenchmarkRenderCold(b *testing.B) {
+	defer RememberTemplates(defaultKnown)
+	RememberTemplates(0)
+	benchmarkRender(b)
+}
+
+// BenchmarkRenderKnown renders the same with the templates known.
+func BenchmarkRenderKnown(b *testing.B) { benchmarkRender(b) }
+
+func benchmarkRender(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	if err := useEvaluator("v2"); err != nil {
 		b.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 	cuejson "cuelang.org/go/encoding/json"
 )
 
@@ -24,6 +25,8 @@ type source struct {
 	text     strings.Builder
 	lines    int
 	sections []section
+	// head is how long the text is that comes before the data.
+	head int
 	// rewritten says what had to be changed for today's CUE.
 	rewritten []rewrite
 	// mayCall says that there can be calls in it: looking for them is a fifth of a render.
@@ -34,8 +37,11 @@ type source struct {
 
 // section is an appended part that begins on a line of its own.
 type section struct {
-	name      string
-	firstLine int
+	// name is empty for text that nobody wrote.
+	name string
+	// start and end are where its text is in the whole.
+	start, end int
+	firstLine  int
 	// indent is what stands before the data on the first line.
 	indent int
 }
@@ -44,6 +50,7 @@ type section struct {
 func newSource(name, text string) *source {
 	s := &source{file: name, author: text}
 	s.write(text)
+	s.head = s.text.Len()
 	return s
 }
 
@@ -52,20 +59,33 @@ func (s *source) write(text string) {
 	s.lines += strings.Count(text, "\n")
 }
 
-// appendText adds text that belongs to nobody, for instance `context: _`.
+// appendText adds text that belongs to nobody, for instance `context: _`. It comes before all data.
 func (s *source) appendText(text string) {
 	s.write("\n")
 	s.sections = append(s.sections, section{firstLine: s.lines + 1})
 	s.write(text)
+	s.head = s.text.Len()
 }
 
 // appendData adds `name: data` on lines of its own.
 func (s *source) appendData(name string, data []byte) {
 	s.write("\n")
 	label := name + ": "
-	s.sections = append(s.sections, section{name: name, firstLine: s.lines + 1, indent: len(label)})
+	start := s.text.Len() + len(label)
+	s.sections = append(s.sections, section{
+		name: name, start: start, end: start + len(data), firstLine: s.lines + 1, indent: len(label),
+	})
 	s.write(label)
 	s.write(string(data))
+}
+
+// place translates a position of CUE into one of a part; ok is false in text that nobody wrote.
+func (s *source) place(pos token.Pos) (place position, ok bool) {
+	place = position{File: pos.Filename(), Line: pos.Line(), Column: pos.Column()}
+	if s == nil || place.File != s.file {
+		return place, true
+	}
+	return s.locate(place.Line, place.Column)
 }
 
 // locate translates a place in the whole text into one of a part; ok is false in text that nobody wrote.
@@ -117,19 +137,40 @@ func (e *syntaxError) Unwrap() error { return e.own }
 // build compiles the text with the packages of the given set. Errors in the text are returned; errors of
 // evaluation are in the value.
 func (s *source) build(packages *packageSet) (cue.Value, error) {
+	s.packages = packages
+	if value, ok := s.buildKnown(packages); ok {
+		return value, nil
+	}
 	file, err := s.parse()
 	if err != nil {
 		return cue.Value{}, err
 	}
-	text := s.text.String()
-	s.rewritten = modernise(file, text)
+	s.rewritten = s.modernise(file)
 	imports, err := packages.importedBy(file)
 	if err != nil {
 		return cue.Value{}, err
 	}
-	s.packages = packages
-	s.mayCall = len(imports) > 0 || strings.Contains(text, "#do")
+	s.mayCall = len(imports) > 0 || strings.Contains(s.author, "#do")
 	return buildFile(file, imports)
+}
+
+// modernise rewrites the author's part of the parsed text for today's CUE. The data has no say in it, so
+// that a template is rewritten the same way whatever it is given.
+func (s *source) modernise(file *ast.File) []rewrite {
+	own := len(file.Decls)
+	if len(s.sections) > 0 {
+		for own > 0 && file.Decls[own-1].Pos().Line() >= s.sections[0].firstLine {
+			own--
+		}
+	}
+	author := &ast.File{Filename: file.Filename, Decls: file.Decls[:own:own], Imports: file.Imports}
+	made := modernise(author, s.author)
+	if len(made) > 0 {
+		file.Decls = append(author.Decls, file.Decls[own:]...)
+		file.Imports = author.Imports
+		unresolve(file)
+	}
+	return made
 }
 
 func buildFile(file *ast.File, imports []*build.Instance) (cue.Value, error) {

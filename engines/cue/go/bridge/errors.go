@@ -308,10 +308,7 @@ func (s stage) positions(group []cueerrors.Error) []position {
 			if !pos.IsValid() {
 				continue
 			}
-			place, ok := position{File: pos.Filename(), Line: pos.Line(), Column: pos.Column()}, true
-			if s.source != nil && place.File == s.source.file {
-				place, ok = s.source.locate(place.Line, place.Column)
-			}
+			place, ok := s.source.place(pos)
 			if ok && place.File != "" && place.File != "-" && !seen[place] {
 				seen[place] = true
 				found = append(found, place)

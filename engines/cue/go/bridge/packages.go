@@ -35,9 +35,9 @@ func (p *packageSet) with(external []userPackage) *packageSet {
 	return &packageSet{folder: p.folder, external: external}
 }
 
-// importedBy gives the instances that the file imports, and what they import in turn. They are parsed
-// anew for each request, because an instance must not be shared between contexts; only what is imported
-// is parsed. An unknown path is left to CUE, which names it in its error.
+// importedBy gives the instances that the file imports, and what they import in turn. They are new for
+// each request, because an instance must not be shared between contexts. An unknown path is left to CUE,
+// which names it in its error.
 func (p *packageSet) importedBy(file *ast.File) ([]*build.Instance, error) {
 	if p == nil {
 		return nil, nil
@@ -54,51 +54,56 @@ func (p *packageSet) importedBy(file *ast.File) ([]*build.Instance, error) {
 				continue
 			}
 			found[wanted] = true
-			files, err := p.load(wanted)
+			instance, err := p.load(wanted)
 			if err != nil {
 				return nil, err
 			}
-			if len(files) == 0 {
-				continue
+			if instance != nil {
+				instances = append(instances, instance)
+				queue = append(queue, instance.Files...)
 			}
-			instance := &build.Instance{PkgName: path.Base(wanted), ImportPath: wanted}
-			for _, parsed := range files {
-				if err := instance.AddSyntax(parsed); err != nil {
-					return nil, err
-				}
-			}
-			instances = append(instances, instance)
-			queue = append(queue, files...)
 		}
 	}
 	return instances, nil
 }
 
-// load parses the files of a package; none where the set has no such package.
-func (p *packageSet) load(wanted string) ([]*ast.File, error) {
+// load makes the instance of a package; nil where the set has no such package.
+func (p *packageSet) load(wanted string) (*build.Instance, error) {
+	instance := &build.Instance{PkgName: path.Base(wanted), ImportPath: wanted}
 	if text, ok := p.builtIn(wanted); ok {
-		file, err := parser.ParseFile(wanted, text)
+		known, err := knownPackage(wanted, text)
 		if err != nil {
 			return nil, fmt.Errorf("the built-in package %s does not parse: %w", wanted, err)
 		}
-		return []*ast.File{file}, nil
+		known.addTo(instance)
+		return instance, nil
 	}
 	for i := range p.external {
-		if p.external[i].Path == wanted {
-			return p.external[i].parse()
+		if p.external[i].Path != wanted {
+			continue
 		}
+		files, err := p.external[i].parse()
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			if err := instance.AddSyntax(file); err != nil {
+				return nil, err
+			}
+		}
+		return instance, nil
 	}
 	return nil, nil
 }
 
 // builtIn gives the text of a package of Caravel itself.
-func (p *packageSet) builtIn(wanted string) ([]byte, bool) {
+func (p *packageSet) builtIn(wanted string) (string, bool) {
 	name, internal := strings.CutPrefix(wanted, importPrefix)
 	if !internal || strings.ContainsAny(name, "/:") {
-		return nil, false
+		return "", false
 	}
 	text, err := fs.ReadFile(packages.Files, p.folder+"/"+name+".cue")
-	return text, err == nil
+	return string(text), err == nil
 }
 
 // parse reads the files in the order of their names.

@@ -178,10 +178,10 @@ func (s stage) wrongKind(path, expected string, field cue.Value) error {
 // placeOf gives where a value was written.
 func (s stage) placeOf(value cue.Value) []position {
 	at := value.Pos()
-	if !at.IsValid() || at.Filename() != s.source.file {
+	if !at.IsValid() {
 		return nil
 	}
-	if place, ok := s.source.locate(at.Line(), at.Column()); ok {
+	if place, ok := s.source.place(at); ok {
 		return []position{place}
 	}
 	return nil
