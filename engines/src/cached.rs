@@ -195,6 +195,28 @@ mod tests {
         assert_eq!(engine.inner().0.load(Ordering::SeqCst), 2);
     }
 
+    /// Whatever is forgotten when, and however little fits, the answers are those of the engine behind.
+    #[tokio::test]
+    async fn forgetting_at_random_changes_no_answer() {
+        for bytes in [0, 700, 4_000, 1 << 20] {
+            let engine = Cached::new(Counting::default(), bytes);
+            let mut random = 20_261_121_u32;
+            for _ in 0..2_000 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let source = format!("text {}", (random >> 16) % 40);
+                let answer = engine.call(job(&source, Evaluator::V2)).await;
+                assert_eq!(answer, Ok(Answer::Done(json!(source))), "{bytes} bytes");
+                if random % 50 == 0 {
+                    engine.clear();
+                }
+            }
+            engine.known.run_pending_tasks().await;
+            assert!(engine.known.weighted_size() <= bytes, "{bytes} bytes");
+            let asked = engine.inner().0.load(Ordering::SeqCst);
+            assert!(bytes < 1 << 20 || asked < 1_800, "it remembers: {asked}");
+        }
+    }
+
     #[tokio::test]
     async fn it_can_forget_and_can_be_off() {
         let engine = Cached::new(Counting::default(), 1 << 20);

@@ -14,32 +14,37 @@ pub struct Job {
     pub operation: Operation,
     /// With which evaluator.
     pub evaluator: Evaluator,
-    /// On whose account.
-    pub lane: Lane,
+    /// On whose account: the namespace of the Application or definition.
+    pub namespace: String,
 }
 
 impl Job {
-    /// A job of a namespace; the digests of the templates are taken from the operation.
+    /// A job of a namespace.
     #[must_use]
     pub fn new(operation: Operation, evaluator: Evaluator, namespace: impl Into<String>) -> Self {
-        let lane = Lane {
-            namespace: namespace.into(),
-            templates: templates(&operation),
-        };
         Self {
             operation,
             evaluator,
-            lane,
+            namespace: namespace.into(),
+        }
+    }
+
+    /// Who waits for it, and for which templates.
+    pub(crate) fn lane(&self) -> Lane {
+        Lane {
+            namespace: self.namespace.clone(),
+            templates: templates(&self.operation),
         }
     }
 
     /// Digest of operation and evaluator: equal for jobs with the same answer.
     pub(crate) fn digest(&self) -> Fingerprint {
-        let mut hash = Sha256::new();
-        hash.update([u8::from(self.evaluator == Evaluator::V3)]);
-        // Writing into a hash cannot fail, and the operation's keys are strings.
-        let _ = serde_json::to_writer(&mut hash, &self.operation);
-        hash.finalize().into()
+        // Hashed at once: the writer writes in very small pieces.
+        let mut bytes = Vec::with_capacity(32 << 10);
+        bytes.push(u8::from(self.evaluator == Evaluator::V3));
+        // Writing into memory cannot fail, and the operation's keys are strings.
+        let _ = serde_json::to_writer(&mut bytes, &self.operation);
+        Sha256::digest(&bytes).into()
     }
 
     /// The job as a request frame.
@@ -59,11 +64,11 @@ pub(crate) type Fingerprint = [u8; 32];
 /// Who waits for an operation, and for which templates: queueing is fair between namespaces, and what a
 /// template did before decides how far it is trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Lane {
+pub(crate) struct Lane {
     /// Namespace of the Application or definition.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// SHA-256 of the text of each template.
-    pub templates: Vec<[u8; 32]>,
+    pub(crate) templates: Vec<Fingerprint>,
 }
 
 /// Digests of what definitions' authors wrote in an operation. What is no definition is a template of its

@@ -15,7 +15,7 @@ mod recorded;
 pub use cached::Cached;
 pub use direct::Direct;
 pub use error::EngineError;
-pub use job::{Answer, Job, Lane};
+pub use job::{Answer, Job};
 pub use pool::{Deadlines, Pool, PoolOptions, PoolStats};
 pub use recorded::Recorded;
 

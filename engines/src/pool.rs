@@ -179,7 +179,7 @@ impl Engine for Pool {
         let shared = &self.shared;
         let deadline = shared.options.deadlines.of(&job.operation);
         let digest = job.digest();
-        let lane = job.lane.clone();
+        let lane = job.lane();
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
         let frame = serde_json::to_vec(&job.into_request(id)).map_err(|error| {
             EngineError::Fault(format!("the request cannot be written: {error}"))

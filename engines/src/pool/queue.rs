@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::job::Fingerprint;
-use crate::{Answer, EngineError, Lane};
+use crate::job::{Fingerprint, Lane};
+use crate::{Answer, EngineError};
 
 /// A job that waits.
 #[derive(Debug)]
@@ -197,7 +197,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::{Queue, Ticket};
-    use crate::{Answer, EngineError, Lane};
+    use crate::job::Lane;
+    use crate::{Answer, EngineError};
 
     type Waiter = oneshot::Receiver<Result<Answer, EngineError>>;
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 
-use crate::job::Fingerprint;
-use crate::{EngineError, Lane};
+use crate::EngineError;
+use crate::job::{Fingerprint, Lane};
 
 /// How many templates are remembered.
 const REMEMBERED: u64 = 20_000;
@@ -125,7 +125,8 @@ impl Trust {
 #[cfg(test)]
 mod tests {
     use super::Trust;
-    use crate::{EngineError, Lane};
+    use crate::EngineError;
+    use crate::job::Lane;
 
     const JOB: [u8; 32] = [9; 32];
 
