@@ -14,6 +14,7 @@ mod known;
 mod live;
 mod parameters;
 mod run;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,21 +51,20 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, case: &Case, evaluator: &str, known: &Known, verdict: Verdict) {
-        let reason = known.reason(&case.id, evaluator);
+    fn add(&mut self, case: &str, evaluator: &str, known: &Known, verdict: Verdict) {
+        let reason = known.reason(case, evaluator);
         match verdict {
             Verdict::Different(what) => {
                 if reason.is_some() {
                     self.known += 1;
                 } else {
-                    self.unknown
-                        .push(format!("{} ({evaluator}): {what}", case.id));
+                    self.unknown.push(format!("{case} ({evaluator}): {what}"));
                 }
             }
             Verdict::NotCovered(_) if reason.is_some() => self.known += 1,
             Verdict::NotCovered(what) => *self.not_covered.entry(what).or_default() += 1,
             Verdict::Equal | Verdict::SamePlaces if reason.is_some() => {
-                self.stale.push(format!("{} ({evaluator})", case.id));
+                self.stale.push(format!("{case} ({evaluator})"));
             }
             Verdict::Equal => self.equal += 1,
             Verdict::SamePlaces => self.same_places += 1,
@@ -116,7 +116,7 @@ fn applications_that_render_give_the_same_objects() {
         assert!(cases.len() > 100, "the suite {suite} is incomplete");
         for case in &cases {
             for (evaluator, name) in EVALUATORS {
-                total.add(case, name, &known, rendered(case, evaluator));
+                total.add(&case.id, name, &known, rendered(case, evaluator));
             }
         }
     }
@@ -158,7 +158,7 @@ fn applications_that_fail_fail_at_the_same_place() {
     let mut total = Tally::default();
     for case in &Case::all(&root, "errors") {
         for (evaluator, name) in EVALUATORS {
-            total.add(case, name, &known, refused(case, evaluator));
+            total.add(&case.id, name, &known, refused(case, evaluator));
         }
     }
     total.report("errors");
@@ -307,4 +307,32 @@ fn parameters_have_kubevelas_schema() {
     );
     let _ = std::io::stderr().write_all(counts.as_bytes());
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn steps_do_what_kubevelas_do() {
+    let Some(root) = conformance::folder() else {
+        return;
+    };
+    let known = Known::read();
+    let mut folders: Vec<_> = std::fs::read_dir(root.join("workflow"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    let mut total = Tally::default();
+    for folder in &folders {
+        let id = format!("workflow/{}", folder.file_name().unwrap().to_string_lossy());
+        for (evaluator, name) in EVALUATORS {
+            let verdict = match workflow::compare(folder, evaluator) {
+                workflow::Compared::Equal => Verdict::Equal,
+                workflow::Compared::OtherWords => Verdict::SamePlaces,
+                workflow::Compared::NotCovered(call) => Verdict::NotCovered(format!("call {call}")),
+                workflow::Compared::Different(what) => Verdict::Different(what),
+            };
+            total.add(&id, name, &known, verdict);
+        }
+    }
+    total.report("steps");
+    total.check();
 }

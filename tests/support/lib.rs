@@ -4,6 +4,8 @@
 pub mod conformance;
 pub mod daemon;
 pub mod kubectl;
+pub mod play;
 pub mod render;
 pub mod sink;
 pub mod wait;
+pub mod world;

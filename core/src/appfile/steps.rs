@@ -205,17 +205,46 @@ pub fn named(mut steps: Vec<WorkflowStep>) -> Vec<WorkflowStep> {
     steps
 }
 
+fn not_text(step: &WorkflowStep, key: &str, field: &str, given: &Value) -> Box<Finding> {
+    let kind = match given {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::Array(_) => "array",
+        _ => "object",
+    };
+    Finding::new(
+        FindingKind::Invalid,
+        format!("steps[{}].properties.{key}", step.name),
+        format!("`{key}` must be a text"),
+    )
+    .expected("a text", given.to_string())
+    .kubevela(format!(
+        "json: cannot unmarshal {kind} into Go struct field .{field} of type string"
+    ))
+    .into()
+}
+
 /// An `apply-component` step with what its component says about data and order (APP-040): inputs,
 /// outputs and dependsOn move from the component to the step, and the component becomes the step's
 /// `value`.
 ///
 /// # Errors
-/// If the component, or one that it depends on, is not there.
+/// If the component, or one that it depends on, is not there, or a property is no text.
 pub fn apply_component_step(
     step: &WorkflowStep,
     components: &[ApplicationComponent],
 ) -> Result<WorkflowStep, Box<Finding>> {
     let properties = step.properties.as_ref();
+    for (key, field) in [
+        ("component", "Component"),
+        ("cluster", "Cluster"),
+        ("namespace", "Namespace"),
+    ] {
+        let given = properties.map_or(&Value::Null, |properties| &properties[key]);
+        if !given.is_string() && !given.is_null() {
+            return Err(not_text(step, key, field, given));
+        }
+    }
     let text = |key: &str| properties.and_then(|p| p[key].as_str()).unwrap_or_default();
     let wanted = text("component");
     let path = |field: &str| format!("steps[{}].properties.{field}", step.name);

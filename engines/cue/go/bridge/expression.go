@@ -37,6 +37,10 @@ func expression(request *expressionRequest) (json.RawMessage, error) {
 	}
 	found := value.LookupPath(cue.ParsePath(expressionField))
 	if err := found.Err(); err != nil {
+		// A name that is not there spoils the whole: then the field itself is not found.
+		if own := value.Err(); own != nil && !found.Exists() {
+			err = own
+		}
 		return nil, where.failure(stageValidate, err, err.Error())
 	}
 	raw, err := found.MarshalJSON()
