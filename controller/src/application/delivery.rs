@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
-use caravel_clusters::inventory::{Inventory, InventoryError, Ledger};
+use caravel_clusters::inventory::{self, Inventory, InventoryError, Ledger};
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
 use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE};
 use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource};
@@ -23,7 +23,9 @@ use super::Context;
 use super::component::Asked;
 use super::health::Place;
 use super::intent::Intent;
+use super::provided::Checks;
 use crate::calls::Calls;
+use crate::engine::PortError;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
@@ -64,6 +66,10 @@ pub(crate) struct Delivery {
     pub(crate) appfile: Arc<Appfile>,
     /// Does what templates ask for.
     calls: Calls,
+    pub(super) http: reqwest::Client,
+    /// Since when conditions on metrics hold.
+    pub(super) checks: Checks,
+    inventories: inventory::Store,
     /// Where its definitions come from.
     pub(crate) source: Arc<dyn DefinitionSource + Send + Sync>,
     library: Library,
@@ -102,6 +108,9 @@ impl Delivery {
         );
         Self {
             calls,
+            http: context.http.clone(),
+            checks: Checks::default(),
+            inventories: context.inventories.clone(),
             clusters: context.clusters.clone(),
             dispatcher: context.dispatcher.clone(),
             evaluation: context.evaluation.clone(),
@@ -273,6 +282,14 @@ impl Delivery {
             .into_iter()
             .map(|one| (one.key, one.object))
             .collect())
+    }
+
+    /// Writes what was changed in the inventory.
+    pub(super) async fn commit(&self) -> Result<(), PortError> {
+        self.inventory
+            .commit(&self.inventories)
+            .await
+            .map_err(PortError::new)
     }
 
     /// The definition of a step type that an Application needs no definition for.

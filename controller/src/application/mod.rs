@@ -14,6 +14,7 @@ mod intent;
 mod metrics;
 mod observe;
 mod ports;
+mod provided;
 mod queue;
 mod report;
 mod revision;

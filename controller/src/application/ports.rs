@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use caravel_core::api::{ApplicationComponent, ComponentStatus};
 use caravel_core::appfile::{AppComponent, Appfile, assemble};
-use caravel_core::engine::{ExpressionRequest, Operation};
+use caravel_core::engine::{Call, ExpressionRequest, Operation};
 use serde_json::{Map, Value};
 
 use super::component::{Asked, Delivered, Patches};
@@ -92,12 +92,20 @@ impl Ports for Delivery {
     async fn deploy(&self, request: DeployRequest) -> Result<Applied, PortError> {
         super::deploy::deploy(self, &request).await
     }
+
+    async fn merge(&self, base: &Value, patch: &Value) -> Result<Value, PortError> {
+        self.merged(base, patch).await
+    }
+
+    async fn other(&self, call: &Call) -> Result<Option<Value>, PortError> {
+        self.provide(call).await
+    }
 }
 
 impl Delivery {
     /// The component with what the step says differently of it. One that the Application does not have is taken as
     /// the step gives it.
-    fn component(
+    pub(super) fn component(
         &self,
         request: &ComponentRequest,
     ) -> Result<(Arc<Appfile>, AppComponent), PortError> {
@@ -161,7 +169,7 @@ impl Delivery {
     }
 
     /// What a step's patch, in CUE text, says of the workload and of the objects of traits (row REN-019).
-    async fn patches(&self, patch: &Value) -> Result<Patches, PortError> {
+    pub(super) async fn patches(&self, patch: &Value) -> Result<Patches, PortError> {
         // JSON is CUE.
         let text = match patch {
             Value::String(text) => text.clone(),
@@ -226,7 +234,7 @@ fn overlay(base: &mut Value, over: &Value) {
 
 /// Objects that a step names without a namespace are those of `default`, and not of the Application's own
 /// (measured trap 5).
-fn in_default_namespace(object: &mut Value) {
+pub(super) fn in_default_namespace(object: &mut Value) {
     let namespace = &mut object["metadata"]["namespace"];
     if namespace.as_str().is_none_or(str::is_empty) {
         *namespace = Value::from(DEFAULT_NAMESPACE);

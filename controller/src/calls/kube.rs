@@ -24,7 +24,7 @@ pub(super) async fn get(
 }
 
 /// `kube.#List`: the objects of one type, of all namespaces unless the filter names one.
-pub(super) async fn list(clusters: &Clusters, params: &Value) -> Result<Value, String> {
+pub(crate) async fn list(clusters: &Clusters, params: &Value) -> Result<Value, String> {
     let cluster = cluster(clusters, params)?;
     let resource = required(params, "resource")?;
     let kind = text(resource, "kind").ok_or("resource.kind is missing")?;

@@ -10,6 +10,8 @@ mod config;
 pub(crate) mod http;
 mod kube;
 
+pub(crate) use self::kube::list;
+
 use std::collections::HashMap;
 
 use caravel_clusters::connect::Clusters;
@@ -60,7 +62,7 @@ impl Calls {
                 processed(&answer)
             }
             ("kube", "get") => kube::get(&self.clusters, &self.namespace, params).await,
-            ("kube", "list") => kube::list(&self.clusters, params).await,
+            ("kube", "list") => list(&self.clusters, params).await,
             ("kube", "apply") => kube::apply(&self.clusters, &self.namespace, params).await,
             ("kube", "patch") => kube::patch(&self.clusters, &self.namespace, params).await,
             ("config", "image-registry") => config::image_registry(params).await,

@@ -106,21 +106,19 @@ impl Attempt {
     }
 
     async fn apply(&self, call: &Call) -> Called {
-        if call
-            .params
-            .get("patch")
-            .is_some_and(|patch| !is_empty(patch))
-        {
-            return failed(
-                call,
-                "a patch in kube.#Apply is not supported; merge it into value",
-            );
-        }
         let Some(object) = call.params.get("value").filter(|value| !is_empty(value)) else {
             return failed(call, "Object 'Kind' is missing in '{}'");
         };
         let cluster = text(&call.params, "cluster").unwrap_or_default();
-        let applied = self.ports.apply(cluster, object.clone()).await;
+        let patch = call.params.get("patch").filter(|patch| !is_empty(patch));
+        let object = match patch {
+            None => object.clone(),
+            Some(patch) => match self.ports.merge(object, patch).await {
+                Ok(merged) => merged,
+                Err(error) => return failed(call, error),
+            },
+        };
+        let applied = self.ports.apply(cluster, object).await;
         self.parts.faults.point("apply.done").await;
         answered(call, applied.map(|live| json!({ "value": live })))
     }
@@ -245,7 +243,11 @@ fn answered(call: &Call, result: Result<Value, PortError>) -> Called {
 fn refusal(call: &Call) -> String {
     format!(
         "{}.{} is not supported; supported are builtin.{{wait,suspend,break,fail,message,steps,var}}, \
-         kube.{{apply,read}}, http.do, oam.component-apply and multicluster.deploy",
+         kube.{{apply,apply-in-parallel,delete,list,patch,read}}, config.{{create,delete,list,read}}, http.do, \
+         metrics.promCheck, multicluster.{{deploy,list-clusters,get-placements-from-topology-policies}}, \
+         oam.{{component-apply,component-render,load,load-comps-in-order,load-policies}}, \
+         query.collectServiceEndpoints, terraform.load-terraform-components, time.{{date,timestamp}} and \
+         util.{{log,patch-k8s-object,string}}",
         call.provider, call.action
     )
 }

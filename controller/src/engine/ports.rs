@@ -117,6 +117,9 @@ pub trait Ports: Send + Sync {
     /// Delivers components to where policies say.
     async fn deploy(&self, request: DeployRequest) -> Result<Applied, PortError>;
 
+    /// Merges a patch, in CUE text or as a value, into an object, with the strategies of its comments.
+    async fn merge(&self, base: &Value, patch: &Value) -> Result<Value, PortError>;
+
     /// Carries out a call that the engine does not know: the answer as the template expects it, or none where it is
     /// not known here either.
     async fn other(&self, call: &Call) -> Result<Option<Value>, PortError> {

@@ -256,6 +256,12 @@ impl Ports for World {
         Ok(self.objects.lock().unwrap().get(&key(object)).cloned())
     }
 
+    async fn merge(&self, base: &Value, patch: &Value) -> Result<Value, PortError> {
+        let mut merged = base.clone();
+        merged["patched"] = patch.clone();
+        Ok(merged)
+    }
+
     async fn apply_component(&self, request: ComponentRequest) -> Result<Applied, PortError> {
         if request.component == "ghost" {
             return Err(PortError("component ghost not found".into()));

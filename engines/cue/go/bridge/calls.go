@@ -162,10 +162,26 @@ var withPatch = map[string]bool{
 	"op.component-apply": true, "op.component-render": true,
 }
 
+// mayPatch names the calls whose `patch` travels so if there is one.
+var mayPatch = map[string]bool{"kube.apply": true, "op.apply": true}
+
+// patches says whether the `patch` of a call travels as CUE text.
+func patches(value cue.Value, provider, do string) bool {
+	name := provider + "." + do
+	if withPatch[name] || !mayPatch[name] {
+		return withPatch[name]
+	}
+	params := value
+	if !legacy(provider) {
+		params = value.LookupPath(paramsPath)
+	}
+	return params.LookupPath(patchPath).Exists()
+}
+
 // paramsOf gives the inputs of a call as JSON. As in KubeVela the whole value must be concrete, but for
 // the calls that take CUE.
 func paramsOf(value cue.Value, provider, do string) (json.RawMessage, error) {
-	if withPatch[provider+"."+do] {
+	if patches(value, provider, do) {
 		return patchParams(value, provider)
 	}
 	whole, err := value.MarshalJSON()

@@ -1,0 +1,94 @@
+//! The calls of steps that the workflow engine hands on (section 4.5 of the reference): objects, configurations, the
+//! Application itself, clusters, small conversions.
+//!
+//! Each may be carried out again: a step begins anew until it has succeeded.
+
+mod app;
+mod config;
+mod endpoints;
+mod metrics;
+mod objects;
+mod values;
+
+use caravel_core::engine::Call;
+use serde_json::{Value, json};
+
+pub(crate) use self::metrics::Checks;
+use super::delivery::Delivery;
+use crate::calls::text;
+use crate::engine::PortError;
+
+impl Delivery {
+    /// Carries a call out; none where it is not known here.
+    pub(super) async fn provide(&self, call: &Call) -> Result<Option<Value>, PortError> {
+        let params = &call.params;
+        let answer = match (package(call), call.action.as_str()) {
+            ("kube", "patch") => self.patch(params).await,
+            ("kube", "apply-in-parallel") => self.apply_all(params).await,
+            ("kube", "list") => Ok(self.list(params).await),
+            ("kube", "delete") => Ok(failure_as_data(self.delete(params).await)),
+            ("config", "create" | "create-config") => self.create_config(params).await,
+            ("config", "delete" | "delete-config") => self.delete_config(params).await,
+            ("config", "read" | "read-config") => self.read_config(params).await,
+            ("config", "list" | "list-config") => self.list_configs(params).await,
+            ("oam", "load") => self.load_components(params).await,
+            ("oam", "load-comps-in-order") => self.load_in_order(params).await,
+            ("oam", "load-policies") => self.load_policies(params).await,
+            ("oam", "component-render") => self.render_only(params).await,
+            ("multicluster", "list-clusters") => {
+                Ok(json!({"outputs": {"clusters": self.clusters.names()}}))
+            }
+            ("multicluster", "get-placements-from-topology-policies") => self.placements(params),
+            ("terraform", "load-terraform-components") => Ok(self.terraform_components()),
+            ("query", "collectServiceEndpoints") => self.endpoints(params).await,
+            ("metrics", "promCheck") => self.prometheus(call).await,
+            ("util", "string") => values::string(params),
+            ("util", "log") => Ok(self.log(params)),
+            ("time", "timestamp") => values::timestamp(params),
+            ("time", "date") => values::date(params),
+            _ => return Ok(None),
+        };
+        answer.map(Some)
+    }
+
+    /// What a step says for its log.
+    fn log(&self, params: &Value) -> Value {
+        if let Some(data) = params.get("data").filter(|data| !data.is_null()) {
+            tracing::info!(
+                application = self.appfile.name,
+                namespace = self.appfile.namespace,
+                %data,
+                "a step says"
+            );
+        }
+        Value::Null
+    }
+}
+
+/// The package of a call; the legacy package `op` has the operations of several.
+fn package(call: &Call) -> &str {
+    if call.provider != "op" {
+        return &call.provider;
+    }
+    match call.action.as_str() {
+        "patch" | "apply-in-parallel" | "list" | "delete" => "kube",
+        "create-config" | "delete-config" | "read-config" | "list-config" => "config",
+        "load" | "load-comps-in-order" | "load-policies" | "component-render" => "oam",
+        "list-clusters" | "get-placements-from-topology-policies" => "multicluster",
+        "load-terraform-components" => "terraform",
+        "promCheck" => "metrics",
+        "string" | "log" => "util",
+        "timestamp" | "date" => "time",
+        _ => "op",
+    }
+}
+
+/// That it failed is data for the template, not a failure of the step (PRV-011, PRV-013).
+fn failure_as_data(result: Result<Value, PortError>) -> Value {
+    result.unwrap_or_else(|error| json!({"err": error.to_string()}))
+}
+
+/// A parameter that a call cannot do without.
+fn required<'a>(params: &'a Value, key: &str) -> Result<&'a str, PortError> {
+    text(params, key).ok_or_else(|| PortError::new(format!("{key} is missing")))
+}
