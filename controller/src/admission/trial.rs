@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
+use caravel_core::check::TEMPLATE;
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, Reply, SchemaRequest};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Input, Progress, RenderStage, RenderedComponent, Role, Target,
@@ -14,7 +15,6 @@ use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
 
 use super::OamAdmission;
-use super::definition::TEMPLATE;
 use super::sample::samples;
 
 /// Name of the Application, its component and its objects.

@@ -10,7 +10,7 @@ use super::policy::{self, DeployStep, Policy, PolicyRule, read_properties};
 use super::steps::{self, Steps, is_builtin};
 use super::{AppComponent, AppTrait, Appfile};
 use crate::api::labels::annotations;
-use crate::api::{Application, ApplicationComponent};
+use crate::api::{Application, ApplicationComponent, SYSTEM_NAMESPACE};
 use crate::engine::DefinitionKind;
 
 /// Resolves an Application without [`check`]: for one that overrides have changed, and for what is
@@ -200,28 +200,49 @@ impl Assembly<'_> {
             }
         };
         let place = namespace_of(self.app);
-        let finding = Finding::new(FindingKind::UnknownType, format!("{path}.type"), message)
+        // A definition without a name will never appear.
+        let kind = if type_.is_empty() {
+            FindingKind::Missing
+        } else {
+            FindingKind::UnknownType
+        };
+        let finding = Finding::new(kind, format!("{path}.type"), message)
             .expected(
                 format!("the name of a {kubernetes_kind} in {place} or vela-system"),
                 type_,
             )
             .hint(
-                self.meant(what, name)
+                self.versions(what, name, version)
+                    .or_else(|| self.meant(what, name))
                     .unwrap_or_else(|| format!("apply the {kubernetes_kind}, or correct the type")),
             )
             .kubevela(kubevela);
         self.rejection.findings.push(finding);
     }
 
+    /// The versions that there are, where one of them was meant.
+    fn versions(&self, what: &str, name: &str, version: &str) -> Option<String> {
+        if version.is_empty() {
+            return None;
+        }
+        let kind = kind_of_word(what);
+        let namespaces = [namespace_of(self.app), SYSTEM_NAMESPACE];
+        let mut names: Vec<String> = namespaces
+            .iter()
+            .flat_map(|namespace| self.source.revision_names(kind, namespace, name))
+            .map(|revision| revision.replacen(&format!("{name}-"), "", 1))
+            .collect();
+        names.sort();
+        names.dedup();
+        if names.is_empty() {
+            return None;
+        }
+        Some(format!("the versions are: {}", names.join(", ")))
+    }
+
     /// The type that was probably meant.
     fn meant(&self, what: &str, name: &str) -> Option<String> {
-        let kind = match what {
-            "component" => DefinitionKind::Component,
-            "trait" => DefinitionKind::Trait,
-            "policy" => DefinitionKind::Policy,
-            _ => DefinitionKind::WorkflowStep,
-        };
-        let names = self.source.names(kind);
+        let names = self.source.names(kind_of_word(what));
         did_you_mean(name, names.iter().map(String::as_str))
     }
 
@@ -410,6 +431,15 @@ impl Assembly<'_> {
                 return Ok(definition.map(PolicyRule::Custom));
             }
         }))
+    }
+}
+
+fn kind_of_word(what: &str) -> DefinitionKind {
+    match what {
+        "component" => DefinitionKind::Component,
+        "trait" => DefinitionKind::Trait,
+        "policy" => DefinitionKind::Policy,
+        _ => DefinitionKind::WorkflowStep,
     }
 }
 

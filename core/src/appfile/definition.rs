@@ -164,7 +164,7 @@ fn evaluator(text: &str) -> Result<Evaluator, String> {
         "v2" => Ok(Evaluator::V2),
         "v3" => Ok(Evaluator::V3),
         other => Err(format!(
-            "metadata.annotations[{}]: expected v2 or v3, found {other:?}",
+            "metadata.annotations[{}]: unknown variant `{other}`, expected `v2` or `v3`",
             annotations::CUE_EVALUATOR
         )),
     }

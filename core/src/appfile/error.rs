@@ -279,6 +279,38 @@ impl From<Finding> for Rejection {
     }
 }
 
+/// A value that a decoder refuses, in words of people: what was expected and found where its text says so.
+pub(crate) fn wrong_value(path: impl Into<String>, said: &str) -> Finding {
+    let finding = |message: &str| Finding::new(FindingKind::Invalid, path, message);
+    if let Some(rest) = said.strip_prefix("unknown variant `") {
+        let mut words = rest.split('`');
+        let found = words.next().unwrap_or_default();
+        let known: Vec<&str> = words.skip(1).step_by(2).collect();
+        let hint = did_you_mean(found, known.iter().copied()).unwrap_or_default();
+        return finding("this is none of the words that are known here")
+            .expected(known.join(" or "), found)
+            .hint(hint);
+    }
+    if let Some((found, expected)) = said
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.rsplit_once(", expected "))
+    {
+        return finding("this value has the wrong shape").expected(plain_type(expected), found);
+    }
+    finding("this value cannot be used").expected("", said)
+}
+
+/// The decoder's names of types, as people call them.
+fn plain_type(name: &str) -> &str {
+    match name {
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a boolean" => "true or false",
+        _ if name.starts_with("struct ") => "an object",
+        _ => name,
+    }
+}
+
 /// The known word that is closest to a wrong one, if one is close enough to be meant.
 pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let limit = match wrong.chars().count() {

@@ -20,6 +20,7 @@ use serde_json::Value;
 pub use assemble::assemble;
 pub(crate) use assemble::{assemble_known, resolve_in};
 pub use definition::{Definition, DefinitionSource, Resolved, Stage, kind_of, resolve, type_label};
+pub(crate) use error::wrong_value;
 pub use error::{Finding, FindingKind, Rejection, did_you_mean};
 pub use policy::{
     Affect, ApplyOnce, ApplyOnceRule, ApplyOnceStrategy, ComponentPatch, DeployStep,
@@ -99,13 +100,9 @@ pub fn read_application(object: &Value) -> Result<Application, Rejection> {
     serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();
         let text = error.inner().to_string();
-        Finding::new(
-            FindingKind::Invalid,
-            if path == "." { String::new() } else { path },
-            format!("this value has the wrong shape: {text}"),
-        )
-        .kubevela(format!("json: {text}"))
-        .into()
+        error::wrong_value(if path == "." { String::new() } else { path }, &text)
+            .kubevela(format!("json: {text}"))
+            .into()
     })
 }
 

@@ -14,6 +14,13 @@ pub(super) struct Node<'a> {
     pub path: String,
 }
 
+fn plural(what: &str) -> String {
+    match what.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{what}s"),
+    }
+}
+
 /// Names that occur twice.
 pub(super) fn duplicates(what: &str, nodes: &[Node<'_>]) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &str> = BTreeMap::new();
@@ -24,7 +31,7 @@ pub(super) fn duplicates(what: &str, nodes: &[Node<'_>]) -> Vec<Finding> {
                 Finding::new(
                     FindingKind::Duplicate,
                     format!("{}.name", node.path),
-                    format!("there are two {what}s named `{}`", node.name),
+                    format!("there are two {} named `{}`", plural(what), node.name),
                 )
                 .expected("a name of its own", format!("the name of {earlier}"))
                 .hint("rename one of them")
@@ -47,7 +54,7 @@ pub(super) fn unknown_dependencies(what: &str, nodes: &[Node<'_>]) -> Vec<Findin
                 continue;
             }
             let hint = did_you_mean(wanted, names.iter().copied())
-                .unwrap_or_else(|| format!("the {what}s are: {}", names.join(", ")));
+                .unwrap_or_else(|| format!("the {} are: {}", plural(what), names.join(", ")));
             findings.push(
                 Finding::new(
                     FindingKind::UnknownReference,
@@ -89,7 +96,8 @@ pub(super) fn cycles(what: &str, nodes: &[Node<'_>]) -> Vec<Finding> {
                 FindingKind::Cycle,
                 format!("{}.dependsOn", nodes[cycle[0]].path),
                 format!(
-                    "these {what}s wait for each other: {} → {}",
+                    "these {} wait for each other: {} → {}",
+                    plural(what),
                     names.join(" → "),
                     names[0]
                 ),

@@ -395,12 +395,8 @@ pub fn read_properties<T: DeserializeOwned>(
             return Box::new(unknown_field(&text, &field, unknown, kubevela_prefix));
         }
         Box::new(
-            Finding::new(
-                FindingKind::Invalid,
-                field,
-                format!("this value cannot be used: {text}"),
-            )
-            .kubevela(format!("{kubevela_prefix}json: {text}")),
+            super::error::wrong_value(field, &text)
+                .kubevela(format!("{kubevela_prefix}json: {text}")),
         )
     })
 }

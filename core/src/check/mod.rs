@@ -6,6 +6,7 @@
 //! a warning, and hides nothing.
 
 mod condition;
+mod definition;
 mod input;
 mod order;
 mod parameter;
@@ -21,6 +22,7 @@ use crate::api::labels::annotations;
 use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_known, check};
 use crate::engine::{Evaluator, Operation, Outcome};
 
+pub use definition::{DefinitionCheck, TEMPLATE};
 pub use parameter::of_diagnostic;
 pub use trial::{Trial, of_render};
 
@@ -126,9 +128,9 @@ impl Check {
     /// policy found needs no second word.
     fn add(&mut self, finding: Finding) {
         let is_known = self.findings.iter().any(|known| {
-            known.path == finding.path
-                && (known.message == finding.message || known.kind == finding.kind)
-                && known.found == finding.found
+            let is_same = known.message == finding.message || known.kind == finding.kind;
+            let is_told = finding.kind == FindingKind::Undeclared && !known.kind.is_warning();
+            known.path == finding.path && (is_told || (is_same && known.found == finding.found))
         });
         if !is_known {
             self.findings.push(finding);

@@ -24,11 +24,19 @@ pub(super) fn findings(usage: &Usage, outcome: Outcome, may_still_come: bool) ->
             ];
         }
     };
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = Vec::new();
     for error in &errors {
-        let finding = of_usage(usage, error);
+        let finding = refused(of_usage(usage, error), usage);
         let is_told = usage.is_typed || (may_still_come && finding.kind == FindingKind::Missing);
-        if !is_told {
+        // What is wrong inside of a value of another shape follows from that.
+        let is_inside = findings.iter().any(|outer| {
+            outer.kind == FindingKind::Invalid
+                && finding
+                    .path
+                    .strip_prefix(outer.path.as_str())
+                    .is_some_and(|rest| rest.starts_with(['.', '[']))
+        });
+        if !is_told && !is_inside {
             findings.push(finding);
         }
     }
@@ -43,6 +51,27 @@ pub(super) fn findings(usage: &Usage, outcome: Outcome, may_still_come: bool) ->
         });
     }
     findings
+}
+
+/// A closed struct does not only ignore what it does not declare.
+fn refused(finding: Finding, usage: &Usage) -> Finding {
+    if finding.kind != FindingKind::Undeclared {
+        return finding;
+    }
+    let name = finding
+        .path
+        .strip_prefix(usage.path.as_str())
+        .map_or("", |name| name.trim_start_matches('.'));
+    let message = format!(
+        "the {} type `{}` does not accept a parameter `{name}`",
+        word(usage.kind),
+        usage.type_
+    );
+    Finding {
+        kind: FindingKind::UnknownField,
+        message,
+        ..finding
+    }
 }
 
 fn of_usage(usage: &Usage, diagnostic: &Diagnostic) -> Finding {
@@ -88,7 +117,6 @@ pub fn of_diagnostic(diagnostic: &Diagnostic, properties: &str, what: &str) -> F
             FindingKind::Undeclared,
             format!("the {what} has no parameter `{name}`: it has no effect"),
         ),
-        // A closed struct refuses what it does not declare.
         DiagnosticKind::Conflict if !diagnostic.expected.is_empty() => (
             FindingKind::Invalid,
             format!("the parameter `{name}` has a wrong value"),
@@ -104,11 +132,29 @@ pub fn of_diagnostic(diagnostic: &Diagnostic, properties: &str, what: &str) -> F
     let found = match kind {
         // There is nothing; saying so helps nobody.
         FindingKind::Missing => String::new(),
-        _ => diagnostic.found.clone(),
+        _ => short(&diagnostic.found),
     };
     Finding::new(kind, path, message)
-        .expected(diagnostic.expected.clone(), found)
+        .expected(short(&diagnostic.expected), found)
         .hint(diagnostic.hint.clone())
+}
+
+/// Longest type or value that is spelled out.
+const SPELLED_OUT: usize = 60;
+
+/// A type or value; of a long one, only what it is.
+fn short(text: &str) -> String {
+    if text.chars().count() <= SPELLED_OUT {
+        return text.to_owned();
+    }
+    match text.as_bytes().first() {
+        Some(b'[') => "a list".to_owned(),
+        Some(b'{') => "an object".to_owned(),
+        _ => {
+            let head: String = text.chars().take(SPELLED_OUT).collect();
+            format!("{head}…")
+        }
+    }
 }
 
 /// A mistake in the template, or one that shows with these parameters.
@@ -128,6 +174,6 @@ fn of_template(diagnostic: &Diagnostic, properties: &str, what: &str) -> Finding
         diagnostic.message
     );
     Finding::new(FindingKind::Template, path, message)
-        .expected(diagnostic.expected.clone(), diagnostic.found.clone())
+        .expected(short(&diagnostic.expected), short(&diagnostic.found))
         .hint(diagnostic.hint.clone())
 }

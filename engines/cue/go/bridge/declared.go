@@ -16,6 +16,8 @@ type declared struct {
 	fields map[string]ast.Expr
 	// open says that further fields may be there, or that the syntax does not tell.
 	open bool
+	// closed says that no others are accepted: `close` or a definition.
+	closed bool
 }
 
 // declarations resolves names in a file.
@@ -51,10 +53,14 @@ func (d declarations) collect(expr ast.Node, found *declared, hops int) {
 	case *ast.CallExpr:
 		if name, ok := x.Fun.(*ast.Ident); ok && name.Name == "close" && len(x.Args) == 1 {
 			d.collect(x.Args[0], found, hops+1)
+			found.closed = true
 			return
 		}
 		found.open = true
 	case *ast.Ident, *ast.SelectorExpr:
+		if name, ok := x.(*ast.Ident); ok && strings.HasPrefix(name.Name, "#") {
+			found.closed = true
+		}
 		if target := d.resolve(x.(ast.Expr), hops+1); target != nil {
 			d.collect(target, found, hops+1)
 			return

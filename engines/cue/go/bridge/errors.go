@@ -122,6 +122,12 @@ func (s stage) classify(err cueerrors.Error) diagnostic {
 	if strings.TrimSpace(found.Message) == "" {
 		found.Message = err.Error()
 	}
+	if found.Message == "invalid interpolation" {
+		// Why is what says something.
+		if _, why, ok := strings.Cut(err.Error(), found.Message+": "); ok {
+			found.Message += ": " + why
+		}
+	}
 	operand := func(i int) string {
 		if i < len(args) {
 			return fmt.Sprint(args[i])

@@ -35,23 +35,28 @@ func (v *validation) undeclaredUses(where stage, file *ast.File) {
 				return true
 			}
 			reported[text] = true
-			v.warnUndeclared(where, text, path[i], labels[i], sortedKeys(schema.fields))
+			v.undeclaredUse(where, text, path[i], labels[i], schema)
 			return true
 		}
 		return true
 	}, nil)
 }
 
-func (v *validation) warnUndeclared(where stage, path, name string, at token.Pos, known []string) {
-	warning := diagnostic{
+// undeclaredUse is an error where the parameter is closed: nobody can ever give it.
+func (v *validation) undeclaredUse(where stage, path, name string, at token.Pos, schema declared) {
+	found := diagnostic{
 		Kind: kindReference, Path: path,
 		Message: fmt.Sprintf("the template uses %s, which it does not declare", path),
-		Hint:    didYouMean(name, known),
+		Hint:    didYouMean(name, sortedKeys(schema.fields)),
 	}
 	if place, ok := where.source.locate(at.Line(), at.Column()); ok && at.IsValid() {
-		warning.Positions = []position{place}
+		found.Positions = []position{place}
 	}
-	v.result.Warnings = append(v.result.Warnings, warning)
+	if schema.closed {
+		v.result.Errors = append(v.result.Errors, found)
+	} else {
+		v.result.Warnings = append(v.result.Warnings, found)
+	}
 }
 
 // selection gives the names of a.b.c and where they stand; what is inside it is marked as seen. It is

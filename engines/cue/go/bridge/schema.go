@@ -30,8 +30,11 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 			err = where.failure(stageExport, nil, fmt.Sprintf("the parameter cannot be expressed in OpenAPI: %v", r))
 		}
 	}()
-	document, err := openapi.Gen(parameterDefinition(value), &openapi.Config{ExpandReferences: true})
+	document, err := generated(value)
 	if err != nil {
+		if rest := contextless(src.file, request.Source); rest != "" {
+			return schema(&schemaRequest{Name: request.Name, Source: rest, Packages: request.Packages})
+		}
 		return nil, where.failure(stageExport, err, err.Error())
 	}
 	var parsed struct {
@@ -51,6 +54,10 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	}
 	polish("", parameter)
 	return marshal(parameter)
+}
+
+func generated(value cue.Value) ([]byte, error) {
+	return openapi.Gen(parameterDefinition(value), &openapi.Config{ExpandReferences: true})
 }
 
 // compiled is the template with the packages of a set; its error is that of the value, too.

@@ -65,18 +65,19 @@ func (v *validation) definition() error {
 			return err
 		}
 	} else if file, err := parser.ParseFile(src.file, template.Source); err == nil {
-		v.outputPresent(file)
+		v.outputPresent(where, file)
 		v.undeclaredUses(where, file)
 	}
 	return v.statusTexts()
 }
 
 // outputPresent checks that a template makes what its kind is for.
-func (v *validation) outputPresent(file *ast.File) {
-	names := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
+func (v *validation) outputPresent(where stage, file *ast.File) {
+	names := declarations{file}
+	top := names.of(&ast.StructLit{Elts: file.Decls})
 	has := func(wanted ...string) bool {
 		for _, name := range wanted {
-			if _, ok := names.fields[name]; ok {
+			if _, ok := top.fields[name]; ok {
 				return true
 			}
 		}
@@ -87,17 +88,71 @@ func (v *validation) outputPresent(file *ast.File) {
 		if !has("output") {
 			v.result.Errors = append(v.result.Errors, diagnostic{
 				Kind: kindMissing, Path: "output", Message: "field not found: output",
-				Hint: "a component makes its workload in `output: {apiVersion: …, kind: …}`",
+				Hint:      "a component makes its workload in `output: {apiVersion: …, kind: …}`",
+				Positions: []position{{File: where.source.file, Line: 1, Column: 1}},
 			})
+			return
 		}
+		v.identified(where, names, "output", top.fields["output"])
 	case "trait":
 		if !has("patch", "outputs", "patchOutputs", "processing") {
 			v.result.Warnings = append(v.result.Warnings, diagnostic{
 				Kind: kindMissing, Message: "the trait has no effect",
-				Hint: "a trait has one of `patch`, `outputs`, `patchOutputs`",
+				Hint:      "a trait has one of `patch`, `outputs`, `patchOutputs`",
+				Positions: []position{{File: where.source.file, Line: 1, Column: 1}},
 			})
 		}
+	default:
+		return
 	}
+	if outputs, ok := top.fields["outputs"]; ok {
+		fields := names.of(outputs).fields
+		for _, name := range sortedKeys(fields) {
+			v.identified(where, names, "outputs."+name, fields[name])
+		}
+	}
+}
+
+// identified checks that an object says what it is, as far as its syntax tells.
+func (v *validation) identified(where stage, names declarations, path string, object ast.Expr) {
+	found := names.of(object)
+	if found.open || !isPlain(object) {
+		return
+	}
+	for _, name := range []string{"apiVersion", "kind"} {
+		if _, ok := found.fields[name]; ok {
+			continue
+		}
+		missing := diagnostic{
+			Kind: kindMissing, Path: path + "." + name, Message: "field not found: " + path + "." + name,
+			Hint: "an object says what it is with `apiVersion` and `kind`",
+		}
+		if at := object.Pos(); at.IsValid() {
+			if place, ok := where.source.locate(at.Line(), at.Column()); ok {
+				missing.Positions = []position{place}
+			}
+		}
+		v.result.Errors = append(v.result.Errors, missing)
+	}
+}
+
+// isPlain says whether an expression is a struct that takes nothing in from elsewhere.
+func isPlain(expr ast.Node) bool {
+	literal, ok := expr.(*ast.StructLit)
+	if !ok {
+		return false
+	}
+	for _, decl := range literal.Elts {
+		switch x := decl.(type) {
+		case *ast.EmbedDecl:
+			return false
+		case *ast.Comprehension:
+			if !isPlain(x.Value) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // statusTexts checks syntax and references of the three texts, and that they say what is read from them.
@@ -124,26 +179,75 @@ func (v *validation) statusTexts() error {
 			}
 			continue
 		}
-		v.statusFieldPresent(one.name, one.field, src)
+		v.statusField(one.name, one.field, src, value)
 	}
 	return nil
 }
 
-// statusFieldPresent warns where a text nowhere says what is read from it; conditions are not evaluated.
-func (v *validation) statusFieldPresent(name, field string, src *source) {
+// statusField checks that a text says what is read from it, and that a health policy can come true. Conditions
+// are not evaluated: they depend on what is live.
+func (v *validation) statusField(name, field string, src *source, value cue.Value) {
 	file, err := parser.ParseFile(src.file, src.author)
 	if field == "" || err != nil {
 		return
 	}
-	names := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
-	if _, ok := names.fields[field]; ok || names.open {
+	top := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
+	if _, ok := top.fields[field]; !ok {
+		if top.open {
+			return
+		}
+		missing := diagnostic{
+			Kind: kindMissing, Path: field, Message: "field not found: " + field,
+			Hint:      fmt.Sprintf("%s is read from `%s`", name, field),
+			Positions: []position{{File: src.file, Line: 1, Column: 1}},
+		}
+		// Without isHealth nothing is ever healthy; without a message there is only none to show.
+		if field == "isHealth" {
+			v.result.Errors = append(v.result.Errors, missing)
+		} else {
+			v.result.Warnings = append(v.result.Warnings, missing)
+		}
 		return
 	}
-	v.result.Warnings = append(v.result.Warnings, diagnostic{
-		Kind: kindMissing, Path: field, Message: "field not found: " + field,
-		Hint:      fmt.Sprintf("%s is read from `%s`", name, field),
-		Positions: []position{{File: src.file, Line: 1, Column: 1}},
-	})
+	if field == "isHealth" {
+		v.mayBeTrue(src, file, value.LookupPath(cue.ParsePath(field)))
+	}
+}
+
+// mayBeTrue finds health policies that say no whatever is live.
+func (v *validation) mayBeTrue(src *source, file *ast.File, health cue.Value) {
+	wrong := diagnostic{Kind: kindConflict, Path: "isHealth", Expected: "bool"}
+	if kind := health.IncompleteKind(); kind&cue.BoolKind == 0 && kind != cue.BottomKind {
+		wrong.Message = "isHealth is no truth value"
+		wrong.Found = kind.String()
+	} else if healthy, err := health.Bool(); err == nil && !healthy && !dependsOnLife(file) {
+		wrong.Message = "isHealth can never be true"
+		wrong.Expected, wrong.Found = "a condition on context.output or context.outputs", "false"
+		wrong.Hint = "leave the health policy out if the workload is healthy as soon as it is there"
+	} else {
+		return
+	}
+	if at := health.Pos(); at.IsValid() {
+		if place, ok := src.locate(at.Line(), at.Column()); ok {
+			wrong.Positions = []position{place}
+		}
+	}
+	if len(wrong.Positions) == 0 {
+		wrong.Positions = []position{{File: src.file, Line: 1, Column: 1}}
+	}
+	v.result.Errors = append(v.result.Errors, wrong)
+}
+
+// dependsOnLife says whether a text reads anything that is not in it: then its value may change.
+func dependsOnLife(file *ast.File) bool {
+	found := false
+	ast.Walk(file, func(node ast.Node) bool {
+		if ident, ok := node.(*ast.Ident); ok && (ident.Name == "context" || ident.Name == "parameter") {
+			found = true
+		}
+		return !found
+	}, nil)
+	return found
 }
 
 // parameters checks parameters against a template: wrong and missing ones are errors, undeclared ones
