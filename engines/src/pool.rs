@@ -70,6 +70,9 @@ pub struct Deadlines {
     pub render: Duration,
     /// Schemas.
     pub schema: Duration,
+    /// How long any evaluation may last at first. One that needs longer begins again when there is nothing
+    /// quick to do; so a few endless ones do not keep the others waiting.
+    pub moment: Duration,
 }
 
 impl Default for Deadlines {
@@ -78,6 +81,7 @@ impl Default for Deadlines {
             check: Duration::from_secs(2),
             render: Duration::from_secs(5),
             schema: Duration::from_secs(10),
+            moment: Duration::from_millis(100),
         }
     }
 }
@@ -185,13 +189,15 @@ impl Engine for Pool {
             EngineError::Fault(format!("the request cannot be written: {error}"))
         })?;
         let (reply, answer) = oneshot::channel();
-        shared.queue.push(Ticket {
+        let slow = shared.trust.is_slow(&lane);
+        let ticket = Ticket {
             lane,
             digest,
             frame,
             deadline,
             reply,
-        })?;
+        };
+        shared.queue.push(ticket, slow)?;
         answer
             .await
             .unwrap_or_else(|_| Err(EngineError::Fault("the engine was shut down".to_owned())))

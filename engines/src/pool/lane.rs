@@ -1,10 +1,12 @@
 //! One lane: a thread with its worker.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::queue::Ticket;
-use super::worker::{Stop, Worker};
+use super::queue::{Taken, Ticket};
+use super::worker::{Patience, Stop, Worker};
 use crate::{Answer, EngineError};
 
 /// What all lanes did.
@@ -23,13 +25,55 @@ pub(super) fn run(shared: &Shared) {
         worker: None,
     };
     lane.prepare();
-    while let Some(taken) = shared.queue.take(|lane| shared.trust.is_proven(lane)) {
-        let proven = taken.proven();
-        let result = lane.serve(&taken.ticket);
-        shared.queue.done(proven);
-        // Nobody waits any more where this fails.
-        let _ = taken.ticket.reply.send(result);
+    while let Some(Taken { ticket, slow }) = shared.queue.take() {
+        let turn = Turn {
+            shared,
+            deadline: ticket.deadline,
+            slow: Cell::new(slow),
+        };
+        match lane.serve(&ticket, &turn) {
+            Some(result) => {
+                // Nobody waits any more where this fails.
+                let _ = ticket.reply.send(result);
+            }
+            None => shared.queue.put_back(ticket),
+        }
+        shared.queue.done(turn.slow.get());
         lane.prepare();
+    }
+}
+
+/// The time that a job has a lane.
+struct Turn<'a> {
+    shared: &'a Shared,
+    deadline: Duration,
+    slow: Cell<bool>,
+}
+
+impl Turn<'_> {
+    /// A moment at first, the whole deadline for what is slow.
+    fn limit(&self) -> Duration {
+        if self.slow.get() {
+            self.deadline
+        } else {
+            self.deadline.min(self.shared.options.deadlines.moment)
+        }
+    }
+}
+
+impl Patience for Turn<'_> {
+    fn is_over(&self) -> bool {
+        self.shared.queue.is_closed()
+    }
+
+    /// After its moment a job may go on as a slow one, unless others wait.
+    fn longer(&self) -> Option<Duration> {
+        let rest = self.deadline.saturating_sub(self.limit());
+        if rest.is_zero() || !self.shared.queue.go_on() {
+            return None;
+        }
+        self.slow.set(true);
+        Some(rest)
     }
 }
 
@@ -68,43 +112,61 @@ impl Lane<'_> {
         Ok(self.worker.insert(worker))
     }
 
-    fn serve(&mut self, ticket: &Ticket) -> Result<Answer, EngineError> {
-        let counters = &self.shared.counters;
-        if let Err(refused) = self.shared.trust.check(&ticket.lane, &ticket.digest) {
-            counters.quarantined.fetch_add(1, Ordering::Relaxed);
-            return Err(refused);
+    /// Serves a job; `None` where a moment was too short for it.
+    fn serve(&mut self, ticket: &Ticket, turn: &Turn<'_>) -> Option<Result<Answer, EngineError>> {
+        let shared = self.shared;
+        if let Err(refused) = shared.trust.check(&ticket.lane, &ticket.digest) {
+            shared.counters.quarantined.fetch_add(1, Ordering::Relaxed);
+            return Some(Err(refused));
         }
-        let stop = match self.exchange(ticket) {
+        let begin = Instant::now();
+        match self.exchange(ticket, turn) {
             Ok(frame) => {
-                counters.answered.fetch_add(1, Ordering::Relaxed);
-                let answer = Answer::from_frame(&frame);
-                if !matches!(answer, Err(EngineError::Fault(_))) {
-                    self.shared.trust.succeeded(&ticket.lane, &ticket.digest);
-                }
-                return answer;
+                let long = begin.elapsed() > shared.options.deadlines.moment;
+                shared.trust.took(&ticket.lane, long);
+                Some(self.answered(ticket, &frame))
             }
-            Err(stop) => stop,
-        };
-        // Dropping a worker kills it.
-        self.worker = None;
+            Err(stop) => {
+                // Dropping a worker kills it.
+                self.worker = None;
+                if matches!(stop, Stop::Deadline) && turn.limit() < ticket.deadline {
+                    return None;
+                }
+                Some(Err(self.stopped(ticket, stop)))
+            }
+        }
+    }
+
+    fn answered(&self, ticket: &Ticket, frame: &[u8]) -> Result<Answer, EngineError> {
+        let shared = self.shared;
+        shared.counters.answered.fetch_add(1, Ordering::Relaxed);
+        let answer = Answer::from_frame(frame);
+        if !matches!(answer, Err(EngineError::Fault(_))) {
+            shared.trust.succeeded(&ticket.lane, &ticket.digest);
+        }
+        answer
+    }
+
+    fn stopped(&self, ticket: &Ticket, stop: Stop) -> EngineError {
+        let shared = self.shared;
         let error = match stop {
-            Stop::Closed => return Err(EngineError::Fault("the engine was shut down".to_owned())),
-            Stop::Start(error) => return Err(error),
+            Stop::Closed => return EngineError::Fault("the engine was shut down".to_owned()),
+            Stop::Start(error) => return error,
             Stop::Deadline => EngineError::Deadline(ticket.deadline),
             Stop::Died(reason) => EngineError::Exhausted {
-                memory_mb: self.shared.options.memory >> 20,
+                memory_mb: shared.options.memory >> 20,
                 reason,
             },
         };
         tracing::warn!(namespace = %ticket.lane.namespace, %error, "stopped an evaluation");
-        counters.stopped.fetch_add(1, Ordering::Relaxed);
-        self.shared.trust.stopped(&ticket.lane, &ticket.digest);
-        Err(error)
+        shared.counters.stopped.fetch_add(1, Ordering::Relaxed);
+        shared.trust.stopped(&ticket.lane, &ticket.digest);
+        error
     }
 
     /// Sends a job to the worker. One that died while it was idle is replaced first: that is not the
     /// job's fault.
-    fn exchange(&mut self, ticket: &Ticket) -> Result<Vec<u8>, Stop> {
+    fn exchange(&mut self, ticket: &Ticket, turn: &Turn<'_>) -> Result<Vec<u8>, Stop> {
         if self
             .worker
             .as_mut()
@@ -116,9 +178,7 @@ impl Lane<'_> {
             self.start().map_err(Stop::Start)?;
         }
         match &mut self.worker {
-            Some(worker) => worker.exchange(&ticket.frame, ticket.deadline, || {
-                self.shared.queue.is_closed()
-            }),
+            Some(worker) => worker.exchange(&ticket.frame, turn.limit(), turn),
             None => Err(Stop::Closed),
         }
     }

@@ -22,28 +22,36 @@ pub(super) struct Ticket {
     pub(super) reply: oneshot::Sender<Result<Answer, EngineError>>,
 }
 
-/// How far into one namespace's jobs a lane looks for one that it may take.
-const LOOK_AHEAD: usize = 16;
+/// After so many quick jobs in a row a slow one has its turn, so that it does not wait for ever.
+const IN_A_ROW: u32 = 64;
 
 /// Jobs by namespace. Lanes take from the namespaces in turn, so that one with many jobs does not delay
-/// another's; and at most half of the lanes evaluate templates that have not proven themselves.
+/// another's. Every job is quick at first: it has a lane for a moment. One that needs longer is slow: it begins
+/// again when no quick job waits, and slow jobs have at most half of the lanes. So templates that never end, be
+/// there ever so many, delay the others by moments only.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-    /// How many lanes may evaluate unproven templates.
-    unproven_lanes: usize,
+    /// How many lanes may evaluate slow jobs.
+    slow_lanes: usize,
     /// How many jobs of one namespace may wait.
     limit: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// In the order in which it is their turn.
-    namespaces: VecDeque<Waiting>,
-    unproven_running: usize,
+    quick: Turns,
+    slow: Turns,
+    slow_running: usize,
+    /// Quick jobs since the last slow one.
+    in_a_row: u32,
     closed: bool,
 }
+
+/// The namespaces that have jobs waiting, in the order in which it is their turn.
+#[derive(Debug, Default)]
+struct Turns(VecDeque<Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -55,7 +63,8 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) ticket: Ticket,
-    proven: bool,
+    /// It may have its whole deadline.
+    pub(super) slow: bool,
 }
 
 impl Queue {
@@ -63,7 +72,7 @@ impl Queue {
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
-            unproven_lanes: (lanes / 2).max(1),
+            slow_lanes: (lanes / 2).max(1),
             limit,
         }
     }
@@ -73,49 +82,36 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job.
+    /// Adds a job; one of which it is known that it takes its time is slow from the beginning.
     ///
     /// # Errors
     /// Where too many jobs of the namespace wait already, or the pool is closed.
-    pub(super) fn push(&self, ticket: Ticket) -> Result<(), EngineError> {
+    pub(super) fn push(&self, ticket: Ticket, slow: bool) -> Result<(), EngineError> {
         let mut state = self.lock();
         if state.closed {
             return Err(EngineError::Fault("the engine was shut down".to_owned()));
         }
-        let namespace = &ticket.lane.namespace;
-        match state
-            .namespaces
-            .iter_mut()
-            .find(|waiting| waiting.namespace == *namespace)
-        {
-            Some(waiting) if waiting.tickets.len() >= self.limit => {
-                return Err(EngineError::Limit(format!(
-                    "{} evaluations of the namespace {namespace} wait already",
-                    waiting.tickets.len()
-                )));
-            }
-            Some(waiting) => waiting.tickets.push_back(ticket),
-            None => {
-                let namespace = namespace.clone();
-                state.namespaces.push_back(Waiting {
-                    namespace,
-                    tickets: [ticket].into(),
-                });
-            }
+        let waiting = state.waiting(&ticket.lane.namespace);
+        if waiting >= self.limit {
+            return Err(EngineError::Limit(format!(
+                "{waiting} evaluations of the namespace {} wait already",
+                ticket.lane.namespace
+            )));
         }
+        state.turns(slow).push(ticket);
         drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
     /// Takes the next job; waits for one. `None` once the pool is closed.
-    pub(super) fn take(&self, is_proven: impl Fn(&Lane) -> bool) -> Option<Taken> {
+    pub(super) fn take(&self) -> Option<Taken> {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return None;
             }
-            if let Some(taken) = state.next(self.unproven_lanes, &is_proven) {
+            if let Some(taken) = state.next(self.slow_lanes) {
                 return Some(taken);
             }
             state = self
@@ -125,10 +121,31 @@ impl Queue {
         }
     }
 
+    /// Whether a job whose moment is over may go on at once as a slow one: nobody waits, and there is a lane
+    /// for it.
+    pub(super) fn go_on(&self) -> bool {
+        let mut state = self.lock();
+        let may = state.quick.0.is_empty() && state.slow_running < self.slow_lanes;
+        if may {
+            state.slow_running += 1;
+        }
+        may
+    }
+
+    /// Puts a job back that turned out to be slow. It does not count against the limit: it was let in before.
+    pub(super) fn put_back(&self, ticket: Ticket) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.turns(true).push(ticket);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Gives the lane back that a job had.
-    pub(super) fn done(&self, proven: bool) {
-        if !proven {
-            self.lock().unproven_running -= 1;
+    pub(super) fn done(&self, slow: bool) {
+        if slow {
+            self.lock().slow_running -= 1;
         }
         // Another lane may wait for exactly this.
         self.changed.notify_all();
@@ -138,7 +155,8 @@ impl Queue {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.namespaces.clear();
+        state.quick.0.clear();
+        state.slow.0.clear();
         drop(state);
         self.changed.notify_all();
     }
@@ -148,45 +166,92 @@ impl Queue {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.lock()
-            .namespaces
-            .iter()
+        let state = self.lock();
+        [&state.quick, &state.slow]
+            .into_iter()
+            .flat_map(|turns| &turns.0)
             .map(|waiting| waiting.tickets.len())
             .sum()
     }
 }
 
 impl State {
-    fn next(&mut self, unproven_lanes: usize, is_proven: &impl Fn(&Lane) -> bool) -> Option<Taken> {
-        for _ in 0..self.namespaces.len() {
-            let mut waiting = self.namespaces.pop_front()?;
-            // Who asked may have gone away.
-            waiting.tickets.retain(|ticket| !ticket.reply.is_closed());
-            let free = self.unproven_running < unproven_lanes;
-            let found = waiting
-                .tickets
-                .iter()
-                .take(LOOK_AHEAD)
-                .position(|ticket| free || is_proven(&ticket.lane));
-            let ticket = found.and_then(|index| waiting.tickets.remove(index));
-            if !waiting.tickets.is_empty() {
-                self.namespaces.push_back(waiting);
-            }
-            if let Some(ticket) = ticket {
-                let proven = is_proven(&ticket.lane);
-                if !proven {
-                    self.unproven_running += 1;
-                }
-                return Some(Taken { ticket, proven });
+    fn turns(&mut self, slow: bool) -> &mut Turns {
+        if slow {
+            &mut self.slow
+        } else {
+            &mut self.quick
+        }
+    }
+
+    /// How many jobs of a namespace wait.
+    fn waiting(&self, namespace: &str) -> usize {
+        [&self.quick, &self.slow]
+            .into_iter()
+            .filter_map(|turns| {
+                turns
+                    .0
+                    .iter()
+                    .find(|waiting| waiting.namespace == namespace)
+            })
+            .map(|waiting| waiting.tickets.len())
+            .sum()
+    }
+
+    fn next(&mut self, slow_lanes: usize) -> Option<Taken> {
+        let may_slow = self.slow_running < slow_lanes;
+        if may_slow && self.in_a_row >= IN_A_ROW {
+            if let Some(taken) = self.next_slow() {
+                return Some(taken);
             }
         }
-        None
+        if let Some(ticket) = self.quick.next() {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+            return Some(Taken {
+                ticket,
+                slow: false,
+            });
+        }
+        if may_slow { self.next_slow() } else { None }
+    }
+
+    fn next_slow(&mut self) -> Option<Taken> {
+        self.in_a_row = 0;
+        let ticket = self.slow.next()?;
+        self.slow_running += 1;
+        Some(Taken { ticket, slow: true })
     }
 }
 
-impl Taken {
-    pub(super) fn proven(&self) -> bool {
-        self.proven
+impl Turns {
+    fn push(&mut self, ticket: Ticket) {
+        let namespace = &ticket.lane.namespace;
+        match self
+            .0
+            .iter_mut()
+            .find(|waiting| waiting.namespace == *namespace)
+        {
+            Some(waiting) => waiting.tickets.push_back(ticket),
+            None => self.0.push_back(Waiting {
+                namespace: namespace.clone(),
+                tickets: [ticket].into(),
+            }),
+        }
+    }
+
+    fn next(&mut self) -> Option<Ticket> {
+        while let Some(mut waiting) = self.0.pop_front() {
+            // Who asked may have gone away.
+            waiting.tickets.retain(|ticket| !ticket.reply.is_closed());
+            let ticket = waiting.tickets.pop_front();
+            if !waiting.tickets.is_empty() {
+                self.0.push_back(waiting);
+            }
+            if ticket.is_some() {
+                return ticket;
+            }
+        }
+        None
     }
 }
 
@@ -196,99 +261,118 @@ mod tests {
 
     use tokio::sync::oneshot;
 
-    use super::{Queue, Ticket};
+    use super::{IN_A_ROW, Queue, Ticket};
     use crate::job::Lane;
     use crate::{Answer, EngineError};
 
     type Waiter = oneshot::Receiver<Result<Answer, EngineError>>;
 
-    fn push(queue: &Queue, namespace: &str, template: u8) -> Waiter {
+    fn ticket(namespace: &str, number: u8) -> (Ticket, Waiter) {
         let (reply, waiter) = oneshot::channel();
         let lane = Lane {
             namespace: namespace.to_owned(),
-            templates: vec![[template; 32]],
+            templates: Vec::new(),
+            work: [0; 32],
         };
-        queue
-            .push(Ticket {
-                lane,
-                digest: [template; 32],
-                frame: Vec::new(),
-                deadline: Duration::ZERO,
-                reply,
-            })
-            .unwrap();
+        let ticket = Ticket {
+            lane,
+            digest: [number; 32],
+            frame: Vec::new(),
+            deadline: Duration::ZERO,
+            reply,
+        };
+        (ticket, waiter)
+    }
+
+    fn push(queue: &Queue, namespace: &str, number: u8, slow: bool) -> Waiter {
+        let (ticket, waiter) = ticket(namespace, number);
+        queue.push(ticket, slow).unwrap();
         waiter
     }
 
-    /// Templates below 100 are proven.
-    fn proven(lane: &Lane) -> bool {
-        lane.templates.iter().all(|template| template[0] < 100)
-    }
-
-    fn take(queue: &Queue) -> (String, u8, bool) {
-        let taken = queue.take(proven).unwrap();
-        (
-            taken.ticket.lane.namespace.clone(),
-            taken.ticket.digest[0],
-            taken.proven(),
-        )
+    fn take(queue: &Queue) -> (u8, bool) {
+        let taken = queue.take().unwrap();
+        (taken.ticket.digest[0], taken.slow)
     }
 
     #[test]
     fn namespaces_take_turns() {
         let queue = Queue::new(2, 10);
         let _waiters = [
-            push(&queue, "a", 1),
-            push(&queue, "a", 2),
-            push(&queue, "a", 3),
-            push(&queue, "b", 4),
+            push(&queue, "a", 1, false),
+            push(&queue, "a", 2, false),
+            push(&queue, "a", 3, false),
+            push(&queue, "b", 4, false),
         ];
-        let order: Vec<u8> = (0..4).map(|_| take(&queue).1).collect();
+        let order: Vec<u8> = (0..4).map(|_| take(&queue).0).collect();
         assert_eq!(order, [1, 4, 2, 3]);
     }
 
     #[test]
-    fn unproven_templates_get_at_most_half_the_lanes() {
+    fn slow_jobs_come_after_quick_ones_and_get_at_most_half_the_lanes() {
         let queue = Queue::new(2, 10);
         let _waiters = [
-            push(&queue, "a", 101),
-            push(&queue, "b", 102),
-            push(&queue, "c", 3),
+            push(&queue, "a", 1, true),
+            push(&queue, "b", 2, true),
+            push(&queue, "c", 3, false),
         ];
-        assert_eq!(take(&queue), ("a".to_owned(), 101, false));
-        assert_eq!(
-            take(&queue),
-            ("c".to_owned(), 3, true),
-            "the unproven one of b has to wait"
-        );
-        queue.done(false);
-        assert_eq!(take(&queue), ("b".to_owned(), 102, false));
+        assert_eq!(take(&queue), (3, false));
+        assert_eq!(take(&queue), (1, true));
+        let _late = push(&queue, "d", 4, false);
+        assert_eq!(take(&queue), (4, false), "the other slow one has to wait");
+        queue.done(true);
+        assert_eq!(take(&queue), (2, true));
+    }
+
+    #[test]
+    fn a_slow_job_has_its_turn_at_last() {
+        let queue = Queue::new(2, 1_000);
+        let mut waiters = vec![push(&queue, "slow", 255, true)];
+        for _ in 0..=IN_A_ROW {
+            waiters.push(push(&queue, "busy", 1, false));
+        }
+        let before = (0..).take_while(|_| take(&queue).0 == 1).count();
+        assert_eq!(before, IN_A_ROW as usize);
+    }
+
+    #[test]
+    fn a_job_that_is_put_back_is_slow() {
+        let queue = Queue::new(2, 1);
+        let _waiter = push(&queue, "a", 1, false);
+        let taken = queue.take().unwrap();
+        let _other = push(&queue, "a", 2, false);
+        queue.put_back(taken.ticket);
+        assert_eq!((take(&queue), take(&queue)), ((2, false), (1, true)));
+    }
+
+    #[test]
+    fn a_job_goes_on_where_nobody_waits_and_a_lane_is_for_it() {
+        let queue = Queue::new(2, 10);
+        let _waiters = [push(&queue, "a", 1, false), push(&queue, "b", 2, false)];
+        take(&queue);
+        assert!(!queue.go_on(), "b waits");
+        take(&queue);
+        assert!(queue.go_on());
+        assert!(!queue.go_on(), "one slow job on two lanes");
+        queue.done(true);
+        assert!(queue.go_on());
     }
 
     #[test]
     fn a_job_whose_caller_went_away_is_dropped() {
         let queue = Queue::new(2, 10);
-        drop(push(&queue, "a", 1));
-        let _waiter = push(&queue, "a", 2);
-        assert_eq!(take(&queue).1, 2);
+        drop(push(&queue, "a", 1, false));
+        drop(push(&queue, "b", 2, false));
+        let _waiter = push(&queue, "a", 3, false);
+        assert_eq!(take(&queue).0, 3);
     }
 
     #[test]
     fn a_namespace_cannot_queue_without_end() {
         let queue = Queue::new(2, 1);
-        let _waiter = push(&queue, "a", 1);
-        let (reply, _receiver) = oneshot::channel();
-        let lane = Lane {
-            namespace: "a".to_owned(),
-            templates: Vec::new(),
-        };
-        let refused = queue.push(Ticket {
-            lane,
-            digest: [0; 32],
-            frame: Vec::new(),
-            deadline: Duration::ZERO,
-            reply,
-        });
+        let _waiter = push(&queue, "a", 1, false);
+        let (again, _receiver) = ticket("a", 2);
+        let refused = queue.push(again, false);
         assert!(matches!(refused, Err(EngineError::Limit(_))));
     }
 }

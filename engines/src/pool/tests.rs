@@ -16,6 +16,7 @@ fn pool(program: &str, arguments: &[&str]) -> Pool {
             check: short,
             render: short,
             schema: short,
+            moment: short,
         },
         ..PoolOptions::new(program)
     })

@@ -27,6 +27,8 @@ pub(super) struct Trust {
     proven: Cache<Fingerprint, u32>,
     /// Stops of a template that had not proven itself, or of one exact job.
     strikes: Cache<Fingerprint, Strike>,
+    /// Work that took longer than a moment when it last succeeded.
+    slow: Cache<Fingerprint, ()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,16 +45,24 @@ impl Default for Trust {
                 .max_capacity(REMEMBERED)
                 .time_to_idle(GRUDGE)
                 .build(),
+            slow: Cache::new(REMEMBERED),
         }
     }
 }
 
 impl Trust {
-    /// Whether all templates of a job succeeded before.
-    pub(super) fn is_proven(&self, lane: &Lane) -> bool {
-        lane.templates
-            .iter()
-            .all(|template| self.proven.contains_key(template))
+    /// Whether such a job took its time before: there is no point in trying it for a moment.
+    pub(super) fn is_slow(&self, lane: &Lane) -> bool {
+        self.slow.contains_key(&lane.work)
+    }
+
+    /// Notes whether a job that succeeded took longer than a moment.
+    pub(super) fn took(&self, lane: &Lane, long: bool) {
+        if long {
+            self.slow.insert(lane.work, ());
+        } else {
+            self.slow.invalidate(&lane.work);
+        }
     }
 
     /// Refuses a job that was stopped too often, until its time has come.
@@ -134,16 +144,18 @@ mod tests {
         Lane {
             namespace: "a".to_owned(),
             templates: templates.iter().map(|byte| [*byte; 32]).collect(),
+            work: [templates.first().copied().unwrap_or_default(); 32],
         }
     }
 
     #[test]
-    fn a_template_is_trusted_after_its_first_success() {
+    fn what_took_its_time_is_slow_until_it_was_quick() {
         let trust = Trust::default();
-        assert!(!trust.is_proven(&lane(&[1])));
-        trust.succeeded(&lane(&[1]), &JOB);
-        assert!(trust.is_proven(&lane(&[1])));
-        assert!(!trust.is_proven(&lane(&[1, 2])));
+        assert!(!trust.is_slow(&lane(&[1])));
+        trust.took(&lane(&[1]), true);
+        assert!(trust.is_slow(&lane(&[1])) && !trust.is_slow(&lane(&[2])));
+        trust.took(&lane(&[1]), false);
+        assert!(!trust.is_slow(&lane(&[1])));
     }
 
     #[test]
@@ -160,7 +172,7 @@ mod tests {
             "{refused:?}"
         );
         assert_eq!(trust.check(&lane(&[1]), &[8; 32]), Ok(()));
-        assert!(trust.is_proven(&lane(&[1])));
+        assert!(trust.proven.contains_key(&[1; 32]));
     }
 
     #[test]
@@ -174,7 +186,7 @@ mod tests {
         assert!(trust.check(&webservice, &JOB).is_err(), "that job");
         assert_eq!(trust.check(&webservice, &[7; 32]), Ok(()), "not the others");
         assert!(
-            !trust.is_proven(&webservice),
+            !trust.proven.contains_key(&[1; 32]),
             "but it has to prove itself again"
         );
     }

@@ -1,5 +1,6 @@
 //! One worker process.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -130,12 +131,12 @@ impl Worker {
         &mut self,
         frame: &[u8],
         limit: Duration,
-        closed: impl Fn() -> bool,
+        patience: &dyn Patience,
     ) -> Result<Vec<u8>, Stop> {
         self.calls += 1;
         let wait = Wait {
-            until: Instant::now() + limit,
-            closed,
+            until: Cell::new(Instant::now() + limit),
+            patience,
         };
         let length = u32::try_from(frame.len())
             .map_err(|_| Stop::Died("the request is too long".to_owned()))?;
@@ -149,7 +150,7 @@ impl Worker {
         })
     }
 
-    fn write(&mut self, mut bytes: &[u8], wait: &Wait<impl Fn() -> bool>) -> Result<(), Stop> {
+    fn write(&mut self, mut bytes: &[u8], wait: &Wait<'_>) -> Result<(), Stop> {
         while !bytes.is_empty() {
             match self.input.write(bytes) {
                 Ok(0) => return Err(Stop::Died("it reads nothing more".to_owned())),
@@ -164,7 +165,7 @@ impl Worker {
         Ok(())
     }
 
-    fn read(&mut self, wait: &Wait<impl Fn() -> bool>) -> Result<Vec<u8>, Stop> {
+    fn read(&mut self, wait: &Wait<'_>) -> Result<Vec<u8>, Stop> {
         let mut received = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -227,21 +228,30 @@ fn complete(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Stop> {
     }
 }
 
-/// Waiting with an end.
-struct Wait<Closed: Fn() -> bool> {
-    until: Instant,
-    closed: Closed,
+/// For how long a reply is waited for.
+pub(super) trait Patience {
+    /// Nobody wants it any more.
+    fn is_over(&self) -> bool;
+    /// How much longer, now that the time is up.
+    fn longer(&self) -> Option<Duration>;
 }
 
-impl<Closed: Fn() -> bool> Wait<Closed> {
+/// Waiting with an end.
+struct Wait<'a> {
+    until: Cell<Instant>,
+    patience: &'a dyn Patience,
+}
+
+impl Wait<'_> {
     fn ready(&self, fd: BorrowedFd<'_>, events: PollFlags) -> Result<(), Stop> {
         loop {
-            if (self.closed)() {
+            if self.patience.is_over() {
                 return Err(Stop::Closed);
             }
-            let left = self.until.saturating_duration_since(Instant::now());
+            let mut left = self.until.get().saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Stop::Deadline);
+                left = self.patience.longer().ok_or(Stop::Deadline)?;
+                self.until.set(Instant::now() + left);
             }
             let timeout = Timespec::try_from(left.min(GLANCE)).ok();
             match poll(
