@@ -11,13 +11,15 @@ use serde_json::Value;
 /// Names the place at which the daemon dies.
 const FAULT: &str = "CARAVEL_FAULT";
 
-/// The places that `controller/src/engine/fault.rs` names.
-const PLACES: [&str; 9] = [
+/// The places that `controller/src/engine/fault.rs` and `clusters/src/dispatch/mod.rs` name.
+const PLACES: [&str; 11] = [
     "run.opened",
     "step.evaluate",
     "request.intent",
     "request.sent",
     "request.result",
+    "inventory.intended",
+    "objects.written",
     "apply.done",
     "step.report",
     "turn.durable",
@@ -113,6 +115,12 @@ fn a_death_at_each_place_neither_loses_nor_repeats_a_step() {
         let (sink, kubectl, daemon) = die_at(place);
         wait_until_running(&kubectl, &daemon);
         check(&sink, &kubectl, place);
+        // Whatever it made is known to be its own: nothing stays behind.
+        kubectl.run("delete app shop -n default").ok();
+        let left = kubectl
+            .run("get deploy,resourcetracker,applicationrevision -n default -o name")
+            .ok();
+        assert_eq!(left, "", "{place}");
     }
 }
 

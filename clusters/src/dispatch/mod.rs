@@ -93,11 +93,20 @@ pub struct Preview {
     pub after: Option<Value>,
 }
 
+/// Is called at named places, at which a test makes the process die:
+///
+/// | place | what has happened |
+/// |---|---|
+/// | `inventory.intended` | the inventory lists the objects, none is written |
+/// | `objects.written` | the objects of a batch are written, their uids are in no inventory |
+pub type Probe = Arc<dyn Fn(&'static str) + Send + Sync>;
+
 /// Writes objects to clusters. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dispatcher {
     clusters: Clusters,
     store: Store,
+    probe: Probe,
 }
 
 type Failure = (ObjectKey, ObjectError);
@@ -117,7 +126,18 @@ struct Plan {
 impl Dispatcher {
     /// Writes to these clusters, and keeps inventories there.
     pub fn new(clusters: Clusters, store: Store) -> Self {
-        Self { clusters, store }
+        Self {
+            clusters,
+            store,
+            probe: Arc::new(|_| {}),
+        }
+    }
+
+    /// The same, with somebody who is called at named places.
+    #[must_use]
+    pub fn probed(mut self, probe: Probe) -> Self {
+        self.probe = probe;
+        self
     }
 
     /// Applies objects. If one must not be touched, nothing is written at all.
@@ -299,6 +319,7 @@ impl Dispatcher {
             .edit(|inventory| doubtful.iter().for_each(|key| inventory.unsettle(key)))
             .await;
         ledger.commit(&self.store).await?;
+        (self.probe)("inventory.intended");
         let mut applied = Vec::new();
         for (_, batch) in batches {
             let results: Vec<_> = stream::iter(batch)
@@ -306,6 +327,7 @@ impl Dispatcher {
                 .buffered(PARALLEL)
                 .collect()
                 .await;
+            (self.probe)("objects.written");
             for (key, result) in &results {
                 if !matches!(result, Err(ObjectError::Cluster(error)) if error.is_refusal()) {
                     absent.remove(key);

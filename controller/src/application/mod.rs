@@ -244,8 +244,10 @@ pub(crate) fn start(
     let (observer, observed) = Observer::new(clusters.clone(), OBSERVED);
     let (queue, turns) = Queue::new(options.clock.clone());
     let metrics = Arc::new(Metrics::default());
+    let aborts = AbortAt::from_environment();
     let context = Arc::new(Context {
-        dispatcher: Dispatcher::new(clusters.clone(), inventories.clone()),
+        dispatcher: Dispatcher::new(clusters.clone(), inventories.clone())
+            .probed(Arc::new(move |place| aborts.pass(place))),
         pruner: Pruner::new(clusters.clone(), inventories.clone()),
         client,
         clusters,

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 /// The environment variable that names the place.
 pub const FAULTS: &str = "CARAVEL_FAULT";
 
-/// What happens at a named place. The engine calls it at these:
+/// What happens at a named place. The engine calls it at these, besides those of
+/// [`caravel_clusters::dispatch::Probe`]:
 ///
 /// | place | what has happened |
 /// |---|---|
@@ -41,6 +42,13 @@ impl AbortAt {
 #[async_trait]
 impl Faults for AbortAt {
     async fn point(&self, name: &'static str) {
+        self.pass(name);
+    }
+}
+
+impl AbortAt {
+    /// As [`Faults::point`].
+    pub fn pass(&self, name: &'static str) {
         if self.0.as_deref() == Some(name) {
             tracing::error!(fault = name, "ending the process: {FAULTS} asks for it");
             std::process::abort();
