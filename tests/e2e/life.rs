@@ -1,9 +1,12 @@
 //! The life of an Application: it comes, changes, and goes.
 
+use std::collections::BTreeMap;
+
 use caravel_tests::conformance::workspace_root;
 use caravel_tests::wait::eventually;
+use serde_json::Value;
 
-use crate::place::{Place, fields};
+use crate::place::{Place, fields, generations};
 
 fn website() -> String {
     std::fs::read_to_string(workspace_root().join("examples/website.yaml")).expect("the example")
@@ -86,10 +89,11 @@ fn has_its_columns(place: &Place) {
     );
 }
 
-/// A new image: a new revision, and only the object that it is for is another one. (The others get the labels of the
-/// new revision, as with KubeVela.)
+/// A new image: a new revision, and only the object that it is for is another one, and begins a generation. (The others
+/// get the labels of the new revision, as with KubeVela.)
 fn changes_only_what_differs(place: &Place, next: &str) {
     let before = fields(place, "deploy,svc,ingress", "/spec");
+    let generations_before = generations(place, "deploy,svc,ingress");
     place.apply(next).ok();
     eventually("the new image is delivered", || {
         (place.object("app", "website")["status"]["latestRevision"]["name"] == "website-v2")
@@ -97,12 +101,17 @@ fn changes_only_what_differs(place: &Place, next: &str) {
     });
     place.wait_until_running("website");
     let after = fields(place, "deploy,svc,ingress", "/spec");
-    let moved: Vec<&String> = after
-        .iter()
-        .filter(|(name, now)| before.get(*name) != Some(now))
-        .map(|(name, _)| name)
-        .collect();
-    assert_eq!(moved, ["Deployment/frontend"], "{before:?} {after:?}");
+    assert_eq!(
+        moved(&before, &after),
+        ["Deployment/frontend"],
+        "{before:?} {after:?}"
+    );
+    let generations_after = generations(place, "deploy,svc,ingress");
+    assert_eq!(
+        moved(&generations_before, &generations_after),
+        ["Deployment/frontend"],
+        "{generations_before:?} {generations_after:?}"
+    );
     let image =
         &place.object("deploy", "frontend")["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(image, "nginx:1.28");
@@ -112,6 +121,17 @@ fn changes_only_what_differs(place: &Place, next: &str) {
     place.apply(next).ok();
     place.wait_until_running("website");
     assert!(place.get("applicationrevision", "website-v3").is_none());
+}
+
+/// Names of the objects whose field is another one.
+fn moved<'a>(
+    before: &BTreeMap<String, Value>,
+    after: &'a BTreeMap<String, Value>,
+) -> Vec<&'a String> {
+    let moved = after
+        .iter()
+        .filter(|(name, now)| before.get(*name) != Some(now));
+    moved.map(|(name, _)| name).collect()
 }
 
 /// A component that is gone is pruned, the other stays as it is.
