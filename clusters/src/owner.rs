@@ -102,25 +102,19 @@ fn render_hash(manifest: &Value) -> String {
     })
 }
 
-/// The stamped manifest with the revision that stands on the live object, and its last applied text, which
-/// holds that revision too: what is left differs only if the object has to be written.
-pub(crate) fn as_written(stamped: &Value, live: &Value) -> Value {
+/// The stamped manifest with the last applied text that stands on the live object, if all that this text
+/// would change by is the revision: a changed annotation would begin a new generation of a Deployment.
+pub(crate) fn as_applied(stamped: &Value, live: &Value) -> Value {
     let mut stamped = stamped.clone();
-    let keep = |from: &Value, name: &str, to: &mut serde_json::Map<String, Value>| {
-        if let Some(found) = from.get(name).filter(|_| to.contains_key(name)) {
-            to.insert(name.to_owned(), found.clone());
-        }
-    };
     let live = &live["metadata"];
-    for label in REVISION {
-        keep(&live["labels"], label, object_at(&mut stamped, "labels"));
-    }
-    if stamped["metadata"]["annotations"].is_object() {
-        keep(
-            &live["annotations"],
-            annotations::LAST_APPLIED_CONFIGURATION,
-            object_at(&mut stamped, "annotations"),
-        );
+    let is_same =
+        live["labels"][labels::RENDER_HASH] == stamped["metadata"]["labels"][labels::RENDER_HASH];
+    let mark = annotations::LAST_APPLIED_CONFIGURATION;
+    if let Some(found) = live["annotations"].get(mark)
+        && is_same
+        && let Some(wanted) = stamped["metadata"]["annotations"].get_mut(mark)
+    {
+        *wanted = found.clone();
     }
     stamped
 }

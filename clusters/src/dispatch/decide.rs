@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fields;
 use super::paths;
 use crate::key::{ObjectKey, text};
-use crate::owner::{Owner, as_written, object_at, owner_labels};
+use crate::owner::{Owner, as_applied, object_at, owner_labels};
 use crate::rules::{Purpose, Rules};
 
 /// What is to be done with an object.
@@ -169,7 +169,8 @@ fn write(body: Value, live: &Value, ours: bool, rules: &Rules) -> Step {
             body,
         };
     }
-    if fields::difference(&as_written(&body, live), live).is_none() {
+    let body = as_applied(&body, live);
+    if fields::difference(&body, live).is_none() {
         return Step::Nothing(Reason::Equal);
     }
     if rules.replace {

@@ -68,33 +68,36 @@ async fn creates_updates_and_leaves_alone_what_is_equal() {
 }
 
 #[tokio::test]
-async fn a_new_revision_alone_writes_nothing() {
+async fn a_new_revision_alone_begins_no_generation() {
     let hub = Hub::open().await;
     let of = |revision: &str, more: Value| {
         let mut web = deployment("web", "nginx:1");
         web["metadata"]["labels"] = json!({
             "app.oam.dev/appRevision": revision,
-            "app.oam.dev/app-revision-hash": format!("hash of {revision}").replace(' ', "-"),
+            "app.oam.dev/app-revision-hash": format!("hash-of-{revision}"),
         });
         web["metadata"]["annotations"] = more;
         vec![web]
     };
+    let web = async || hub.get("apps/v1", "Deployment", "web").await.unwrap();
     let both = json!({"a": "1", "b": "2"});
     run(&hub, "app", 1, of("app-v1", both.clone())).await;
-    let first = hub.get("apps/v1", "Deployment", "web").await;
-    let changed = run(&hub, "app", 2, of("app-v2", both)).await;
-    assert_eq!(changed, [EQUAL]);
-    assert_eq!(hub.get("apps/v1", "Deployment", "web").await, first);
-    // What is dropped goes, and then the object says which revision wrote it.
-    let changed = run(&hub, "app", 3, of("app-v3", json!({"a": "1"}))).await;
-    assert_eq!(changed, [Change::Updated]);
-    let web = hub.get("apps/v1", "Deployment", "web").await.unwrap();
-    assert_eq!(web["metadata"]["annotations"].get("b"), None);
+    let first = web().await;
     assert_eq!(
-        web["metadata"]["labels"]["app.oam.dev/appRevision"],
-        "app-v3"
+        run(&hub, "app", 2, of("app-v2", both.clone())).await,
+        [Change::Updated]
     );
-    let again = run(&hub, "app", 4, of("app-v4", json!({"a": "1"}))).await;
+    let second = web().await;
+    let metadata = &second["metadata"];
+    assert_eq!(metadata["labels"]["app.oam.dev/appRevision"], "app-v2");
+    assert_eq!(metadata["generation"], first["metadata"]["generation"]);
+    assert_eq!(metadata["annotations"], first["metadata"]["annotations"]);
+    assert_eq!(run(&hub, "app", 3, of("app-v2", both)).await, [EQUAL]);
+    // What is dropped goes.
+    let changed = run(&hub, "app", 4, of("app-v3", json!({"a": "1"}))).await;
+    assert_eq!(changed, [Change::Updated]);
+    assert_eq!(web().await["metadata"]["annotations"].get("b"), None);
+    let again = run(&hub, "app", 5, of("app-v3", json!({"a": "1"}))).await;
     assert_eq!(again, [EQUAL]);
 }
 
