@@ -18,6 +18,12 @@ pub(crate) fn locate(text: &str, document: usize, path: &str) -> Option<Range<us
     Some(before + offset..before + offset + value.len())
 }
 
+/// Line and column, from 1, of a field as [`locate`] finds it.
+pub(crate) fn place(text: &str, document: usize, path: &str) -> Option<(u32, u32)> {
+    let (line, column) = yaml::position(text, document, path)?;
+    Some((u32::try_from(line).ok()?, u32::try_from(column).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,7 +47,7 @@ enum Command {
     Delete(delete::DeleteArgs),
     /// Steer the workflow of an Application.
     Workflow(workflow::WorkflowArgs),
-    /// Apply, list and show definitions.
+    /// Write, check, register and explain definitions.
     Def(def::DefArgs),
     /// Show the objects that an Application would be delivered as, without any cluster.
     DryRun(dry_run::Args),
@@ -87,12 +87,22 @@ fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
     }
 }
 
+/// Whether nobody reads standard output any more, as with `caravel … | head`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
 /// Says what went wrong, if something did.
 fn told(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
+        // Somebody who closed the pipe does not want to know.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Somebody who closed the pipe does not want to know.
             let _ = writeln!(std::io::stderr(), "caravel: {error:#}");
             ExitCode::FAILURE
         }

@@ -321,7 +321,7 @@ func (e *explanation) add(at moment, field string, part cue.Value, after string)
 		clauses := clausesAround(file, place)
 		for _, clause := range clauses {
 			made.Conditions = append(made.Conditions, originClause{
-				Text:     nodeText(clause),
+				Text:     clauseText(clause),
 				Position: position{File: src.file, Line: clause.Pos().Line(), Column: clause.Pos().Column()},
 			})
 		}
@@ -376,6 +376,23 @@ func clausesAround(file *ast.File, at position) []ast.Node {
 		return true
 	}, nil)
 	return found
+}
+
+// clauseText writes a clause, which CUE's formatter does only as a part of a comprehension.
+func clauseText(clause ast.Node) string {
+	switch x := clause.(type) {
+	case *ast.IfClause:
+		return "if " + nodeText(x.Condition)
+	case *ast.ForClause:
+		name := x.Value.Name
+		if x.Key != nil {
+			name = x.Key.Name + ", " + name
+		}
+		return "for " + name + " in " + nodeText(x.Source)
+	case *ast.LetClause:
+		return "let " + x.Ident.Name + " = " + nodeText(x.Expr)
+	}
+	return ""
 }
 
 // parametersOf finds the parameters that an expression names, and where each comes from.

@@ -1,0 +1,312 @@
+//! Checks of one definition: those of its registration, and what only a trial shows.
+
+use caravel_core::engine::{
+    DefinitionKind, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
+    ValidateResult,
+};
+use serde_json::{Value, json};
+
+use super::ask::{Refusal, ask};
+use super::parameter;
+use super::problem::{Level, Problem};
+use super::sample::{Extent, sample};
+use super::source::Source;
+use super::trial::{Outcome, Trial};
+
+/// Everything that is wrong with a definition, errors first.
+pub(crate) fn check(source: &Source) -> Vec<Problem> {
+    let mut problems = registration(source);
+    if problems.iter().all(|problem| problem.level != Level::Error) {
+        problems.extend(trials(source));
+    }
+    problems.sort_by_key(|problem| problem.level == Level::Warning);
+    problems
+}
+
+/// What the hub checks when a definition is registered.
+pub(crate) fn registration(source: &Source) -> Vec<Problem> {
+    let definition = &source.definition;
+    if definition.template.trim().is_empty() {
+        return without_template(source);
+    }
+    let request = ValidateRequest {
+        kind: definition.kind,
+        template: Template {
+            name: definition.name.clone(),
+            source: definition.template.clone(),
+            parameters: Value::Null,
+        },
+        status: definition.status.clone(),
+        ..ValidateRequest::default()
+    };
+    match ask::<ValidateResult>(Operation::Validate(request), Evaluator::default()) {
+        Ok(result) => {
+            let errors = result.errors.iter().map(|one| source.problem(one));
+            let warnings = result
+                .warnings
+                .iter()
+                .map(|one| source.problem(one).warning());
+            errors.chain(warnings).collect()
+        }
+        Err(Refusal::Wrong(errors)) => errors.iter().map(|one| source.problem(one)).collect(),
+        Err(Refusal::Calls(_)) => Vec::new(),
+        Err(Refusal::Fault(message)) => vec![Problem::of_file(&source.file, message)],
+    }
+}
+
+fn without_template(source: &Source) -> Vec<Problem> {
+    let definition = &source.definition;
+    // Policies that are part of the program have no template.
+    if definition.terraform.is_some() || definition.kind != DefinitionKind::Component {
+        return Vec::new();
+    }
+    let message = format!("{} has no template: it makes nothing", definition.name);
+    let problem = Problem::of_file(&source.file, message)
+        .hint("a component makes its workload in `template: {output: {…}}`");
+    vec![problem]
+}
+
+/// What both evaluators make of sample parameters.
+fn trials(source: &Source) -> Vec<Problem> {
+    let (schema, mut problems) = schemas(source);
+    if source.definition.template.is_empty() {
+        return problems;
+    }
+    for extent in [Extent::Required, Extent::Full] {
+        let parameters = fitting(source, sample(&schema, extent));
+        let run = |evaluator| {
+            let trial = Trial {
+                evaluator,
+                ..Trial::new(&source.definition, parameters.clone())
+            };
+            trial.render()
+        };
+        let found = compare(source, extent, run(Evaluator::V2), run(Evaluator::V3));
+        // The second sample would only say the same again.
+        if let Some(problem) = found {
+            problems.push(problem);
+            break;
+        }
+    }
+    problems
+}
+
+/// The schema of the parameters, and what is to be said about it.
+fn schemas(source: &Source) -> (Value, Vec<Problem>) {
+    let schema = |evaluator| parameter::schema(source, evaluator);
+    match (schema(Evaluator::V2), schema(Evaluator::V3)) {
+        (Ok(v2), Ok(v3)) => {
+            let (v2, v3) = (v2.unwrap_or_default(), v3.unwrap_or_default());
+            let problems = difference(&v2, &v3, "")
+                .map(|(path, left, right)| {
+                    Problem::of_file(
+                        &source.file,
+                        format!(
+                            "the parameters have another schema with evaluator v3 than with v2: {path} is \
+                             {right}, not {left}"
+                        ),
+                    )
+                    .warning()
+                    .hint(ON_EVALUATORS)
+                })
+                .into_iter()
+                .collect();
+            (v2, problems)
+        }
+        (Ok(v2), Err(refusal)) => {
+            let problem = only_one(source, "v2", "v3", "no schema of its parameters", &refusal);
+            (v2.unwrap_or_default(), vec![problem])
+        }
+        (Err(refusal), Ok(v3)) => {
+            let problem = only_one(source, "v3", "v2", "no schema of its parameters", &refusal);
+            (v3.unwrap_or_default(), vec![problem])
+        }
+        (Err(Refusal::Wrong(errors)), Err(_)) => {
+            let problems = errors.iter().map(|error| {
+                let mut problem = source.problem(error).warning();
+                problem.message = format!(
+                    "no schema of the parameters can be made: {}",
+                    problem.message
+                );
+                problem
+            });
+            (json!({}), problems.collect())
+        }
+        _ => (json!({}), Vec::new()),
+    }
+}
+
+const ON_EVALUATORS: &str =
+    "a hub chooses with `caravel serve --cue-evaluator`; write the template so that both agree";
+
+fn only_one(source: &Source, good: &str, bad: &str, what: &str, refusal: &Refusal) -> Problem {
+    let reason = match refusal {
+        Refusal::Wrong(errors) => errors.first().map_or("", |error| &error.message),
+        Refusal::Calls(_) => "it depends on calls",
+        Refusal::Fault(message) => message,
+    };
+    Problem::of_file(
+        &source.file,
+        format!("evaluator {bad} gives {what}, and {good} does: {reason}"),
+    )
+    .warning()
+    .hint(ON_EVALUATORS)
+}
+
+/// A sample without the parameters that the template does not take: a schema does not say everything.
+fn fitting(source: &Source, mut parameters: Value) -> Value {
+    for _ in 0..16 {
+        let request = ValidateRequest {
+            kind: source.definition.kind,
+            template: Template {
+                name: source.definition.name.clone(),
+                source: source.definition.template.clone(),
+                parameters: parameters.clone(),
+            },
+            ..ValidateRequest::default()
+        };
+        let Ok(result) = ask::<ValidateResult>(Operation::Validate(request), Evaluator::default())
+        else {
+            break;
+        };
+        let wrong = result.errors.iter().filter_map(|error| {
+            let rest = error.path.strip_prefix("parameter.")?;
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            Some(rest[..end].trim_matches('"').to_owned())
+        });
+        let wrong: Vec<String> = wrong.collect();
+        let Some(fields) = parameters.as_object_mut() else {
+            break;
+        };
+        let before = fields.len();
+        fields.retain(|name, _| !wrong.contains(name));
+        if fields.len() == before {
+            break;
+        }
+    }
+    parameters
+}
+
+type Rendered = Result<Outcome, Vec<Diagnostic>>;
+
+fn compare(source: &Source, extent: Extent, v2: Rendered, v3: Rendered) -> Option<Problem> {
+    let said = |errors: &[Diagnostic]| errors.first().map_or(String::new(), |e| e.message.clone());
+    match (v2, v3) {
+        (Ok(v2), Ok(v3)) => {
+            let (path, left, right) = difference(&as_value(&v2), &as_value(&v3), "")?;
+            let problem = Problem::of_file(
+                &source.file,
+                format!(
+                    "with {} it means something else under evaluator v3 than under v2: {path} is {right}, \
+                     not {left}",
+                    extent.words()
+                ),
+            );
+            Some(problem.warning().hint(ON_EVALUATORS))
+        }
+        (Ok(_), Err(errors)) => Some(one_fails(source, extent, "v3", "v2", &errors)),
+        (Err(errors), Ok(_)) => Some(one_fails(source, extent, "v2", "v3", &errors)),
+        (Err(errors), Err(_)) => {
+            // With everything at once parameters may exclude each other; the required ones must do.
+            let first = errors.first().filter(|error| {
+                // What is only missing the sample may be to blame for.
+                extent == Extent::Required
+                    && !error.path.starts_with("parameter")
+                    && matches!(
+                        error.kind,
+                        DiagnosticKind::Reference | DiagnosticKind::Conflict
+                    )
+            })?;
+            let mut problem = source.problem(first).warning();
+            problem.message = format!(
+                "with {} it does not render: {}",
+                extent.words(),
+                said(&errors)
+            );
+            Some(problem)
+        }
+    }
+}
+
+fn one_fails(
+    source: &Source,
+    extent: Extent,
+    bad: &str,
+    good: &str,
+    errors: &[Diagnostic],
+) -> Problem {
+    let mut problem = match errors.first() {
+        Some(first) => source.problem(first),
+        None => Problem::of_file(&source.file, ""),
+    };
+    problem.message = format!(
+        "with {} it renders under evaluator {good} and not under {bad}: {}",
+        extent.words(),
+        problem.message
+    );
+    problem.warning().hint(ON_EVALUATORS)
+}
+
+fn as_value(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Objects(objects) => objects
+            .iter()
+            .map(|shown| (shown.name.clone(), shown.object.clone()))
+            .collect(),
+        Outcome::Step { calls, value } => json!({ "calls": calls, "value": value }),
+        Outcome::Calls(calls) => json!(calls),
+        Outcome::Application(value) => value.clone(),
+    }
+}
+
+/// The first place where two values differ, with what stands there.
+pub(crate) fn difference(
+    left: &Value,
+    right: &Value,
+    path: &str,
+) -> Option<(String, String, String)> {
+    if left == right {
+        return None;
+    }
+    let missing = "absent".to_owned();
+    match (left, right) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            names.into_iter().find_map(|name| {
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                match (a.get(name), b.get(name)) {
+                    (Some(a), Some(b)) => difference(a, b, &path),
+                    (Some(a), None) => Some((path, short(a), missing.clone())),
+                    (None, b) => Some((path, missing.clone(), b.map_or(String::new(), short))),
+                }
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .find_map(|(index, (a, b))| difference(a, b, &format!("{path}[{index}]"))),
+        // Evaluators write the fields of JSON in a text in another order.
+        (Value::String(a), Value::String(b)) if is_same_json(a, b) => None,
+        _ => Some((path.to_owned(), short(left), short(right))),
+    }
+}
+
+fn is_same_json(left: &str, right: &str) -> bool {
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    read(left).is_some_and(|left| Some(left) == read(right))
+}
+
+/// A value on one line, cut where it is long.
+pub(crate) fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 120 {
+        return text;
+    }
+    let start: String = text.chars().take(117).collect();
+    format!("{start}…")
+}

@@ -1,0 +1,155 @@
+//! `caravel def edit`: changes a definition of a hub in an editor.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use kube::api::PostParams;
+use serde_json::{Map, Value};
+
+use super::apply::judged;
+use super::problem::Problems;
+use super::registry::{self, Found};
+use super::source::{Source, read_one};
+use crate::hub::{Hub, HubArgs, readable};
+
+/// Opens a definition of the hub in an editor (`KUBE_EDITOR`, `EDITOR`, vi), and registers what is saved. A text that is
+/// refused is kept.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  KUBE_EDITOR=nano caravel def edit my-trait")]
+pub(crate) struct Args {
+    /// Its name.
+    name: String,
+    /// Its kind, where the name alone is ambiguous.
+    #[arg(short = 't', long = "type")]
+    kind: Option<String>,
+}
+
+pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
+    let hub = hub.connect().await?;
+    let found = registry::find(&hub, namespace, &args.name, args.kind.as_deref()).await?;
+    let before = registry::print(&found.object)?;
+    let file = write(&args.name, &before)?;
+    open(&file)?;
+    let after = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let mut out = std::io::stdout();
+    if after == before {
+        let _ = fs::remove_file(&file);
+        writeln!(out, "{} is unchanged", args.name)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match register(&hub, namespace, &found, &file).await {
+        Ok(()) => {
+            let _ = fs::remove_file(&file);
+            writeln!(
+                out,
+                "{} {} edited in {namespace}",
+                found.kind.name, args.name
+            )?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            super::tell(&error, false);
+            let kept = file.display();
+            bail!(
+                "nothing was changed; your text is kept: correct it and `caravel def apply {kept}`"
+            )
+        }
+    }
+}
+
+async fn register(hub: &Hub, namespace: &str, found: &Found, file: &Path) -> Result<()> {
+    let source = read_one(&file.display().to_string())?;
+    let errors = judged(&source);
+    if !errors.is_empty() {
+        return Err(Problems(errors).into());
+    }
+    let object = merged(found, &source)?;
+    let object = serde_json::from_value(object)?;
+    let api = found.kind.api(hub, Some(namespace));
+    let name = found.metadata("name");
+    api.replace(name, &PostParams::default(), &object)
+        .await
+        .map_err(readable)?;
+    Ok(())
+}
+
+/// The object of the hub with what the text says. The resourceVersion makes sure that nobody else's change is lost.
+fn merged(found: &Found, source: &Source) -> Result<Value> {
+    let mut object = found.object.clone();
+    for field in ["kind", "metadata.name"] {
+        let pointer = format!("/{}", field.replace('.', "/"));
+        if object.pointer(&pointer) != source.object.pointer(&pointer) {
+            bail!("{field} cannot be changed here: apply a new definition instead");
+        }
+    }
+    object["spec"] = source.object["spec"].clone();
+    let metadata = object["metadata"]
+        .as_object_mut()
+        .ok_or_else(|| anyhow!("the object of the hub has no metadata"))?;
+    for field in ["annotations", "labels"] {
+        let mut texts: Map<String, Value> = metadata
+            .get(field)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        // What the text does not show is not the author's to remove.
+        texts.retain(|key, _| !key.contains("oam.dev"));
+        let written = source.object["metadata"][field].as_object().cloned();
+        texts.extend(written.unwrap_or_default());
+        metadata.insert(field.to_owned(), Value::Object(texts));
+    }
+    Ok(object)
+}
+
+/// A file that only the user can read.
+fn write(name: &str, text: &str) -> Result<PathBuf> {
+    let folder = std::env::temp_dir();
+    for number in 0..100 {
+        let path = folder.join(format!(
+            "caravel-{name}-{}-{number}.cue",
+            std::process::id()
+        ));
+        let opened = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        match opened {
+            Ok(mut file) => {
+                file.write_all(text.as_bytes())?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+    bail!("no file can be made in {}", folder.display())
+}
+
+fn open(file: &Path) -> Result<()> {
+    let named = |variable: &str| {
+        std::env::var(variable)
+            .ok()
+            .filter(|text| !text.trim().is_empty())
+    };
+    let editor = named("KUBE_EDITOR")
+        .or_else(|| named("EDITOR"))
+        .unwrap_or_else(|| "vi".to_owned());
+    // As git and kubectl do: the variable may hold options.
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{editor} \"$1\""))
+        .arg("sh")
+        .arg(file)
+        .status()
+        .with_context(|| format!("the editor {editor} cannot be started"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let _ = fs::remove_file(file);
+    bail!("the editor {editor} ended with {status}: nothing was changed")
+}

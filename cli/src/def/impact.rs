@@ -1,0 +1,327 @@
+//! Which Applications use a definition, and what another text of it would change for them.
+
+use anyhow::Result;
+use caravel_core::appfile::{
+    DefinitionSet, DefinitionSource, Finding, Layered, Rejection, read_application,
+};
+use caravel_core::engine::{DefinitionKind, Evaluator};
+use caravel_core::plan::{DryRunError, dry_run, render_group};
+use caravel_core::render::ClusterVersion;
+use caravel_core::yaml;
+use kube::api::ListParams;
+use serde::Serialize;
+use serde_json::{Value, json};
+use similar::TextDiff;
+
+use super::kind::{KINDS, resource};
+use super::source::Source;
+use super::trial::{Outcome, Trial};
+use crate::engine;
+use crate::hub::{Hub, readable};
+
+/// The namespace that all Applications see.
+const SYSTEM: &str = caravel_core::api::SYSTEM_NAMESPACE;
+
+/// What there is to render with: definitions, policies, workflows, and the Applications.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World {
+    set: DefinitionSet,
+    applications: Vec<Value>,
+}
+
+/// What becomes of one Application.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Impact {
+    pub(crate) namespace: String,
+    pub(crate) application: String,
+    #[serde(flatten)]
+    pub(crate) effect: Effect,
+}
+
+/// How it would render.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "effect", rename_all = "camelCase")]
+pub(crate) enum Effect {
+    /// As before.
+    Same,
+    /// Differently: a unified diff of its objects.
+    Differs { diff: String },
+    /// Not any more.
+    Breaks { reason: String },
+    /// It did not render before, and does now.
+    Mends,
+    /// Nobody can tell.
+    Unknown { reason: String },
+}
+
+impl World {
+    /// Everything that the hub has.
+    pub(crate) async fn load(hub: &Hub) -> Result<Self> {
+        let mut world = Self::default();
+        let everywhere = ListParams::default();
+        let others = [
+            ("DefinitionRevision", "definitionrevisions", "v1beta1"),
+            ("Policy", "policies", "v1alpha1"),
+            ("Workflow", "workflows", "v1alpha1"),
+        ];
+        for kind in &KINDS {
+            for object in kind
+                .api(hub, None)
+                .list(&everywhere)
+                .await
+                .map_err(readable)?
+            {
+                world.add(&serde_json::to_value(object)?, kind.name);
+            }
+        }
+        for (kind, plural, version) in others {
+            let api = versioned(hub, kind, plural, version);
+            for object in api.list(&everywhere).await.map_err(readable)? {
+                world.add(&serde_json::to_value(object)?, kind);
+            }
+        }
+        let api = resource(hub, "Application", "applications", None);
+        for object in api.list(&everywhere).await.map_err(readable)? {
+            world.applications.push(serde_json::to_value(object)?);
+        }
+        Ok(world)
+    }
+
+    /// Adds an object of a list, which does not say its kind. One that cannot be read is not there for
+    /// Applications either.
+    fn add(&mut self, object: &Value, kind: &str) {
+        let mut object = object.clone();
+        object["kind"] = kind.into();
+        let _ = self.set.add(&object, SYSTEM);
+    }
+
+    /// The same with one definition replaced.
+    pub(crate) fn replace(&mut self, object: &Value) {
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        self.add(object, &kind);
+    }
+
+    /// Adds an Application that is not on the hub.
+    pub(crate) fn add_application(&mut self, application: Value) {
+        let same = |one: &Value| {
+            one["metadata"]["name"] == application["metadata"]["name"]
+                && namespace_of(one) == namespace_of(&application)
+        };
+        self.applications.retain(|one| !same(one));
+        self.applications.push(application);
+    }
+
+    /// The definitions.
+    pub(crate) fn definitions(&self) -> &DefinitionSet {
+        &self.set
+    }
+
+    /// The Applications that use a definition; with `pinned` also those that use a revision of it.
+    pub(crate) fn users(
+        &self,
+        kind: DefinitionKind,
+        namespace: &str,
+        name: &str,
+        pinned: bool,
+    ) -> Vec<&Value> {
+        let uses = |application: &&Value| {
+            let place = namespace_of(application);
+            // A definition of the Application's own namespace goes before that of the system.
+            let seen = place == namespace
+                || (namespace == SYSTEM && self.set.definition(kind, place, name).is_none());
+            let names = |type_: &str| {
+                type_ == name
+                    || (pinned
+                        && type_
+                            .strip_prefix(name)
+                            .is_some_and(|rest| rest.starts_with("@v")))
+            };
+            seen && types(application, kind).into_iter().any(names)
+        };
+        self.applications.iter().filter(uses).collect()
+    }
+
+    /// What the Applications that use a definition would become.
+    pub(crate) fn impacts(&self, old: &Source, new: &Source) -> Vec<Impact> {
+        let definition = &new.definition;
+        let namespace = match new.object["metadata"]["namespace"].as_str() {
+            Some(namespace) if !namespace.is_empty() => namespace,
+            _ => SYSTEM,
+        };
+        let (mut before, mut after) = (self.clone(), self.clone());
+        for (world, source) in [(&mut before, old), (&mut after, new)] {
+            let mut object = source.object.clone();
+            object["metadata"]["namespace"] = namespace.into();
+            world.replace(&object);
+        }
+        let users = self.users(definition.kind, namespace, &definition.name, false);
+        users
+            .into_iter()
+            .map(|application| Impact {
+                namespace: namespace_of(application).to_owned(),
+                application: name_of(application).to_owned(),
+                effect: effect(
+                    before.objects(application, old),
+                    after.objects(application, new),
+                ),
+            })
+            .collect()
+    }
+
+    /// The objects of an Application, and the calls of its steps of this definition.
+    fn objects(&self, application: &Value, source: &Source) -> Result<Vec<Value>, Unrendered> {
+        let behind = Layered::new(self.set.clone(), engine::builtin);
+        let rejected = |rejection: Rejection| Unrendered::Wrong(texts(&rejection.findings));
+        let app = read_application(application).map_err(rejected)?;
+        let groups = dry_run(&app, &behind).map_err(rejected)?;
+        let mut objects = Vec::new();
+        for group in &groups {
+            let rendered = render_group(
+                group,
+                &ClusterVersion::default(),
+                Evaluator::default(),
+                &mut engine::eval,
+            );
+            match rendered {
+                Ok(rendered) => objects.extend(rendered.objects().map(|one| one.object.clone())),
+                Err(DryRunError::Render(error)) => {
+                    return Err(Unrendered::Wrong(error.to_string()));
+                }
+                Err(DryRunError::Calls { component, .. }) => {
+                    return Err(Unrendered::Calls(component));
+                }
+            }
+        }
+        if source.definition.kind == DefinitionKind::WorkflowStep {
+            objects.extend(steps(application, source));
+        }
+        Ok(objects)
+    }
+}
+
+/// Why an Application has no objects to compare.
+enum Unrendered {
+    Wrong(String),
+    /// They depend on calls of this component.
+    Calls(String),
+}
+
+fn effect(before: Result<Vec<Value>, Unrendered>, after: Result<Vec<Value>, Unrendered>) -> Effect {
+    match (before, after) {
+        (Ok(before), Ok(after)) if before == after => Effect::Same,
+        (Ok(before), Ok(after)) => Effect::Differs {
+            diff: unified(
+                &yaml::stream(&before),
+                &yaml::stream(&after),
+                "before",
+                "after",
+            ),
+        },
+        (Ok(_), Err(Unrendered::Wrong(reason))) => Effect::Breaks { reason },
+        (Err(Unrendered::Wrong(_)), Ok(_)) => Effect::Mends,
+        (_, Err(Unrendered::Calls(name))) | (Err(Unrendered::Calls(name)), _) => Effect::Unknown {
+            reason: format!(
+                "the objects of {name} depend on calls, which are not carried out here"
+            ),
+        },
+        (Err(Unrendered::Wrong(_)), Err(Unrendered::Wrong(reason))) => Effect::Unknown {
+            reason: format!("it renders with neither: {reason}"),
+        },
+    }
+}
+
+/// A unified diff with names for the two sides.
+pub(crate) fn unified(before: &str, after: &str, left: &str, right: &str) -> String {
+    TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .header(left, right)
+        .to_string()
+}
+
+fn texts(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+/// What the steps of a type do first.
+fn steps(application: &Value, source: &Source) -> Vec<Value> {
+    let mut found = Vec::new();
+    for step in all_steps(application) {
+        if step["type"] != source.definition.name.as_str() {
+            continue;
+        }
+        let trial = Trial::new(&source.definition, step["properties"].clone());
+        let made = match trial.render() {
+            Ok(Outcome::Step { calls, value }) => {
+                let calls: Vec<Value> = calls.iter().map(super::render::call).collect();
+                json!({ "calls": calls, "value": value })
+            }
+            Ok(_) => Value::Null,
+            Err(errors) => json!({ "error": errors.first().map(|error| &error.message) }),
+        };
+        found.push(json!({ "step": step["name"], "makes": made }));
+    }
+    found
+}
+
+fn all_steps(application: &Value) -> impl Iterator<Item = &Value> {
+    let steps = application["spec"]["workflow"]["steps"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    steps.flat_map(|step| {
+        let inner = step["subSteps"].as_array().into_iter().flatten();
+        std::iter::once(step).chain(inner)
+    })
+}
+
+/// The types of a kind that an Application names.
+fn types(application: &Value, kind: DefinitionKind) -> Vec<&str> {
+    let spec = &application["spec"];
+    let list = |value: &'static str| spec[value].as_array().into_iter().flatten();
+    let mut found: Vec<&str> = Vec::new();
+    match kind {
+        DefinitionKind::Component | DefinitionKind::Workload => {
+            found.extend(list("components").filter_map(|one| one["type"].as_str()));
+        }
+        DefinitionKind::Trait => {
+            for component in list("components") {
+                let traits = component["traits"].as_array().into_iter().flatten();
+                found.extend(traits.filter_map(|one| one["type"].as_str()));
+            }
+        }
+        DefinitionKind::Policy => {
+            found.extend(list("policies").filter_map(|one| one["type"].as_str()));
+        }
+        DefinitionKind::WorkflowStep => {
+            found.extend(all_steps(application).filter_map(|one| one["type"].as_str()));
+        }
+    }
+    found
+}
+
+/// Name of an object.
+pub(crate) fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// Namespace of an object; `default` where it gives none.
+pub(crate) fn namespace_of(object: &Value) -> &str {
+    match object["metadata"]["namespace"].as_str() {
+        Some(namespace) if !namespace.is_empty() => namespace,
+        _ => "default",
+    }
+}
+
+fn versioned(
+    hub: &Hub,
+    kind: &str,
+    plural: &str,
+    version: &str,
+) -> kube::api::Api<kube::api::DynamicObject> {
+    let gvk = kube::core::GroupVersionKind::gvk("core.oam.dev", version, kind);
+    let resource = kube::api::ApiResource::from_gvk_with_plural(&gvk, plural);
+    kube::api::Api::all_with(hub.client.clone(), &resource)
+}

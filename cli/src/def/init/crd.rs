@@ -1,0 +1,155 @@
+//! A component whose workload is a custom resource: its specification becomes the parameters.
+
+use anyhow::{Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::Draft;
+use super::cue::{Field, declaration, literal};
+
+/// Deeper fields are left open: schemas of some resources hold whole pods.
+const DEPTH: usize = 24;
+
+pub(super) fn draft(crd: &Value) -> Result<Draft> {
+    let text = |path: &str| crd.pointer(path).and_then(Value::as_str);
+    let group = text("/spec/group").ok_or_else(|| anyhow!("spec.group is missing"))?;
+    let kind = text("/spec/names/kind").ok_or_else(|| anyhow!("spec.names.kind is missing"))?;
+    let version = version(crd)?;
+    let api_version = format!("{group}/{}", version["name"].as_str().unwrap_or_default());
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let (fields, target) = if schema["properties"]["spec"].is_object() {
+        (
+            fields(&schema["properties"]["spec"], 0),
+            "spec: parameter\n",
+        )
+    } else {
+        let mut own = schema.clone();
+        if let Some(properties) = own["properties"].as_object_mut() {
+            for name in ["apiVersion", "kind", "metadata", "status"] {
+                properties.remove(name);
+            }
+        }
+        (
+            fields(&own, 0),
+            "for key, value in parameter {\n(key): value\n}\n",
+        )
+    };
+    let attributes = json!({
+        "workload": {"definition": {"apiVersion": api_version, "kind": kind}},
+    });
+    let declarations: String = fields.iter().map(declaration).collect();
+    let template = format!(
+        "output: {{\napiVersion: {}\nkind: {}\n{target}}}\nparameter: {{\n{declarations}}}\n",
+        Value::from(api_version.as_str()),
+        Value::from(kind)
+    );
+    Ok(Draft {
+        imports: Vec::new(),
+        attributes: literal(&attributes),
+        template,
+    })
+}
+
+/// The version that is stored; the first served one where none says so.
+fn version(crd: &Value) -> Result<&Value> {
+    let Some(versions) = crd["spec"]["versions"].as_array() else {
+        bail!("spec.versions is missing: definitions of apiextensions.k8s.io/v1 are read");
+    };
+    let stored = versions.iter().find(|version| version["storage"] == true);
+    stored
+        .or_else(|| versions.first())
+        .ok_or_else(|| anyhow!("spec.versions is empty"))
+}
+
+fn fields(schema: &Value, depth: usize) -> Vec<Field> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties
+        .map(|(name, inner)| {
+            let required = schema["required"]
+                .as_array()
+                .is_some_and(|names| names.iter().any(|one| one == name.as_str()));
+            let default = inner.get("default").and_then(scalar);
+            let type_ = type_of(inner, depth + 1);
+            Field {
+                name: name.clone(),
+                usage: first_sentence(inner["description"].as_str().unwrap_or_default()),
+                optional: !required && default.is_none(),
+                type_: match default {
+                    Some(default) => format!("*{default} | {type_}"),
+                    None => type_,
+                },
+            }
+        })
+        .collect()
+}
+
+/// Objects and lists as defaults are left to the server: CUE would mix them with what is given.
+fn scalar(value: &Value) -> Option<String> {
+    let is_scalar = value.is_string() || value.is_number() || value.is_boolean();
+    is_scalar.then(|| value.to_string())
+}
+
+fn first_sentence(text: &str) -> String {
+    let text = text.split("\n\n").next().unwrap_or_default();
+    let end = text.find(". ").unwrap_or(text.len());
+    let cut: String = text[..end].chars().take(200).collect();
+    cut.trim().trim_end_matches('.').to_owned()
+}
+
+fn type_of(schema: &Value, depth: usize) -> String {
+    if depth > DEPTH {
+        return "_".to_owned();
+    }
+    if schema["x-kubernetes-int-or-string"] == true {
+        return "int | string".to_owned();
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
+        return choices.join(" | ");
+    }
+    match schema["type"].as_str() {
+        Some("string") => match schema["pattern"].as_str() {
+            Some(pattern) if regex::Regex::new(pattern).is_ok() => {
+                format!("=~{}", Value::from(pattern))
+            }
+            _ => "string".to_owned(),
+        },
+        Some("integer") => limited("int", schema),
+        Some("number") => limited("number", schema),
+        Some("boolean") => "bool".to_owned(),
+        Some("array") => format!("[...{}]", grouped(type_of(&schema["items"], depth + 1))),
+        Some("object") => object(schema, depth),
+        _ => "_".to_owned(),
+    }
+}
+
+fn limited(type_: &str, schema: &Value) -> String {
+    let mut text = type_.to_owned();
+    for (key, sign) in [("minimum", ">="), ("maximum", "<=")] {
+        if let Some(limit) = schema.get(key).filter(|limit| limit.is_number()) {
+            text.extend([format!(" & {sign}{limit}")]);
+        }
+    }
+    text
+}
+
+fn object(schema: &Value, depth: usize) -> String {
+    let declared = fields(schema, depth);
+    let values = &schema["additionalProperties"];
+    if declared.is_empty() && values.is_object() {
+        return format!("{{\n[string]: {}\n}}", type_of(values, depth + 1));
+    }
+    let is_open = declared.is_empty()
+        || schema["x-kubernetes-preserve-unknown-fields"] == true
+        || values == &Value::Bool(true);
+    let declarations: String = declared.iter().map(declaration).collect();
+    let more = if is_open { "...\n" } else { "" };
+    format!("{{\n{declarations}{more}}}")
+}
+
+fn grouped(type_: String) -> String {
+    if type_.contains(" | ") && !type_.starts_with('{') {
+        format!("({type_})")
+    } else {
+        type_
+    }
+}

@@ -1,0 +1,299 @@
+//! `caravel def render`: what one definition makes of parameters.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use caravel_core::engine::{Call, Diagnostic};
+use caravel_core::yaml;
+use serde_json::{Map, Value, json};
+
+use super::parameter;
+use super::problem::{Problem, Problems};
+use super::source::{Source, read_one, read_text};
+use super::trial::{Outcome, Trial};
+use super::{CueEvaluator, Machine};
+use crate::locate;
+
+/// Renders one definition with parameters; calls (`#do`) are shown and not carried out.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n  caravel def render my-component.cue --set image=nginx --set replicas=2\n  \
+                  caravel def render my-trait.cue -p parameters.yaml --workload deployment.yaml"
+)]
+pub(crate) struct Args {
+    /// The definition, in CUE or YAML.
+    file: String,
+    #[command(flatten)]
+    input: Input,
+    /// How the objects are written.
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    output: Machine,
+}
+
+impl Args {
+    pub(crate) fn wants_data(&self) -> bool {
+        self.output == Machine::Json
+    }
+}
+
+/// What a definition is rendered with.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Input {
+    /// Parameters, in YAML or JSON.
+    #[arg(short, long, value_name = "FILE")]
+    parameters: Option<String>,
+    /// One parameter; a dot goes into an object (`--set cpu.max=2`). Goes before those of the file.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Name of the component; that of the definition unless given.
+    #[arg(long)]
+    name: Option<String>,
+    /// What a trait is laid over: an object in YAML or JSON. Without it, a usual workload of the kind that the
+    /// trait is for.
+    #[arg(long, value_name = "FILE")]
+    workload: Option<String>,
+    /// What is different in `context`, in YAML or JSON.
+    #[arg(long = "with-context", value_name = "FILE")]
+    with_context: Option<String>,
+    /// Results of calls, by the path of the call, in YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    returns: Option<String>,
+    /// Which of CUE's evaluators reads the template.
+    #[arg(long, value_enum, default_value = "v2")]
+    cue_evaluator: CueEvaluator,
+}
+
+pub(crate) fn run(args: &Args, namespace: Option<&str>) -> Result<ExitCode> {
+    let source = read_one(&args.file)?;
+    let given = args.input.parameters(&source)?;
+    let trial = args.input.trial(&source, given.value.clone(), namespace)?;
+    let outcome = match trial.render() {
+        Ok(outcome) => outcome,
+        Err(errors) => return Err(problems(&source, &given, &errors).into()),
+    };
+    let (documents, complete) = shown(&outcome);
+    let text = match args.output {
+        Machine::Yaml => yaml::stream(&documents),
+        Machine::Json => format!("{:#}\n", Value::Array(documents)),
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    if complete {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!("the objects depend on these calls: give their results with --returns FILE")
+}
+
+/// What is printed, and whether it is all that there is.
+fn shown(outcome: &Outcome) -> (Vec<Value>, bool) {
+    let as_values = |calls: &[Call]| calls.iter().map(call).collect::<Vec<_>>();
+    match outcome {
+        Outcome::Objects(objects) => {
+            let objects = objects.iter().map(|shown| shown.object.clone());
+            (objects.collect(), true)
+        }
+        Outcome::Step { calls, value } if calls.is_empty() => (vec![value.clone()], true),
+        Outcome::Step { calls, .. } => (as_values(calls), true),
+        Outcome::Calls(calls) => (as_values(calls), false),
+        Outcome::Application(value) => (vec![value.clone()], true),
+    }
+}
+
+/// A call as people read it.
+pub(crate) fn call(call: &Call) -> Value {
+    json!({
+        "do": call.action,
+        "provider": call.provider,
+        "path": call.path,
+        "params": call.params,
+    })
+}
+
+/// Parameters and where they come from.
+pub(crate) struct Given {
+    pub(crate) file: String,
+    pub(crate) text: Arc<str>,
+    pub(crate) value: Value,
+}
+
+impl Input {
+    /// The parameters of file and options.
+    pub(crate) fn parameters(&self, source: &Source) -> Result<Given> {
+        let (file, text, mut value) = match &self.parameters {
+            Some(file) => {
+                let text = read_text(file)?;
+                let value = one_document(file, &text)?;
+                (file.clone(), text, value)
+            }
+            None => (String::new(), String::new(), json!({})),
+        };
+        if !self.set.is_empty() {
+            // Where a text is wanted, `--set cpu=1` means one.
+            let known = parameter::of(source).unwrap_or_default();
+            let texts: Vec<&str> = parameter::flat(&known)
+                .into_iter()
+                .filter(|one| one.type_ == "string")
+                .map(|one| one.path.as_str())
+                .collect();
+            for assignment in &self.set {
+                set(&mut value, assignment, &texts)?;
+            }
+        }
+        Ok(Given {
+            file,
+            text: text.into(),
+            value,
+        })
+    }
+
+    /// Which evaluator is asked for.
+    pub(crate) fn evaluator(&self) -> caravel_core::engine::Evaluator {
+        self.cue_evaluator.into()
+    }
+
+    /// The definition with everything that the options say.
+    pub(crate) fn trial<'a>(
+        &self,
+        source: &'a Source,
+        parameters: Value,
+        namespace: Option<&str>,
+    ) -> Result<Trial<'a>> {
+        let object = |file: &Option<String>| -> Result<Map<String, Value>> {
+            match file {
+                None => Ok(Map::new()),
+                Some(file) => match one_document(file, &read_text(file)?)? {
+                    Value::Object(fields) => Ok(fields),
+                    _ => bail!("{file} must hold an object"),
+                },
+            }
+        };
+        let mut trial = Trial::new(&source.definition, parameters);
+        trial.context = object(&self.with_context)?;
+        trial.returns = object(&self.returns)?;
+        if self.workload.is_some() {
+            trial.workload = Some(Value::Object(object(&self.workload)?));
+        }
+        if let Some(name) = &self.name {
+            trial.name.clone_from(name);
+        }
+        if let Some(namespace) = namespace {
+            namespace.clone_into(&mut trial.namespace);
+        }
+        trial.evaluator = self.cue_evaluator.into();
+        Ok(trial)
+    }
+}
+
+fn one_document(file: &str, text: &str) -> Result<Value> {
+    let documents = yaml::parse(text).with_context(|| file.to_owned())?;
+    let mut documents = documents.into_iter().filter(|document| !document.is_null());
+    match (documents.next(), documents.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Ok(json!({})),
+        (Some(_), Some(_)) => bail!("{file} holds several documents: one is needed"),
+    }
+}
+
+/// Sets `a.b[0].c=value`; the value is read as YAML unless the parameter is one of `texts`.
+fn set(target: &mut Value, assignment: &str, texts: &[&str]) -> Result<()> {
+    let Some((path, text)) = assignment.split_once('=') else {
+        bail!("--set {assignment}: expected KEY=VALUE, for instance --set image=nginx");
+    };
+    let value = match yaml::parse_one(text) {
+        Ok(value) if !text.trim().is_empty() && !is_text(path, texts) => value,
+        _ => Value::from(text),
+    };
+    let mut here = target;
+    for part in path.split('.') {
+        let (name, indexes) = part.split_once('[').map_or((part, None), |(name, rest)| {
+            (name, Some(rest.trim_end_matches(']')))
+        });
+        here = field(here, name);
+        for index in indexes.into_iter().flat_map(|rest| rest.split("][")) {
+            let Ok(index) = index.parse::<usize>() else {
+                bail!("--set {assignment}: {index:?} is no index of a list");
+            };
+            here = match element(here, index) {
+                Some(element) => element,
+                None => bail!("--set {assignment}: element {index} would leave a gap in the list"),
+            };
+        }
+    }
+    *here = value;
+    Ok(())
+}
+
+/// Whether a path such as `ports[0].name` is that of a text, known as `ports[].name`.
+fn is_text(path: &str, texts: &[&str]) -> bool {
+    let general: String = path
+        .chars()
+        .filter(|letter| !letter.is_ascii_digit())
+        .collect();
+    texts.iter().any(|text| *text == path || *text == general)
+}
+
+fn field<'a>(value: &'a mut Value, name: &str) -> &'a mut Value {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    &mut value[name]
+}
+
+fn element(value: &mut Value, index: usize) -> Option<&mut Value> {
+    if !value.is_array() {
+        *value = json!([]);
+    }
+    let list = value.as_array_mut()?;
+    if index == list.len() {
+        list.push(Value::Null);
+    }
+    list.get_mut(index)
+}
+
+/// Errors of a render: those of parameters at their place in the file of the parameters.
+pub(crate) fn problems(source: &Source, given: &Given, errors: &[Diagnostic]) -> Problems {
+    let problems = errors.iter().map(|error| {
+        let Some(path) = error.path.strip_prefix("parameter") else {
+            return source.problem(error);
+        };
+        let path = path.trim_start_matches('.');
+        if given.file.is_empty() {
+            return source.problem(error);
+        }
+        let problem = Problem::of(error, &given.file);
+        match locate::place(&given.text, 0, path) {
+            Some((line, column)) => problem.at(&given.text, line, column),
+            None => problem,
+        }
+    });
+    Problems(problems.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_set_along_their_path() {
+        let mut value = json!({"image": "a"});
+        for assignment in [
+            "image=b",
+            "ports[0].port=80",
+            "ports[0].name=80",
+            "cpu.max=0.5",
+            "cpu.min=0.5",
+            "debug=true",
+            "empty=",
+        ] {
+            set(&mut value, assignment, &["cpu.min", "ports[].name"]).expect(assignment);
+        }
+        assert_eq!(
+            value,
+            json!({"image": "b", "ports": [{"port": 80, "name": "80"}], "cpu": {"max": 0.5, "min": "0.5"},
+                "debug": true, "empty": ""})
+        );
+        assert!(set(&mut value, "image", &[]).is_err());
+        assert!(set(&mut value, "ports[7].port=1", &[]).is_err());
+    }
+}

@@ -1,0 +1,269 @@
+//! Definitions in files: reading them, and finding the place of a mistake in them.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use caravel_core::appfile::{Definition, kind_of};
+use caravel_core::engine::{
+    Diagnostic, Evaluator, Operation, ParseDefinitionRequest, ParsedDefinition, Position,
+};
+use caravel_core::yaml;
+use serde_json::Value;
+
+use super::ask::{Refusal, ask};
+use super::problem::{Problem, Problems};
+
+/// A definition with the text that it stands in.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Name of the file, as given.
+    pub(crate) file: String,
+    /// Its text.
+    pub(crate) text: Arc<str>,
+    /// The Kubernetes object.
+    pub(crate) object: Value,
+    /// What the engine needs of it.
+    pub(crate) definition: Definition,
+}
+
+/// Reads definitions from files and folders; `-` is standard input.
+pub(crate) fn read_all(paths: &[String]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for path in files(paths)? {
+        sources.extend(read(&path)?);
+    }
+    if sources.is_empty() {
+        bail!("there is no definition in {}", paths.join(", "));
+    }
+    Ok(sources)
+}
+
+/// Reads the one definition of a file.
+pub(crate) fn read_one(path: &str) -> Result<Source> {
+    let mut sources = read(path)?;
+    match (sources.pop(), sources.is_empty()) {
+        (Some(source), true) => Ok(source),
+        (Some(_), false) => bail!("{path} holds several definitions: one is needed"),
+        (None, _) => bail!("there is no definition in {path}"),
+    }
+}
+
+/// The files that paths stand for. In folders those that can be definitions count, at any depth; tests,
+/// examples and folders with a dot do not.
+pub(crate) fn files(paths: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path != "-" && Path::new(path).is_dir() {
+            collect(Path::new(path), &mut found)?;
+        } else {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<String>) -> Result<()> {
+    let unreadable = || format!("{} cannot be read", folder.display());
+    let entries = fs::read_dir(folder).with_context(unreadable)?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry.with_context(unreadable)?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path
+            .file_name()
+            .map_or("", |name| name.to_str().unwrap_or_default());
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            if name != "tests" {
+                collect(&path, found)?;
+            }
+        } else if may_define(name) && (is_cue(name) || defines(&path)) {
+            found.push(path.display().to_string());
+        }
+    }
+    Ok(())
+}
+
+fn may_define(name: &str) -> bool {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    !stem.ends_with("_test") && !stem.ends_with(".example")
+}
+
+/// Whether a file name is that of CUE text.
+pub(crate) fn is_cue(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "cue")
+}
+
+/// Whether a manifest in a folder holds definitions: other manifests there are not looked at.
+fn defines(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    if !matches!(extension, Some("yaml" | "yml" | "json")) {
+        return false;
+    }
+    let Ok(text) = fs::read_to_string(path) else {
+        return false;
+    };
+    text.contains("Definition")
+        && yaml::parse(&text).map_or(true, |documents| documents.iter().any(is_definition))
+}
+
+fn is_definition(object: &Value) -> bool {
+    object["kind"].as_str().and_then(kind_of).is_some()
+}
+
+/// Reads a text; `-` is standard input.
+pub(crate) fn read_text(path: &str) -> Result<String> {
+    if path == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("standard input cannot be read")?;
+        return Ok(text);
+    }
+    fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))
+}
+
+/// Reads the definitions of one file.
+///
+/// # Errors
+/// [`Problems`] where the text is wrong.
+pub(crate) fn read(path: &str) -> Result<Vec<Source>> {
+    parse(path, &read_text(path)?.into())
+}
+
+/// Reads the definitions of a text. A name without an ending counts as CUE unless the text is a manifest.
+pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
+    let looks_like_yaml = text
+        .lines()
+        .any(|line| line.starts_with("apiVersion:") || line.starts_with("{\"apiVersion\""));
+    if is_cue(file) || (Path::new(file).extension().is_none() && !looks_like_yaml) {
+        return parse_cue(file, text).map(|source| vec![source]);
+    }
+    let documents = yaml::parse(text)
+        .map_err(|error| Problems::from(Problem::of_file(file, error.to_string())))?;
+    documents
+        .into_iter()
+        .filter(is_definition)
+        .map(|object| Source::new(file, text, object))
+        .collect()
+}
+
+fn parse_cue(file: &str, text: &Arc<str>) -> Result<Source> {
+    let request = ParseDefinitionRequest {
+        file: file.to_owned(),
+        source: text.to_string(),
+    };
+    let operation = Operation::ParseDefinition(request);
+    match ask::<ParsedDefinition>(operation, Evaluator::default()) {
+        Ok(parsed) => Source::new(file, text, parsed.object),
+        Err(Refusal::Wrong(errors)) => {
+            let problems = errors.iter().map(|error| {
+                let problem = Problem::of(error, file);
+                match error.positions.first() {
+                    Some(place) => problem.at(text, place.line, place.column),
+                    None => problem,
+                }
+            });
+            Err(Problems(problems.collect()).into())
+        }
+        Err(Refusal::Calls(_)) => bail!("{file}: the engine asks for calls where there are none"),
+        Err(Refusal::Fault(message)) => Err(Problems::from(Problem::of_file(file, message)).into()),
+    }
+}
+
+impl Source {
+    /// A definition object that stands in a text.
+    pub(crate) fn new(file: &str, text: &Arc<str>, object: Value) -> Result<Self> {
+        let definition = Definition::from_object(&object)
+            .map_err(|message| Problems::from(Problem::of_file(file, message)))?;
+        Ok(Self {
+            file: file.to_owned(),
+            text: Arc::clone(text),
+            object,
+            definition,
+        })
+    }
+
+    /// What the engine says about the definition, at its place in the file.
+    pub(crate) fn problem(&self, diagnostic: &Diagnostic) -> Problem {
+        let problem = Problem::of(diagnostic, &self.file);
+        let places = diagnostic.positions.iter();
+        match places.filter_map(|place| self.lift(place)).next() {
+            Some((line, column)) => problem.at(&self.text, line, column),
+            None => problem,
+        }
+    }
+
+    /// Where a place of the template or of a status text stands in the file. The template begins at the
+    /// left in the object, but not in the file.
+    pub(crate) fn lift(&self, place: &Position) -> Option<(u32, u32)> {
+        let status = &self.definition.status;
+        let part = match place.file.as_str() {
+            file if file == self.file => return Some((place.line, place.column)),
+            "status/healthPolicy.cue" => &status.health_policy,
+            "status/customStatus.cue" => &status.custom_status,
+            "status/details.cue" => &status.details,
+            // The name of a versioned definition in an Application is that of its revision.
+            file if file.ends_with(".cue") => &self.definition.template,
+            _ => return None,
+        };
+        lift(&self.text, part, place.line, place.column)
+    }
+}
+
+/// Finds a line of a part in the whole, where the part is indented differently: the place where most
+/// lines around it are the same.
+fn lift(whole: &str, part: &str, line: u32, column: u32) -> Option<(u32, u32)> {
+    let whole: Vec<&str> = whole.lines().collect();
+    let part: Vec<&str> = part.lines().collect();
+    let wanted = usize::try_from(line).ok()?.checked_sub(1)?;
+    let text = part.get(wanted)?;
+    if text.trim().is_empty() {
+        return None;
+    }
+    let same = |above: usize, below: usize| whole[above].trim() == part[below].trim();
+    let neighbours = |at: usize| {
+        let up = (1..=wanted.min(at))
+            .take_while(|n| same(at - n, wanted - n))
+            .count();
+        let room = (whole.len() - at).min(part.len() - wanted);
+        let down = (1..room).take_while(|n| same(at + n, wanted + n)).count();
+        up + down
+    };
+    let candidates = (0..whole.len()).filter(|at| whole[*at].contains(text.trim()));
+    // Of equal ones `max_by_key` takes the last: the first is wanted.
+    let found = candidates.rev().max_by_key(|at| neighbours(*at))?;
+    let indent = text.len() - text.trim_start().len();
+    let offset = whole[found].find(text.trim())?;
+    let column = usize::try_from(column).ok()?;
+    let column = (column + offset).saturating_sub(indent).max(1);
+    Some((u32::try_from(found + 1).ok()?, u32::try_from(column).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lift;
+
+    #[test]
+    fn a_place_of_the_template_is_found_in_the_file() {
+        let whole = "\"x\": {\n\ttype: \"trait\"\n}\ntemplate: {\n\tpatch: {\n\t\tspec: a\n\t}\n\tparameter: {\n\t\tspec: a\n\t}\n}\n";
+        let part = "patch: {\n\tspec: a\n}\nparameter: {\n\tspec: a\n}\n";
+        assert_eq!(lift(whole, part, 2, 8), Some((6, 9)));
+        assert_eq!(lift(whole, part, 5, 2), Some((9, 3)));
+        assert_eq!(lift(whole, part, 7, 1), None);
+    }
+
+    #[test]
+    fn a_template_on_one_line_is_found() {
+        let whole = "\"x\": type: \"trait\"\ntemplate: {patch: spec: a}\n";
+        assert_eq!(lift(whole, "patch: spec: a", 1, 14), Some((2, 25)));
+    }
+}

@@ -1,0 +1,122 @@
+//! `caravel def vet`: checks definitions without a hub.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::check::check;
+use super::kind::Kind;
+use super::problem::{self, Level, Problem, Problems};
+use super::source::{Source, files, read};
+use super::{Machine, is_json};
+
+/// Checks definitions as their registration does, and more: both evaluators must agree.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  caravel def vet definitions/ my-trait.cue")]
+pub(crate) struct Args {
+    /// Definitions in CUE or YAML; a folder stands for all in it.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<String>,
+    /// Warnings count as errors.
+    #[arg(long)]
+    strict: bool,
+    /// The findings as data.
+    #[arg(short, long, value_enum)]
+    output: Option<Machine>,
+}
+
+/// A definition, or a file that holds none, and what is wrong with it.
+struct Checked {
+    file: String,
+    title: String,
+    problems: Vec<Problem>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut all = Vec::new();
+    for file in files(&args.paths)? {
+        all.extend(check_file(&file)?);
+    }
+    if all.is_empty() {
+        anyhow::bail!("there is no definition in {}", args.paths.join(", "));
+    }
+    let bad = |checked: &Checked| {
+        let mut levels = checked.problems.iter().map(|problem| problem.level);
+        levels.any(|level| level == Level::Error || args.strict)
+    };
+    let failed = all.iter().filter(|checked| bad(checked)).count();
+    if is_json(args.output) {
+        let items: Vec<Value> = all.iter().map(|one| as_json(one, !bad(one))).collect();
+        let whole = json!({ "ok": failed == 0, "definitions": items });
+        writeln!(std::io::stdout(), "{whole:#}")?;
+    } else {
+        tell(&all, &bad, failed)?;
+    }
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn tell(all: &[Checked], bad: &dyn Fn(&Checked) -> bool, failed: usize) -> Result<()> {
+    let mut out = std::io::stdout();
+    for checked in all {
+        let verdict = match (bad(checked), checked.problems.is_empty()) {
+            (true, _) => crate::paint::bad("bad "),
+            (false, false) => crate::paint::wait("warn"),
+            (false, true) => crate::paint::good("ok  "),
+        };
+        writeln!(out, "{verdict} {} ({})", checked.title, checked.file)?;
+        checked.problems.iter().for_each(problem::print);
+    }
+    let count = all.len();
+    let plural = if count == 1 { "" } else { "s" };
+    writeln!(out, "{count} definition{plural} checked, {failed} bad")?;
+    Ok(())
+}
+
+fn check_file(file: &str) -> Result<Vec<Checked>> {
+    let unreadable = |problems: Problems| Checked {
+        file: file.to_owned(),
+        title: "unreadable".to_owned(),
+        problems: problems.0,
+    };
+    match read(file) {
+        Ok(sources) => Ok(sources.iter().map(check_source).collect()),
+        Err(error) => match error.downcast::<Problems>() {
+            Ok(problems) => Ok(vec![unreadable(problems)]),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn check_source(source: &Source) -> Checked {
+    let word = Kind::of(source.definition.kind).word;
+    Checked {
+        file: source.file.clone(),
+        title: format!("{word} {}", source.definition.name),
+        problems: check(source),
+    }
+}
+
+fn as_json(checked: &Checked, ok: bool) -> Value {
+    let (kind, name) = checked.title.split_once(' ').unwrap_or(("", ""));
+    let at = |level: Level| {
+        let problems = checked
+            .problems
+            .iter()
+            .filter(move |one| one.level == level);
+        json!(problems.collect::<Vec<_>>())
+    };
+    json!({
+        "file": checked.file,
+        "kind": kind,
+        "name": name,
+        "ok": ok,
+        "errors": at(Level::Error),
+        "warnings": at(Level::Warning),
+    })
+}

@@ -1,0 +1,645 @@
+//! `caravel def why`: which line of which template made a field.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail};
+use caravel_core::appfile::{
+    Appfile, Definition, DefinitionSet, Layered, Rejection, did_you_mean, kind_of, read_application,
+};
+use caravel_core::engine::{
+    DefinitionKind, Evaluator, ExplainRequest, ExplainResult, Operation, Origin, OriginParameter,
+    Position, RenderRequest,
+};
+use caravel_core::plan::dry_run;
+use caravel_core::render::{
+    ClusterVersion, ComponentRender, Input, Offline, PolicyRender, Progress, RenderError,
+    RenderStage, RenderedComponent, RenderedObject, Target, object, offline,
+};
+use caravel_core::yaml;
+use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use serde_json::{Value, json};
+
+use super::ask::{Refusal, ask};
+use super::check::short;
+use super::field;
+use super::impact::World;
+use super::problem::{Problem, Problems, span};
+use super::render::{Input as Given, problems};
+use super::source::{Source, read_all, read_one, read_text};
+use super::{Machine, is_json};
+use crate::hub::HubArgs;
+use crate::{engine, locate};
+
+/// Tells which line of which template made a field, under which conditions, and from which parameter.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Examples:\n  caravel def why -f app.yaml spec.replicas --object Deployment\n  caravel def why \
+                  my-component.cue -p parameters.yaml spec.template.spec.containers[0].image"
+)]
+pub(crate) struct Args {
+    /// The field, for instance `spec.template.spec.containers[0].image`; before it a definition file, unless -f
+    /// names an Application.
+    #[arg(required = true, num_args = 1..=2, value_name = "[FILE] FIELD")]
+    target: Vec<String>,
+    /// An Application; what it refers to may stand in the same file.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    application: Option<String>,
+    /// Definitions that the Application uses.
+    #[arg(short, long = "definition", value_name = "FILE|DIR")]
+    definitions: Vec<String>,
+    /// Take the definitions of the hub.
+    #[arg(long)]
+    hub: bool,
+    /// Only objects of this component or policy.
+    #[arg(long)]
+    component: Option<String>,
+    /// Only this object.
+    #[arg(long, value_name = "KIND[/NAME]")]
+    object: Option<String>,
+    #[command(flatten)]
+    given: Given,
+    /// The answer as data.
+    #[arg(short, long, value_enum)]
+    output: Option<Machine>,
+}
+
+impl Args {
+    pub(crate) fn wants_data(&self) -> bool {
+        is_json(self.output)
+    }
+}
+
+/// An Application with the texts that answers point into.
+struct Case {
+    appfiles: Vec<Appfile>,
+    sources: Vec<Source>,
+    /// The manifest, to show where a parameter is given.
+    manifest: Option<(String, Arc<str>, usize)>,
+    evaluator: Evaluator,
+}
+
+/// An object, and the request that made it.
+struct Candidate<'a> {
+    appfile: &'a Appfile,
+    /// Which component of the Appfile; none for a policy.
+    component: Option<usize>,
+    owner: String,
+    made: RenderedObject,
+    request: RenderRequest,
+}
+
+pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
+    let namespace = hub.namespace.as_deref();
+    let (case, wanted) = match (&args.application, args.target.as_slice()) {
+        (Some(file), [wanted]) => (of_application(args, file, hub).await?, wanted),
+        (None, [file, wanted]) => (of_definition(args, file, namespace)?, wanted),
+        (Some(_), _) => {
+            bail!("with -f only the field is named: the definitions are found by themselves")
+        }
+        (None, _) => bail!("name a definition file before the field, or an Application with -f"),
+    };
+    let candidates = case.candidates()?;
+    let (candidate, path) = choose(args, &candidates, wanted)?;
+    let request = ExplainRequest {
+        render: candidate.request.clone(),
+        output: candidate.made.output_name.clone(),
+        trait_index: candidate.made.trait_index,
+        path: path.clone(),
+    };
+    let result: ExplainResult = match ask(Operation::Explain(request), case.evaluator) {
+        Ok(result) => result,
+        Err(Refusal::Fault(message)) => bail!("{message}"),
+        Err(_) => bail!("the object cannot be rendered once more"),
+    };
+    let value = field::get(&candidate.made.object, &path)
+        .cloned()
+        .unwrap_or_default();
+    let answer = Answer {
+        case: &case,
+        candidate,
+        path: field::text(&path),
+        value,
+        origins: &result.origins,
+    };
+    if is_json(args.output) {
+        writeln!(std::io::stdout(), "{:#}", answer.to_json())?;
+    } else {
+        answer.tell()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The Application of a file.
+async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> {
+    let mut set = DefinitionSet::default();
+    if args.hub {
+        set = World::load(&hub.connect().await?)
+            .await?
+            .definitions()
+            .clone();
+    }
+    let mut sources = Vec::new();
+    if !args.definitions.is_empty() {
+        sources = read_all(&args.definitions)?;
+    }
+    let text: Arc<str> = read_text(file)?.into();
+    let documents = yaml::parse(&text)
+        .map_err(|error| Problems::from(Problem::of_file(file, error.to_string())))?;
+    let mut application = None;
+    for (index, document) in documents
+        .into_iter()
+        .filter(|one| !one.is_null())
+        .enumerate()
+    {
+        if document["kind"] == "Application" {
+            application.get_or_insert((document, index));
+            continue;
+        }
+        if document["kind"].as_str().and_then(kind_of).is_some() {
+            sources.push(Source::new(file, &text, document)?);
+        } else {
+            set.add(&document, "default")
+                .map_err(|problem| anyhow!("{file}: {problem}"))?;
+        }
+    }
+    let Some((application, index)) = application else {
+        bail!("there is no Application in {file}");
+    };
+    for source in &sources {
+        set.add(&source.object, "default")
+            .map_err(|problem| anyhow!("{}: {problem}", source.file))?;
+    }
+    let rejected = |rejection: Rejection| -> anyhow::Error {
+        let problems = rejection.findings.iter().map(|finding| {
+            let mut problem = Problem::of_file(file, finding.message.clone()).hint(&finding.hint);
+            problem.path.clone_from(&finding.path);
+            match locate::place(&text, index, &finding.path) {
+                Some((line, column)) => problem.at(&text, line, column),
+                None => problem,
+            }
+        });
+        Problems(problems.collect()).into()
+    };
+    let app = read_application(&application).map_err(rejected)?;
+    let behind = Layered::new(set, engine::builtin).listing(engine::builtin_names);
+    let groups = dry_run(&app, &behind).map_err(rejected)?;
+    Ok(Case {
+        appfiles: groups.into_iter().map(|group| group.appfile).collect(),
+        sources,
+        manifest: Some((file.to_owned(), text, index)),
+        evaluator: args.given.evaluator(),
+    })
+}
+
+/// The smallest Application that uses the definition of a file.
+fn of_definition(args: &Args, file: &str, namespace: Option<&str>) -> Result<Case> {
+    let source = read_one(file)?;
+    if source.definition.kind == DefinitionKind::WorkflowStep {
+        bail!(
+            "a workflow step makes no object: `caravel def render` shows the calls that it makes"
+        );
+    }
+    let given = args.given.parameters(&source)?;
+    let trial = args.given.trial(&source, given.value.clone(), namespace)?;
+    // What is wrong with the parameters is said as a render says it.
+    trial
+        .render()
+        .map_err(|errors| problems(&source, &given, &errors))?;
+    let wrong = |rejection: Rejection| anyhow!("{rejection}");
+    let app = read_application(&trial.application()).map_err(wrong)?;
+    let behind = Layered::new(trial.set(), engine::builtin);
+    let groups = dry_run(&app, &behind).map_err(wrong)?;
+    let evaluator = trial.evaluator;
+    Ok(Case {
+        appfiles: groups.into_iter().map(|group| group.appfile).collect(),
+        sources: vec![source],
+        manifest: None,
+        evaluator,
+    })
+}
+
+impl Case {
+    /// All objects.
+    fn candidates(&self) -> Result<Vec<Candidate<'_>>> {
+        let mut found = Vec::new();
+        // Groups differ in where they go; what is in several is shown once.
+        for appfile in self.appfiles.iter().take(1) {
+            let mut components = Vec::new();
+            for (index, component) in appfile.components.iter().enumerate() {
+                let (done, request) = self.component(appfile, index)?;
+                for made in &done.objects {
+                    found.push(Candidate {
+                        appfile,
+                        component: Some(index),
+                        owner: component.spec.name.clone(),
+                        made: made.clone(),
+                        request: request.clone(),
+                    });
+                }
+                components.push(done);
+            }
+            for policy in &appfile.policies {
+                let target = Target::dry_run(ClusterVersion::default());
+                let render =
+                    PolicyRender::new(appfile, policy, &components, target, self.evaluator);
+                let Some(mut render) = render else { continue };
+                let (done, request) = carry_out(&policy.name, |input| render.next(input))?;
+                found.extend(done.into_iter().map(|made| Candidate {
+                    appfile,
+                    component: None,
+                    owner: policy.name.clone(),
+                    made,
+                    request: request.clone(),
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    fn component(
+        &self,
+        appfile: &Appfile,
+        index: usize,
+    ) -> Result<(RenderedComponent, RenderRequest)> {
+        let component = &appfile.components[index];
+        let target = Target::dry_run(ClusterVersion::default());
+        let stage = RenderStage::All;
+        let mut render = ComponentRender::new(appfile, component, target, stage, self.evaluator);
+        carry_out(&component.spec.name, |input| render.next(input))
+    }
+
+    /// The text of a definition: a file of the user's, a built-in one, or the template alone.
+    fn source(&self, definition: &Definition) -> Source {
+        let mine = self.sources.iter().find(|source| {
+            source.definition.kind == definition.kind && source.definition.name == definition.name
+        });
+        if let Some(source) = mine {
+            return source.clone();
+        }
+        let builtin = caravel_definitions::get(definition.kind, &definition.name).filter(|known| {
+            // A definition of the hub may have the name of a built-in one.
+            known.source.contains(
+                definition
+                    .template
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .trim(),
+            )
+        });
+        let (file, text) = match builtin {
+            Some(known) => (
+                format!("{} (built in)", known.file),
+                known.source.into_owned(),
+            ),
+            None => (
+                format!(
+                    "{} {} (template)",
+                    super::kind::Kind::of(definition.kind).word,
+                    definition.name
+                ),
+                definition.template.clone(),
+            ),
+        };
+        Source {
+            file,
+            text: text.into(),
+            object: Value::Null,
+            definition: definition.clone(),
+        }
+    }
+}
+
+/// Renders, and keeps the last request: that with all results of calls.
+fn carry_out<T>(
+    owner: &str,
+    mut next: impl FnMut(Input) -> Result<Progress<T>, Box<RenderError>>,
+) -> Result<(T, RenderRequest)> {
+    let mut last = RenderRequest::default();
+    let outcome = offline(
+        |input| {
+            let progress = next(input)?;
+            if let Progress::Eval(request) = &progress
+                && let Operation::Render(render) = &request.operation
+            {
+                last = render.clone();
+            }
+            Ok(progress)
+        },
+        &mut engine::eval,
+    );
+    match outcome {
+        Ok(Offline::Done(done)) => Ok((done, last)),
+        Ok(Offline::Calls(_)) => {
+            bail!("the objects of {owner} depend on calls, which are not carried out here")
+        }
+        Err(error) => bail!("{error}"),
+    }
+}
+
+/// The object that has the field.
+fn choose<'a, 'b>(
+    args: &Args,
+    candidates: &'b [Candidate<'a>],
+    wanted: &str,
+) -> Result<(&'b Candidate<'a>, Vec<String>)> {
+    let parts = field::parts(wanted)?;
+    let selected: Vec<&Candidate<'_>> = candidates
+        .iter()
+        .filter(|one| {
+            args.component
+                .as_ref()
+                .is_none_or(|name| *name == one.owner)
+        })
+        .filter(|one| {
+            args.object
+                .as_ref()
+                .is_none_or(|name| is_object(&one.made.object, name))
+        })
+        .collect();
+    let all = || {
+        candidates
+            .iter()
+            .map(Candidate::title)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let with: Vec<(&Candidate<'_>, Vec<String>)> = selected
+        .iter()
+        .filter_map(|one| Some((*one, field::resolve(&one.made.object, &parts)?)))
+        .collect();
+    match with.as_slice() {
+        [(one, path)] => Ok((one, path.clone())),
+        [] => match selected.as_slice() {
+            [] => bail!("there is no such object; there are {}", all()),
+            several => {
+                let hints: Vec<String> = several.iter().map(|one| nearest(one, &parts)).collect();
+                bail!("no object has {wanted}: {}", hints.join("; "))
+            }
+        },
+        several => {
+            let titles: Vec<String> = several.iter().map(|(one, _)| one.title()).collect();
+            bail!(
+                "several objects have {wanted}: {}; choose with --object KIND/NAME or --component",
+                titles.join(", ")
+            )
+        }
+    }
+}
+
+/// What there is in place of a field that is not there.
+fn nearest(candidate: &Candidate<'_>, parts: &[String]) -> String {
+    let mut depth = parts.len();
+    let (there, value) = loop {
+        depth = depth.saturating_sub(1);
+        if depth == 0 {
+            break (Vec::new(), &candidate.made.object);
+        }
+        if let Some(path) = field::resolve(&candidate.made.object, &parts[..depth])
+            && let Some(value) = field::get(&candidate.made.object, &path)
+        {
+            break (path, value);
+        }
+    };
+    let place = if there.is_empty() {
+        candidate.title()
+    } else {
+        format!("{} of {}", field::text(&there), candidate.title())
+    };
+    let names: Vec<&str> = match value {
+        Value::Object(fields) => fields.keys().map(String::as_str).collect(),
+        Value::Array(list) => return format!("{place} has {} elements", list.len()),
+        other => return format!("{place} is {other}"),
+    };
+    let meant = parts
+        .get(depth)
+        .and_then(|wrong| did_you_mean(wrong, names.iter().copied()));
+    match meant {
+        Some(meant) => format!("{place} has none; {meant}"),
+        None => format!("{place} has {}", names.join(", ")),
+    }
+}
+
+fn is_object(object: &Value, wanted: &str) -> bool {
+    let (kind, name) = wanted.split_once('/').unwrap_or((wanted, ""));
+    object::kind(object).eq_ignore_ascii_case(kind)
+        && (name.is_empty() || object::name(object) == name)
+}
+
+impl Candidate<'_> {
+    fn title(&self) -> String {
+        let made = &self.made.object;
+        format!("{}/{}", object::kind(made), object::name(made))
+    }
+
+    /// The definition whose template a line stands in.
+    fn definition(&self, trait_index: Option<usize>) -> Option<&Definition> {
+        let Some(component) = self.component else {
+            let policy = self
+                .appfile
+                .policies
+                .iter()
+                .find(|policy| policy.name == self.owner)?;
+            return match &policy.rule {
+                caravel_core::appfile::PolicyRule::Custom(resolved) => Some(&resolved.definition),
+                _ => None,
+            };
+        };
+        let component = self.appfile.components.get(component)?;
+        Some(match trait_index {
+            Some(index) => &component.traits.get(index)?.resolved.definition,
+            None => &component.resolved.definition,
+        })
+    }
+
+    /// Where the parameters of a template stand in the Application.
+    fn properties(&self, trait_index: Option<usize>) -> Option<String> {
+        let component = self.appfile.components.get(self.component?)?;
+        Some(match trait_index {
+            Some(index) => format!("{}.traits[{index}].properties", component.path),
+            None => format!("{}.properties", component.path),
+        })
+    }
+}
+
+struct Answer<'a> {
+    case: &'a Case,
+    candidate: &'a Candidate<'a>,
+    path: String,
+    value: Value,
+    origins: &'a [Origin],
+}
+
+/// A place in a file.
+struct Spot {
+    file: String,
+    text: Arc<str>,
+    line: u32,
+    column: u32,
+}
+
+impl Spot {
+    fn to_json(&self) -> Value {
+        json!({"file": self.file, "line": self.line, "column": self.column})
+    }
+}
+
+impl Answer<'_> {
+    fn spot(&self, origin: &Origin, place: &Position) -> Option<Spot> {
+        let definition = self.candidate.definition(origin.trait_index)?;
+        let source = self.case.source(definition);
+        let (line, column) = source.lift(place)?;
+        Some(Spot {
+            file: source.file,
+            text: source.text,
+            line,
+            column,
+        })
+    }
+
+    /// Where the Application gives a parameter.
+    fn given(&self, origin: &Origin, parameter: &OriginParameter) -> Option<Spot> {
+        let (file, text, document) = self.case.manifest.as_ref()?;
+        let properties = self.candidate.properties(origin.trait_index)?;
+        let path = parameter.path.strip_prefix("parameter")?;
+        let (line, column) = locate::place(text, *document, &format!("{properties}{path}"))?;
+        Some(Spot {
+            file: file.clone(),
+            text: Arc::clone(text),
+            line,
+            column,
+        })
+    }
+
+    fn kind(&self, origin: &Origin) -> &'static str {
+        let definition = self.candidate.definition(origin.trait_index);
+        definition.map_or("template", |one| super::kind::Kind::of(one.kind).word)
+    }
+
+    fn tell(&self) -> Result<()> {
+        let mut out = std::io::stdout();
+        let title = self.candidate.title();
+        writeln!(out, "{} of {title} is {}", self.path, short(&self.value))?;
+        if self.origins.is_empty() {
+            writeln!(
+                out,
+                "\nNo template makes this field: Caravel sets names, namespaces, labels and annotations itself."
+            )?;
+            return Ok(());
+        }
+        for (index, origin) in self.origins.iter().enumerate() {
+            let report = self.report(origin, index + 1);
+            writeln!(out, "\n{report:?}")?;
+        }
+        Ok(())
+    }
+
+    fn report(&self, origin: &Origin, number: usize) -> Report {
+        let order = if self.origins.len() > 1 {
+            format!("{number}. ")
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{order}{} {}, in its {}: {}",
+            self.kind(origin),
+            origin.definition,
+            origin.field,
+            short(&origin.value)
+        );
+        let mut labels = Vec::new();
+        let mut notes = Vec::new();
+        let spot = self.spot(origin, &origin.position);
+        let mut label = |place: &Position, text: String| {
+            if let Some(at) = self.spot(origin, place)
+                && let Some(range) = span(&at.text, at.line, at.column)
+            {
+                labels.push(LabeledSpan::new_with_span(Some(text), range));
+            }
+        };
+        label(&origin.position, "this makes it".to_owned());
+        for clause in &origin.conditions {
+            let text = match clause.text.split(' ').next() {
+                Some("if") => "because this holds",
+                Some("for") => "for each of these",
+                _ => "with this",
+            };
+            label(&clause.position, text.to_owned());
+        }
+        for parameter in &origin.parameters {
+            match (parameter.given, self.given(origin, parameter)) {
+                (true, Some(at)) => {
+                    notes.push(format!(
+                        "{} is given at {}:{}:{}",
+                        parameter.path, at.file, at.line, at.column
+                    ));
+                }
+                (true, None) => notes.push(format!("{} is given", parameter.path)),
+                (false, _) => {
+                    notes.push(format!(
+                        "{} is not given: its default counts",
+                        parameter.path
+                    ));
+                    if let Some(place) = parameter.positions.first() {
+                        label(place, "the default".to_owned());
+                    }
+                }
+            }
+        }
+        let mut diagnostic = MietteDiagnostic::new(message).with_severity(Severity::Advice);
+        if !notes.is_empty() {
+            diagnostic = diagnostic.with_help(notes.join("\n"));
+        }
+        match spot {
+            Some(spot) => Report::new(diagnostic.with_labels(labels))
+                .with_source_code(NamedSource::new(spot.file, spot.text.to_string())),
+            None => Report::new(diagnostic),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let made = &self.candidate.made.object;
+        let origins = self.origins.iter().map(|origin| {
+            let spot = |place: &Position| self.spot(origin, place).map(|spot| spot.to_json());
+            let conditions = origin.conditions.iter();
+            let conditions: Vec<Value> = conditions
+                .map(|clause| json!({"text": clause.text, "at": spot(&clause.position)}))
+                .collect();
+            let parameters = origin.parameters.iter();
+            let parameters: Vec<Value> = parameters
+                .map(|parameter| {
+                    json!({
+                        "path": parameter.path,
+                        "given": parameter.given,
+                        "givenAt": self.given(origin, parameter).filter(|_| parameter.given).map(|spot| spot.to_json()),
+                        "declaredAt": parameter.positions.first().and_then(spot),
+                    })
+                })
+                .collect();
+            json!({
+                "kind": self.kind(origin),
+                "definition": origin.definition,
+                "field": origin.field,
+                "text": origin.text,
+                "at": spot(&origin.position),
+                "value": origin.value,
+                "conditions": conditions,
+                "parameters": parameters,
+            })
+        });
+        json!({
+            "object": {
+                "apiVersion": object::api_version(made),
+                "kind": object::kind(made),
+                "name": object::name(made),
+                "owner": self.candidate.owner,
+            },
+            "path": self.path,
+            "value": self.value,
+            "setByCaravel": self.origins.is_empty(),
+            "origins": origins.collect::<Vec<_>>(),
+        })
+    }
+}
