@@ -16,7 +16,7 @@ pub use cached::Cached;
 pub use direct::Direct;
 pub use error::EngineError;
 pub use job::{Answer, Job};
-pub use pool::{Deadlines, Pool, PoolOptions, PoolStats};
+pub use pool::{Deadlines, Isolation, Pool, PoolOptions, PoolStats};
 pub use recorded::Recorded;
 
 /// Something that evaluates templates. Object safe.

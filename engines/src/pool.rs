@@ -1,5 +1,6 @@
 //! An engine of worker processes.
 
+mod examine;
 mod lane;
 mod queue;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use caravel_core::engine::Operation;
 use tokio::sync::oneshot;
 
 use crate::{Answer, Engine, EngineError, Job};
+pub use examine::Isolation;
 use lane::Counters;
 use queue::{Queue, Ticket};
 use trust::Trust;
