@@ -25,11 +25,8 @@ const KINDS: [(DefinitionKind, &str); 4] = [
 
 #[derive(RustEmbed)]
 #[folder = "."]
-#[include = "component/*"]
-#[include = "trait/*"]
-#[include = "policy/*"]
-#[include = "workflow-step/*"]
-#[include = "samples/*"]
+#[include = "*.cue"]
+#[include = "*.example.yaml"]
 struct Files;
 
 /// Where the samples lie.
