@@ -77,6 +77,16 @@ impl Kind {
         &self.resource.kind
     }
 
+    /// What a client that uses this version should know, if it had better not.
+    pub(crate) fn deprecation(&self) -> Option<&str> {
+        if let Some(custom) = &self.custom {
+            return custom.version.deprecation_warning.as_deref();
+        }
+        self.is("", "endpoints").then_some(
+            "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        )
+    }
+
     pub(crate) fn is(&self, group: &str, plural: &str) -> bool {
         self.resource.group == group && self.resource.plural == plural
     }

@@ -194,6 +194,8 @@ pub(crate) fn table(
     now: jiff::Timestamp,
 ) -> Value {
     let table = match &kind.custom {
+        // What the subresource `scale` answers has a kind of its own.
+        _ if objects.first().is_some_and(is_scale) => table::scales(&objects, now),
         Some(custom) => table::custom(&custom.version.columns, &objects, now),
         None => table::builtin(&kind.resource, &objects, now),
     };
@@ -214,6 +216,18 @@ pub(crate) fn table(
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": table.columns, "rows": rows,
     })
+}
+
+fn is_scale(object: &Value) -> bool {
+    object["kind"] == "Scale" && object["apiVersion"] == "autoscaling/v1"
+}
+
+/// The JSON of a stored object's `meta.k8s.io/v1 PartialObjectMetadata`. No version of a kind shows other metadata
+/// than those that are stored, so nothing is decoded.
+pub(crate) fn encode_partial(object: &Object) -> Vec<u8> {
+    const HEAD: &[u8] =
+        br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#;
+    [HEAD, object.metadata(), b"}"].concat()
 }
 
 /// An object's `meta.k8s.io/v1 PartialObjectMetadata`.

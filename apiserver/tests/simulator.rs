@@ -273,3 +273,126 @@ async fn a_simulator_that_starts_late_finds_what_is_there() {
     ));
     world.until("apps", "Deployment", "early", available).await;
 }
+
+/// Lets time pass until `look` finds what it wants.
+async fn eventually<T>(world: &World, look: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..5_000 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        world.clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("it never comes");
+}
+
+/// The replica sets of a deployment by revision: revision and replicas wanted and ready.
+async fn history(world: &World) -> Vec<(String, Value, Value)> {
+    let sets = world.api("apps", "ReplicaSet");
+    let mut found: Vec<_> = sets
+        .list(&kube::api::ListParams::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|set| {
+            (
+                set.annotations()["deployment.kubernetes.io/revision"].clone(),
+                set.data["spec"]["replicas"].clone(),
+                set.data["status"]["readyReplicas"].clone(),
+            )
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+#[tokio::test]
+async fn a_deployment_has_a_history_and_pods_that_run_and_go_with_it() {
+    let world = world(Options::default()).await;
+    let controller = CancellationToken::new();
+    tokio::spawn(caravel_apiserver::controllers::run(
+        world.client.clone(),
+        Arc::new(world.clock.clone()),
+        caravel_apiserver::controllers::Options::default(),
+        controller.clone(),
+    ));
+    let _stop = controller.drop_guard();
+    world.create(deployment("web", &json!({}))).await;
+    let pods = world.api("", "Pod");
+    let running = eventually(&world, async || {
+        let listed = pods.list(&kube::api::ListParams::default()).await.unwrap();
+        let running = listed.items.iter().filter(|pod| {
+            pod.data["status"]["phase"] == "Running" && pod.annotations()[SIMULATED] == "true"
+        });
+        (running.count() == 2 && listed.items.len() == 2).then_some(listed.items)
+    })
+    .await;
+    // They rest: what is written once is as the server keeps it.
+    world.fence("fence-1").await;
+    for pod in &running {
+        let now = pods.get(&pod.name_any()).await.unwrap();
+        assert_eq!(now.resource_version(), pod.resource_version());
+    }
+    let fences = world.api("apps", "Deployment");
+    fences
+        .delete("fence-1", &kube::api::DeleteParams::background())
+        .await
+        .unwrap();
+
+    // One that is deleted is replaced.
+    pods.delete(&running[0].name_any(), &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+    eventually(&world, async || {
+        let listed = pods
+            .list(&kube::api::ListParams::default().labels("app=web"))
+            .await
+            .unwrap();
+        (listed.items.len() == 2
+            && listed
+                .items
+                .iter()
+                .all(|pod| pod.name_any() != running[0].name_any()))
+        .then_some(())
+    })
+    .await;
+
+    let deployments = world.api("apps", "Deployment");
+    let change = |image: &str| {
+        let container = json!([{"name": "c", "image": image}]);
+        Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": container}}}}))
+    };
+    deployments
+        .patch("web", &PatchParams::default(), &change("nginx:2"))
+        .await
+        .unwrap();
+    eventually(&world, async || {
+        let wanted = vec![
+            ("1".to_owned(), json!(0), Value::Null),
+            ("2".to_owned(), json!(2), json!(2)),
+        ];
+        (history(&world).await == wanted).then_some(())
+    })
+    .await;
+    let now = deployments.get("web").await.unwrap();
+    assert_eq!(now.annotations()["deployment.kubernetes.io/revision"], "2");
+
+    deployments
+        .delete("web", &kube::api::DeleteParams::background())
+        .await
+        .unwrap();
+    eventually(&world, async || {
+        let left = pods.list(&kube::api::ListParams::default()).await.unwrap();
+        (left.items.is_empty() && history(&world).await.is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn at_once_means_without_replica_sets() {
+    let world = world(Options::INSTANT).await;
+    world.create(deployment("web", &json!({}))).await;
+    world.until("apps", "Deployment", "web", available).await;
+    world.fence("fence").await;
+    assert!(history(&world).await.is_empty());
+}

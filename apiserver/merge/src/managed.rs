@@ -292,9 +292,24 @@ pub(crate) fn is_reset(object: &Value) -> bool {
 
 /// The object without its `metadata.managedFields`.
 pub(crate) fn without_managed_fields(object: &Value) -> Value {
-    let mut object = object.clone();
-    Managed::default().write(&mut object);
-    object
+    let Value::Object(root) = object else {
+        return object.clone();
+    };
+    // Entries can be most of an object, so they are not even copied.
+    let members = |map: &Map<String, Value>, without: &str| -> Map<String, Value> {
+        let kept = map.iter().filter(|(name, _)| *name != without);
+        kept.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    };
+    let mut copy = members(root, "metadata");
+    if let Some(metadata) = root.get("metadata") {
+        let metadata = match metadata {
+            Value::Object(metadata) => Value::Object(members(metadata, "managedFields")),
+            other => other.clone(),
+        };
+        copy.insert("metadata".to_owned(), metadata);
+    }
+    Value::Object(copy)
 }
 
 /// Checks entries that a client sent, as the API server does before it stores them.

@@ -32,7 +32,15 @@ pub struct Table {
 
 /// Renders objects of a built-in kind. Kinds without a printer show name and time of creation.
 pub fn builtin(resource: &Resource, objects: &[Value], now: Timestamp) -> Table {
-    let printer = printer(&resource.group, &resource.kind);
+    render(printer(&resource.group, &resource.kind), objects, now)
+}
+
+/// Renders what the subresource `scale` answers.
+pub fn scales(objects: &[Value], now: Timestamp) -> Table {
+    render(printer("autoscaling", "Scale"), objects, now)
+}
+
+fn render(printer: &Printer, objects: &[Value], now: Timestamp) -> Table {
     Table {
         columns: printer
             .columns

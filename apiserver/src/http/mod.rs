@@ -26,7 +26,7 @@ use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use self::answer::{Accept, status_response};
+use self::answer::{Accept, status_response, warn};
 use self::metrics::{Labels, Metrics};
 use crate::auth::authenticate;
 use crate::core::Core;
@@ -96,10 +96,12 @@ async fn handle(State(frontend): State<Arc<Frontend>>, request: Request<Body>) -
         parts,
     };
     let mut labels = labels(&frontend, &incoming.target);
+    let deprecation = deprecation(&frontend, &incoming.target);
     let mut response = match Box::pin(serve(&frontend, incoming, body)).await {
         Ok(response) => response,
         Err(status) => status_response(&status),
     };
+    warn(&mut response, deprecation.as_slice());
     labels.code = response.status().as_u16();
     frontend
         .metrics
@@ -112,6 +114,13 @@ async fn handle(State(frontend): State<Arc<Frontend>>, request: Request<Body>) -
         .entry(http::header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache, private"));
     response
+}
+
+/// What to warn of when this version of a resource is used.
+fn deprecation(frontend: &Frontend, target: &Target) -> Option<String> {
+    let catalog = frontend.core.catalog.load();
+    let kind = catalog.find(&target.group, &target.version, &target.resource)?;
+    kind.deprecation().map(str::to_owned)
 }
 
 /// What a request is counted as.

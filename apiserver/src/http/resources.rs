@@ -18,6 +18,7 @@ use crate::registry::{
 };
 use crate::request::Query;
 use crate::status::{Result, Status};
+use crate::store::Object;
 
 /// Answers a request for a resource.
 pub(super) async fn serve(
@@ -241,7 +242,11 @@ async fn patch(call: &Call, incoming: &Incoming, body: &[u8]) -> Result<Response
 
 async fn scale(call: &Call, incoming: &Incoming, body: &[u8]) -> Result<Response> {
     match incoming.target.verb {
-        "get" => Ok(json_answer(StatusCode::OK, &registry::read_scale(call)?)),
+        "get" => {
+            let form = incoming.accept.form()?;
+            let scale = Answer::Value(registry::read_scale(call)?);
+            show(call, incoming, form, scale, StatusCode::OK)
+        }
         "update" => {
             let (scale, warnings) = body::object(&incoming.parts.headers, body)?;
             finish(
@@ -359,14 +364,10 @@ async fn list(call: &Call, incoming: &Incoming) -> Result<Response> {
             ))
         }
         Form::Metadata => {
-            let items: Vec<Value> = values(&call.kind, page)
-                .into_iter()
-                .map(kinds::partial)
-                .collect();
-            encode(&json!({
-                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
-                "metadata": metadata, "items": items,
-            }))
+            let head = r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1""#;
+            enumerate(head, &page, &metadata, |out, object| {
+                out.extend_from_slice(&kinds::encode_partial(object));
+            })
         }
     };
     Ok(compress::json(&incoming.parts.headers, body).await)
@@ -397,28 +398,41 @@ fn list_metadata(page: &Page) -> Value {
 /// A list of objects that are encoded already.
 fn encode_list(kind: &Kind, page: &Page, metadata: &Value) -> Bytes {
     let resource = &kind.resource;
-    let size: usize = page
-        .objects
-        .iter()
-        .map(|object| object.body.len() + 1)
-        .sum();
-    let mut out = Vec::with_capacity(size + 256);
     let head = format!(
-        r#"{{"kind":{},"apiVersion":{},"metadata":{metadata},"items":["#,
+        r#"{{"kind":{},"apiVersion":{}"#,
         json!(resource.list_kind),
         json!(resource.api_version())
     );
-    out.extend_from_slice(head.as_bytes());
-    for (index, object) in page.objects.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
+    enumerate(&head, page, metadata, |out, object| {
         if let Some(body) = kinds::as_stored(kind, object) {
             out.extend_from_slice(body);
         } else {
             let value = kinds::answer(kind, Arc::clone(object)).into_value();
             out.extend_from_slice(value.to_string().as_bytes());
         }
+    })
+}
+
+/// A list that begins with `head`, of objects as `encode` writes them.
+fn enumerate(
+    head: &str,
+    page: &Page,
+    metadata: &Value,
+    encode: impl Fn(&mut Vec<u8>, &Arc<Object>),
+) -> Bytes {
+    let size: usize = page
+        .objects
+        .iter()
+        .map(|object| object.body.len() + 1)
+        .sum();
+    let mut out = Vec::with_capacity(size + 256);
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(format!(r#","metadata":{metadata},"items":["#).as_bytes());
+    for (index, object) in page.objects.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        encode(&mut out, object);
     }
     out.extend_from_slice(b"]}\n");
     Bytes::from(out)

@@ -275,3 +275,90 @@ async fn a_streaming_list_ends_its_beginning_with_a_bookmark() {
          resourceVersionMatch to NotOlderThan"
     );
 }
+
+#[tokio::test]
+async fn who_uses_a_version_that_is_deprecated_is_warned() {
+    let server = server().await;
+    let version = |name: &str, storage: bool| {
+        json!({
+            "name": name, "served": true, "storage": storage, "deprecated": !storage,
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+        })
+    };
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gears.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "gears", "kind": "Gear"},
+            "versions": [version("v1", true), version("v1beta1", false)],
+        },
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(
+        send(&server, post(path, &definition)).await.status(),
+        StatusCode::CREATED
+    );
+    for (path, warning) in [
+        ("/apis/example.com/v1/gears", None),
+        (
+            "/apis/example.com/v1beta1/gears",
+            Some(r#"299 - "example.com/v1beta1 Gear is deprecated""#),
+        ),
+        (
+            "/api/v1/endpoints",
+            Some(
+                r#"299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice""#,
+            ),
+        ),
+    ] {
+        let response = send(&server, get(path)).await;
+        let found = response
+            .headers()
+            .get("warning")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(found, warning, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_and_scales_come_in_the_form_that_is_asked_for() {
+    let server = server().await;
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"a": "b"}},
+        "spec": {
+            "replicas": 3, "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
+        },
+    });
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    send(&server, post(path, &deployment)).await;
+    let ask = |path: &str, form: &str| {
+        let accept = format!("application/json;as={form};v=v1;g=meta.k8s.io");
+        Request::get(path)
+            .header("accept", accept)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let list = value(&send(&server, ask(path, "PartialObjectMetadataList")).await);
+    assert_eq!(list["kind"], "PartialObjectMetadataList");
+    let item = &list["items"][0];
+    assert_eq!(item["kind"], "PartialObjectMetadata");
+    assert_eq!(item["metadata"]["labels"], json!({"a": "b"}));
+    assert_eq!(
+        item["metadata"]["resourceVersion"],
+        list["metadata"]["resourceVersion"]
+    );
+    assert_eq!(item.as_object().unwrap().len(), 3, "nothing but metadata");
+
+    let table = value(&send(&server, ask(&format!("{path}/web/scale"), "Table")).await);
+    let columns: Vec<_> = table["columnDefinitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| &c["name"])
+        .collect();
+    assert_eq!(columns, ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"][1], 3);
+}

@@ -358,6 +358,9 @@ impl Events {
         {
             return frame(frames, event, body);
         }
+        if self.view.form == Form::Metadata {
+            return frame(frames, event, &kinds::encode_partial(object));
+        }
         let value = kinds::answer(&self.view.kind, Arc::clone(object)).into_value();
         let shown = match self.view.form {
             Form::Object => value,

@@ -3,7 +3,8 @@
 //!
 //! It works through a plain client, on watches, and keeps nothing: what to do follows from the
 //! object. It writes once for each change of an object, a patch of the status that also sets the
-//! annotation [`SIMULATED`]. An object asks for trouble by the annotation [`SIMULATE`]:
+//! annotation [`SIMULATED`]. Unless [`Options`] say otherwise, Deployments get `ReplicaSet`s and
+//! workloads Pods, as many as 20. An object asks for trouble by the annotation [`SIMULATE`]:
 //!
 //! | value | what happens |
 //! |---|---|
@@ -11,8 +12,11 @@
 //! | `stall` | it starts and never becomes ready |
 //! | `slow=<duration>` | it starts, and is ready after that time: `slow=30s`, `slow=2m` |
 
+mod children;
 mod clock;
 mod plan;
+mod pods;
+mod rollout;
 mod states;
 mod wish;
 
@@ -31,6 +35,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use children::Children;
 pub use clock::{Clock, ManualClock, SystemClock};
 use plan::{Plan, plan};
 use states::{Kind, difference};
@@ -52,12 +57,16 @@ pub struct Options {
     /// How long an object takes to become ready when it wishes nothing else. Zero: at once, for
     /// benchmarks.
     pub delay: Duration,
+    /// Do Deployments get `ReplicaSet`s, and workloads Pods? They make the history of a rollout and the lists of
+    /// clients what users expect, and cost some writes.
+    pub replicas: bool,
 }
 
 impl Options {
     /// Everything is ready at once.
     pub const INSTANT: Self = Self {
         delay: Duration::ZERO,
+        replicas: false,
     };
 }
 
@@ -65,12 +74,14 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             delay: Duration::from_millis(500),
+            replicas: true,
         }
     }
 }
 
 /// Animates the objects of a server until it is told to stop.
 pub async fn run(client: Client, clock: Arc<dyn Clock>, options: Options, stop: CancellationToken) {
+    let mut children = Children::new(client.clone(), Arc::clone(&clock), options.replicas);
     let mut simulator = Simulator {
         client: client.clone(),
         clock,
@@ -85,8 +96,10 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, options: Options, stop: 
         tokio::select! {
             () = stop.cancelled() => return,
             Some((kind, event)) = events.next(), if simulator.writes.len() < MAX_WRITES => {
+                children.observe(kind, &event);
                 simulator.observe(kind, event);
             }
+            () = children.next() => {}
             Some((key, written)) = simulator.writes.next() => simulator.written(key, written),
             () = alarm => simulator.wake(),
         }

@@ -11,6 +11,7 @@ pub(crate) enum Kind {
     StatefulSet,
     DaemonSet,
     ReplicaSet,
+    Pod,
     Job,
     Service,
     Ingress,
@@ -29,11 +30,12 @@ pub(crate) enum Stage {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Deployment,
         Self::StatefulSet,
         Self::DaemonSet,
         Self::ReplicaSet,
+        Self::Pod,
         Self::Job,
         Self::Service,
         Self::Ingress,
@@ -47,6 +49,7 @@ impl Kind {
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
             Self::DaemonSet => ("apps", "v1", "DaemonSet", "daemonsets"),
             Self::ReplicaSet => ("apps", "v1", "ReplicaSet", "replicasets"),
+            Self::Pod => ("", "v1", "Pod", "pods"),
             Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Service => ("", "v1", "Service", "services"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
@@ -54,6 +57,11 @@ impl Kind {
                 ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
             }
         }
+    }
+
+    /// The kind of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.names().2 == name)
     }
 
     /// The status of an object at a stage. `None`: nothing runs for this object, or it has come to
@@ -65,6 +73,7 @@ impl Kind {
             Self::StatefulSet => Some(at.stateful_set()),
             Self::DaemonSet => Some(at.daemon_set()),
             Self::ReplicaSet => Some(at.replica_set()),
+            Self::Pod => at.pod(),
             Self::Job => at.job(),
             Self::Service => at.service(),
             Self::Ingress => at.address(&json!({"ip": at.ip()})),
@@ -210,9 +219,89 @@ impl At<'_> {
         )
     }
 
+    /// A Pod that has ended stays as it is.
+    fn pod(&self) -> Option<Value> {
+        if matches!(self.status("phase").as_str(), Some("Succeeded" | "Failed")) {
+            return None;
+        }
+        let ready = self.stage == Stage::Ready;
+        let running = self.stage != Stage::Started;
+        let before = self.status("containerStatuses").as_array();
+        let containers: Vec<Value> = self
+            .spec("containers")
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|container| {
+                let known = before
+                    .into_iter()
+                    .flatten()
+                    .find(|known| known["name"] == container["name"]);
+                self.container(container, known)
+            })
+            .collect();
+        let all = |kind, holds| self.pod_condition(kind, holds);
+        let started = self.status("startTime").as_str().unwrap_or(self.now);
+        let mut status = json!({
+            "phase": if running { "Running" } else { "Pending" },
+            "qosClass": self.status("qosClass").as_str().unwrap_or("BestEffort"),
+            "startTime": started,
+            "conditions": [
+                all("PodReadyToStartContainers", running), all("Initialized", true), all("Ready", ready),
+                all("ContainersReady", ready), all("PodScheduled", true),
+            ],
+            "containerStatuses": containers,
+        });
+        if running {
+            status["podIP"] = self.ip().into();
+            status["podIPs"] = json!([{"ip": self.ip()}]);
+        }
+        Some(status)
+    }
+
+    fn pod_condition(&self, kind: &str, holds: bool) -> Value {
+        let says = if holds { "True" } else { "False" };
+        let before = self.status("conditions").as_array().into_iter().flatten();
+        let since = before
+            .into_iter()
+            .find(|condition| condition["type"] == kind && condition["status"] == says)
+            .map_or_else(
+                || self.now.into(),
+                |condition| condition["lastTransitionTime"].clone(),
+            );
+        let mut condition = json!({
+            "type": kind, "status": says, "lastProbeTime": null, "lastTransitionTime": since,
+        });
+        if !holds {
+            condition["reason"] = "ContainersNotReady".into();
+            condition["message"] = "containers are not ready (simulated)".into();
+        }
+        condition
+    }
+
+    fn container(&self, container: &Value, before: Option<&Value>) -> Value {
+        let state = match self.stage {
+            Stage::Started => json!({"waiting": {"reason": "ContainerCreating"}}),
+            Stage::Failed => json!({"waiting": {
+                "reason": "CrashLoopBackOff", "message": "back-off restarting failed container (simulated)",
+            }}),
+            Stage::Ready => {
+                let since =
+                    before.and_then(|known| known["state"]["running"]["startedAt"].as_str());
+                json!({"running": {"startedAt": since.unwrap_or(self.now)}})
+            }
+        };
+        let ready = self.stage == Stage::Ready;
+        json!({
+            "name": container["name"], "image": container["image"], "imageID": "", "lastState": {},
+            "ready": ready, "started": ready, "restartCount": if self.stage == Stage::Failed { 5 } else { 0 },
+            "state": state,
+        })
+    }
+
     fn stateful_set(&self) -> Value {
         let wanted = self.count("replicas", 1);
-        let revision = self.revision();
+        let revision = revision(self.object);
         let mut status = Map::new();
         status.insert("collisionCount".to_owned(), 0.into());
         status.insert("updateRevision".to_owned(), revision.clone().into());
@@ -256,13 +345,6 @@ impl At<'_> {
                 ("updatedReplicas", replicas - ready),
             ],
         )
-    }
-
-    /// The name of the revision that the pod template makes.
-    fn revision(&self) -> String {
-        let digest = Sha256::digest(self.spec("template").to_string());
-        let name = self.object["metadata"]["name"].as_str().unwrap_or_default();
-        format!("{name}-{}", hex::encode(&digest[..5]))
     }
 
     /// The simulated cluster has one node.
@@ -385,6 +467,13 @@ impl At<'_> {
             }),
         }
     }
+}
+
+/// The name of the revision that the pod template of a workload makes.
+pub(crate) fn revision(workload: &Value) -> String {
+    let digest = Sha256::digest(workload["spec"]["template"].to_string());
+    let name = workload["metadata"]["name"].as_str().unwrap_or_default();
+    format!("{name}-{}", hex::encode(&digest[..5]))
 }
 
 /// The merge patch that makes one status of another.

@@ -43,9 +43,17 @@ pub struct Object {
     pub body: Bytes,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Where in `body` its metadata begin. They end one byte before the body does.
+    metadata: usize,
 }
 
 impl Object {
+    /// The JSON of its metadata. Empty if the bytes are damaged.
+    pub fn metadata(&self) -> &[u8] {
+        let end = self.body.len().saturating_sub(1);
+        self.body.get(self.metadata..end).unwrap_or_default()
+    }
+
     /// The decoded object. Bytes that we wrote ourselves always decode; `Null` stands for damage.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
@@ -54,25 +62,47 @@ impl Object {
     /// Rebuilds an object from bytes that a backend kept.
     pub fn restore(key: Key, version: u64, body: Bytes) -> Self {
         #[derive(Deserialize)]
-        struct Head {
-            metadata: Option<Meta>,
-        }
-        #[derive(Deserialize)]
         struct Meta {
             labels: Option<BTreeMap<String, String>>,
         }
-        let labels = serde_json::from_slice::<Head>(&body)
-            .ok()
-            .and_then(|head| head.metadata)
-            .and_then(|meta| meta.labels)
-            .unwrap_or_default();
-        Self {
+        let mut object = Self {
             key,
             version,
+            metadata: find_metadata(&body).unwrap_or(body.len()),
             body,
-            labels,
-        }
+            labels: BTreeMap::new(),
+        };
+        object.labels = serde_json::from_slice::<Meta>(object.metadata())
+            .ok()
+            .and_then(|meta| meta.labels)
+            .unwrap_or_default();
+        object
     }
+}
+
+/// Where the value of the member `metadata` of an object begins.
+fn find_metadata(body: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = br#""metadata":"#;
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(&byte) = body.get(at) {
+        match byte {
+            b'"' => {
+                if depth == 1 && body[at..].starts_with(NAME) {
+                    return Some(at + NAME.len());
+                }
+                at += 1;
+                while *body.get(at)? != b'"' {
+                    at += if body[at] == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 /// An encoded object that waits for its resourceVersion.
@@ -81,7 +111,8 @@ impl Object {
 #[derive(Debug)]
 pub struct Draft {
     before: Vec<u8>,
-    after: Vec<u8>,
+    after: &'static [u8],
+    metadata: usize,
     labels: BTreeMap<String, String>,
 }
 
@@ -109,7 +140,9 @@ impl Draft {
             entry(&mut before, name, value)?;
             before.push(b',');
         }
-        before.extend_from_slice(br#""metadata":{"#);
+        before.extend_from_slice(br#""metadata":"#);
+        let place = before.len();
+        before.push(b'{');
         for (name, value) in metadata
             .iter()
             .filter(|(name, _)| name.as_str() != "resourceVersion")
@@ -130,7 +163,8 @@ impl Draft {
             });
         Ok(Self {
             before,
-            after: br#""}}"#.to_vec(),
+            after: br#""}}"#,
+            metadata: place,
             labels,
         })
     }
@@ -149,10 +183,13 @@ impl Draft {
     pub fn finish(self, key: Key, version: u64) -> Object {
         let mut body = self.before;
         body.extend_from_slice(version.to_string().as_bytes());
-        body.extend_from_slice(&self.after);
+        body.extend_from_slice(self.after);
+        // It stays in memory as long as the object does: no room to spare.
+        body.shrink_to_fit();
         Object {
             key,
             version,
+            metadata: self.metadata,
             body: Bytes::from(body),
             labels: self.labels,
         }
@@ -183,7 +220,30 @@ mod tests {
         object["metadata"]["resourceVersion"] = json!("42");
         assert_eq!(stored.value(), object);
         assert_eq!(stored.labels.get("x").map(String::as_str), Some("y"));
+        let metadata: Value = serde_json::from_slice(stored.metadata()).unwrap();
+        assert_eq!(metadata, object["metadata"]);
         assert_eq!(Object::restore(key, 42, stored.body.clone()), stored);
+    }
+
+    #[test]
+    fn metadata_are_found_whatever_is_around_them() {
+        let key = Key::new("configmaps", "default", "a");
+        let body = br#"{"data":{"metadata":"no","k":"\\","q":"\"metadata\":{"},"list":["metadata",[{}]],"metadata":{"labels":{"a":"b"}}}"#;
+        let object = Object::restore(key.clone(), 1, Bytes::from_static(body));
+        assert_eq!(object.metadata(), br#"{"labels":{"a":"b"}}"#);
+        for damaged in [
+            "",
+            "{",
+            "[]",
+            "}",
+            r#"{"a"#,
+            r#"{"a\"#,
+            r#"{"metadata":"#,
+            "nonsense",
+        ] {
+            let object = Object::restore(key.clone(), 1, Bytes::from(damaged));
+            assert_eq!(object.labels.len(), 0, "{damaged}");
+        }
     }
 
     #[test]

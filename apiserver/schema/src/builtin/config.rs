@@ -133,7 +133,8 @@ fn config_map(object: &Value, old: Option<&Value>, e: &mut Errors) {
         }
     }
     if size(&object["data"], false) + size(&object["binaryData"], true) > MAX_SIZE {
-        e.push(Error::too_long("", MAX_SIZE));
+        // The object as a whole: Kubernetes prints its empty path so.
+        e.push(Error::too_long("[]", MAX_SIZE));
     }
     frozen(object, old, &["data", "binaryData"], e);
 }

@@ -7,9 +7,27 @@ pub(super) fn printer(kind: &str) -> Option<&'static Printer> {
     Some(match kind {
         "HorizontalPodAutoscaler" => &AUTOSCALER,
         "PodDisruptionBudget" => &BUDGET,
+        "Scale" => &SCALE,
         _ => return None,
     })
 }
+
+const SCALE: Printer = Printer {
+    columns: &[
+        NAME,
+        integer("Desired", Field("autoscaling.v1.ScaleSpec", "replicas")),
+        integer("Available", Field("autoscaling.v1.ScaleStatus", "replicas")),
+        AGE,
+    ],
+    cells: |o, now| {
+        vec![
+            name(o),
+            count(&o["spec"]["replicas"]).into(),
+            count(&o["status"]["replicas"]).into(),
+            age(o, now),
+        ]
+    },
+};
 
 const AUTOSCALER: Printer = Printer {
     columns: &[
