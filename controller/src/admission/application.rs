@@ -3,7 +3,7 @@
 use caravel_core::appfile::{Finding, FindingKind, named, read_application};
 use caravel_core::check::{Check, Trial};
 use caravel_core::engine::Reply;
-use caravel_core::render::{ClusterVersion, Input, Progress};
+use caravel_core::render::{ClusterVersion, Input, Progress, RenderError};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -42,20 +42,33 @@ pub(crate) async fn admit(
         check.answer(question, outcome);
     }
     let trials = check.trials();
-    for found in join_all(trials.iter().map(|one| attempt(evaluation, namespace, one))).await {
-        check.tried(found);
+    let outcomes = join_all(trials.iter().map(|one| attempt(evaluation, namespace, one))).await;
+    for (trial, outcome) in trials.iter().zip(outcomes) {
+        match outcome {
+            Tried::Done => check.tried(trial, Ok(())),
+            Tried::Failed(error) => check.tried(trial, Err(&error)),
+            Tried::Stopped => {}
+        }
     }
     check.findings()
 }
 
-/// Renders a component for a trial; what it says against that. A call that it wants carried out ends it: nothing
-/// is known after that.
-async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial) -> Vec<Finding> {
+/// What came of a trial.
+enum Tried {
+    Done,
+    Failed(Box<RenderError>),
+    /// It wants a call carried out: nothing is known after that.
+    Stopped,
+}
+
+/// Renders a component for a trial.
+async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial) -> Tried {
     let mut render = trial.render(ClusterVersion::default(), evaluation.evaluator());
     let mut input = Input::Start;
     loop {
         match render.next(input) {
-            Ok(Progress::Done(_) | Progress::Do(_)) => return Vec::new(),
+            Ok(Progress::Done(_)) => return Tried::Done,
+            Ok(Progress::Do(_)) => return Tried::Stopped,
             Ok(Progress::Eval(request)) => {
                 let evaluator = Some(request.evaluator);
                 let outcome = evaluation
@@ -66,7 +79,7 @@ async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial) -> Vec
                     outcome,
                 });
             }
-            Err(error) => return trial.failed(&error),
+            Err(error) => return Tried::Failed(error),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum FindingKind {
     Invalid,
     /// A parameter that the definition does not declare: it has no effect.
     Undeclared,
+    /// A required parameter that is not given, and that rendering does without.
+    Omitted,
     /// A trait that is not meant for the workload, or not for another trait.
     Misapplied,
     /// An input from an output that nothing in the Application declares.
@@ -56,6 +58,7 @@ impl FindingKind {
             || matches!(
                 self,
                 Self::Undeclared
+                    | Self::Omitted
                     | Self::Misapplied
                     | Self::Unfed
                     | Self::Unserved

@@ -100,7 +100,7 @@ pub fn read_application(object: &Value) -> Result<Application, Rejection> {
     serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();
         let text = error.inner().to_string();
-        error::wrong_value(if path == "." { String::new() } else { path }, &text)
+        wrong_value(if path == "." { String::new() } else { path }, &text)
             .kubevela(format!("json: {text}"))
             .into()
     })

@@ -21,6 +21,7 @@ use crate::api::Application;
 use crate::api::labels::annotations;
 use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_known, check};
 use crate::engine::{Evaluator, Operation, Outcome};
+use crate::render::RenderError;
 
 pub use definition::{DefinitionCheck, TEMPLATE};
 pub use parameter::of_diagnostic;
@@ -103,7 +104,7 @@ impl Check {
     }
 
     /// What can be tried after all answers: components that are known with all their traits, and that nothing
-    /// was found wrong with.
+    /// was found wrong with but that something is missing.
     pub fn trials(&self) -> Vec<Trial> {
         let Some(appfile) = self.appfile.as_ref().filter(|_| !self.is_changed_later) else {
             return Vec::new();
@@ -111,11 +112,32 @@ impl Check {
         trial::trials(appfile, &self.variants, &self.findings)
     }
 
-    /// Takes what a trial came to.
-    pub fn tried(&mut self, findings: Vec<Finding>) {
-        for finding in findings {
-            self.add(finding);
+    /// Takes what a trial came to: done, or why not. What it was done without is not needed, as KubeVela has it.
+    pub fn tried(&mut self, trial: &Trial, outcome: Result<(), &RenderError>) {
+        match outcome {
+            Ok(()) => {
+                let missing = self
+                    .findings
+                    .iter_mut()
+                    .filter(|finding| finding.kind == FindingKind::Missing && trial.has(finding));
+                for finding in missing {
+                    finding.kind = FindingKind::Omitted;
+                }
+            }
+            // What is missing was told of, and by its name.
+            Err(_) if self.lacks(trial) => {}
+            Err(error) => {
+                for finding in trial.failed(error) {
+                    self.add(finding);
+                }
+            }
         }
+    }
+
+    fn lacks(&self, trial: &Trial) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.kind == FindingKind::Missing && trial.has(finding))
     }
 
     /// Everything that was found, in the order of the Application.

@@ -25,8 +25,15 @@ impl Trial {
         ComponentRender::new(&self.appfile, &self.component, target, stage, evaluator)
     }
 
+    /// Whether a finding is about the component as it is tried here, or a trait of it.
+    pub(super) fn has(&self, finding: &Finding) -> bool {
+        let subject = finding.subject.strip_suffix(self.subject.as_str());
+        is_within(&finding.path, &self.component.path)
+            && subject.is_some_and(|before| before.is_empty() || before.ends_with(" of "))
+    }
+
     /// What a failed render says about the Application.
-    pub fn failed(&self, error: &RenderError) -> Vec<Finding> {
+    pub(super) fn failed(&self, error: &RenderError) -> Vec<Finding> {
         let named = |finding: Finding| {
             let subject = match &error.trait_type {
                 Some(type_) => format!("trait {type_} of {}", self.subject),
@@ -42,11 +49,8 @@ impl Trial {
 pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Finding]) -> Vec<Trial> {
     let is_wrong = |path: &str| {
         findings.iter().any(|finding| {
-            finding
-                .path
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-                && (!finding.kind.is_warning() || finding.kind.may_resolve())
+            let is_error = !finding.kind.is_warning() && finding.kind != FindingKind::Missing;
+            is_within(&finding.path, path) && (is_error || finding.kind.may_resolve())
         })
     };
     let mut trials = Vec::new();
@@ -86,6 +90,11 @@ pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Findin
         });
     }
     trials
+}
+
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn has_same_traits(known: &AppComponent, variant: &Variant) -> bool {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
 )
 
 // declared is what a template's syntax says about the fields of a struct. It is read from the syntax,
@@ -207,6 +208,29 @@ func (d declarations) usesContext(path []string) bool {
 		return !found
 	}, nil)
 	return found
+}
+
+// hasDefault says whether the declaration at a path has a default: what is missing then is what the default is
+// made of, and that may be the context.
+func (d declarations) hasDefault(path []string) bool {
+	return marksDefault(d.at(path))
+}
+
+// isComputed says whether a value may be open only because the context is not known.
+func (d declarations) isComputed(path []string) bool {
+	return d.usesContext(path) || d.hasDefault(path)
+}
+
+func marksDefault(expr ast.Expr) bool {
+	switch x := expr.(type) {
+	case *ast.BinaryExpr:
+		return x.Op == token.OR && (marksDefault(x.X) || marksDefault(x.Y))
+	case *ast.ParenExpr:
+		return marksDefault(x.X)
+	case *ast.UnaryExpr:
+		return x.Op == token.MUL
+	}
+	return false
 }
 
 // undeclared lists the fields of some JSON that a schema does not have, with the names that it has.

@@ -271,7 +271,7 @@ func (v *validation) parameters() error {
 	var found []cueerrors.Error
 	if err := parameter.Validate(cue.Concrete(true)); err != nil {
 		for _, one := range cueerrors.Errors(err) {
-			if !v.later(one) && !(isOpen(where.classify(one)) && names.usesContext(one.Path())) {
+			if !v.later(one) && !(isOpen(where.classify(one)) && names.isComputed(one.Path())) {
 				found = append(found, one)
 			}
 		}
@@ -300,7 +300,7 @@ func (v *validation) missing(names declarations, path []string, schema ast.Expr,
 			v.missing(names, below, fields[name], field)
 			continue
 		}
-		if names.usesContext(below) {
+		if names.isComputed(below) {
 			continue
 		}
 		if text := pathText(below); !field.IsConcrete() && field.Validate(cue.Concrete(true)) != nil && !v.reported(text) {
