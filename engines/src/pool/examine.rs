@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use caravel_core::engine::{EngineInfo, Evaluator, Operation};
 
-use super::worker::{Patience, Stop, Worker};
+use super::worker::{ENVIRONMENT, Patience, Stop, Worker};
 use super::{Pool, PoolOptions};
 use crate::{Answer, EngineError, Job};
 
@@ -25,7 +25,7 @@ pub struct Isolation {
     pub memory: Option<u64>,
     /// How many files it may have open.
     pub open_files: Option<u64>,
-    /// Its environment is empty.
+    /// It has nothing of the daemon's environment.
     pub no_environment: Option<bool>,
     /// It works in the root folder and not where the daemon was started.
     pub folder: Option<PathBuf>,
@@ -67,7 +67,7 @@ impl Pool {
             open_files: limit(&process, "Max open files"),
             no_environment: fs::read(process.join("environ"))
                 .ok()
-                .map(|environment| environment.is_empty()),
+                .map(|environment| environment == own_environment()),
             folder: fs::read_link(process.join("cwd")).ok(),
         })
     }
@@ -91,6 +91,14 @@ fn field(path: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().to_owned())
+}
+
+/// The environment that a worker is given, as the kernel shows it.
+fn own_environment() -> Vec<u8> {
+    ENVIRONMENT
+        .iter()
+        .flat_map(|(name, value)| format!("{name}={value}\0").into_bytes())
+        .collect()
 }
 
 /// Whether all threads have a filter: one without would be a way out.

@@ -26,6 +26,10 @@ const LAST_WORDS: usize = 4096;
 #[cfg(target_os = "linux")]
 const OPEN_FILES: u64 = 64;
 
+/// All that a worker has of an environment. `RLIMIT_DATA` counts what is reserved, too: the allocator takes
+/// memory as it needs it.
+pub(super) const ENVIRONMENT: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
+
 /// Why a worker gave no reply. It is of no use any more then.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -50,11 +54,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the program: no environment, its limits set before it gets its first frame.
+    /// Starts the program: nothing of our environment, its limits set before it gets its first frame.
     pub(super) fn start(options: &PoolOptions) -> io::Result<Self> {
         let mut child = Command::new(&options.program)
             .args(&options.arguments)
             .env_clear()
+            .envs(ENVIRONMENT)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
