@@ -167,6 +167,8 @@ struct Progress {
     calls: BTreeMap<String, Call>,
     next: Option<Timestamp>,
     timeout: Option<Timestamp>,
+    /// What it looks at changed while an attempt was on its way, which may not have seen it.
+    outdated: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

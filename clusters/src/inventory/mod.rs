@@ -4,6 +4,7 @@
 //! object is there. What is in an inventory decides what may be deleted; the names and generations of
 //! the trackers are only for people and for KubeVela.
 
+mod index;
 mod ledger;
 mod store;
 mod tracker;

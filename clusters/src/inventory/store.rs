@@ -7,6 +7,7 @@ use caravel_core::api::{Algorithm, labels};
 use kube::core::params::Preconditions;
 use serde_json::{Value, json};
 
+use super::index::Index;
 use super::{Inventory, InventoryError, Tracker};
 use crate::connect::{Cluster, Resource, Target};
 use crate::key::text;
@@ -18,6 +19,7 @@ pub struct Store {
     hub: Arc<Cluster>,
     algorithm: Option<Algorithm>,
     resource: Arc<Resource>,
+    index: Index,
 }
 
 impl Store {
@@ -33,7 +35,14 @@ impl Store {
             hub,
             algorithm: Some(Algorithm::Zstd),
             resource,
+            index: Index::default(),
         }
+    }
+
+    /// Keeps in mind which trackers there are, for as long as it is polled. Without it, each
+    /// [`Store::load`] looks through all trackers of the hub.
+    pub async fn follow(&self) {
+        self.index.follow(&self.hub, &self.resource).await;
     }
 
     /// The same with another compression, or none.
@@ -56,6 +65,37 @@ impl Store {
     /// # Errors
     /// If the hub does not answer, or a tracker is damaged or belongs to another Application.
     pub async fn load(&self, owner: Owner) -> Result<Inventory, InventoryError> {
+        let found = match self.index.of(&owner.namespace, &owner.name) {
+            Some(names) => self.read(&owner, names).await?,
+            None => self.find(&owner).await?,
+        };
+        let trackers = found
+            .into_iter()
+            .map(Tracker::read)
+            .collect::<Result<_, _>>()?;
+        Inventory::of(owner, trackers)
+    }
+
+    /// The names of an Application's trackers, once all trackers are known.
+    #[cfg(test)]
+    pub(super) fn known(&self, namespace: &str, name: &str) -> Option<Vec<String>> {
+        self.index.of(namespace, name)
+    }
+
+    /// Reads the trackers that are known.
+    async fn read(&self, owner: &Owner, names: Vec<String>) -> Result<Vec<Value>, InventoryError> {
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            match self.hub.get(&self.target(&name)).await? {
+                Some(raw) if owner.owns(&raw) => found.push(raw),
+                Some(_) | None => self.index.remove(&owner.namespace, &owner.name, &name),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks through all trackers.
+    async fn find(&self, owner: &Owner) -> Result<Vec<Value>, InventoryError> {
         let selector = format!(
             "{}={},{}={}",
             labels::APP_NAME,
@@ -63,12 +103,7 @@ impl Store {
             labels::APP_NAMESPACE,
             owner.namespace
         );
-        let found = self.hub.list(&self.resource, None, &selector).await?;
-        let trackers = found
-            .into_iter()
-            .map(Tracker::read)
-            .collect::<Result<_, _>>()?;
-        Inventory::of(owner, trackers)
+        Ok(self.hub.list(&self.resource, None, &selector).await?)
     }
 
     /// The trackers of all Applications.
@@ -103,6 +138,7 @@ impl Store {
                 source,
             })?;
         let target = self.target(&name);
+        self.index.insert(&body["metadata"]["labels"], &name);
         let stored = if tracker.is_stored() {
             self.hub.replace(&target, &body).await
         } else {

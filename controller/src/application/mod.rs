@@ -23,10 +23,10 @@ mod session;
 mod source;
 mod status;
 mod turn;
+mod watching;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use caravel_apiserver::simulator::{Clock, SystemClock};
 use caravel_clusters::connect::Clusters;
@@ -34,7 +34,7 @@ use caravel_clusters::dispatch::Dispatcher;
 use caravel_clusters::inventory::{self, Inventory, InventoryError};
 use caravel_clusters::observe::{Observer, WatchedKind};
 use caravel_clusters::prune::Pruner;
-use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
+use caravel_clusters::{ClusterError, ResourcePolicies};
 use caravel_core::api::Application;
 use caravel_core::render::ClusterVersion;
 use caravel_store::{Store, StoreError};
@@ -50,6 +50,7 @@ use self::metrics::Metrics;
 use self::queue::Queue;
 use self::session::{Key, Sessions};
 pub(crate) use self::source::LiveSource;
+use self::watching::{Watched, Watching};
 use crate::definition::oam_resource;
 use crate::engine::{AbortAt, Faults, RunError, Runner};
 use crate::evaluation::Evaluation;
@@ -122,18 +123,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// The version of the hub's own cluster.
     pub(crate) cluster_version: ClusterVersion,
-    /// What is watched for each Application.
-    watched: Mutex<BTreeMap<Key, Watched>>,
+    watching: Mutex<Watching>,
     pub(crate) queue: Queue,
-}
-
-/// What is watched for an Application.
-#[derive(Default, PartialEq, Eq)]
-struct Watched {
-    /// The kinds of its objects.
-    kinds: BTreeSet<WatchedKind>,
-    /// Objects that carry no label of ours.
-    only_read: BTreeSet<ObjectKey>,
 }
 
 /// Why a turn did not come to its end; it is repeated.
@@ -174,14 +165,7 @@ impl Context {
         inventory: &Inventory,
         policies: &ResourcePolicies,
     ) {
-        let mut watched = Watched::default();
-        for entry in inventory.trackers().flat_map(inventory::Tracker::entries) {
-            watched.kinds.insert(WatchedKind::of_entry(entry));
-            let raw = entry.raw.as_ref();
-            if raw.is_some_and(|raw| policies.rules_for(raw).read_only) {
-                watched.only_read.insert(ObjectKey::of_entry(entry));
-            }
-        }
+        let watched = Watched::of(inventory, policies);
         self.watch_for(Key::of(application), Some(watched));
     }
 
@@ -191,33 +175,29 @@ impl Context {
         self.watch_for(key.clone(), None);
     }
 
-    /// Wants a turn of all Applications that have objects.
-    pub(crate) fn trigger_all_with_objects(&self) {
-        let keys: Vec<Key> = {
-            let all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            all.keys().cloned().collect()
-        };
+    /// Wants a turn of all Applications that have objects of a kind.
+    pub(crate) fn trigger_all_having(&self, kind: &WatchedKind) {
+        let keys = self.watching().having(kind);
         for key in keys {
             self.trigger(&key);
         }
     }
 
     fn watch_for(&self, key: Key, watched: Option<Watched>) {
-        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = match watched {
-            Some(watched) if all.get(&key) == Some(&watched) => false,
-            Some(watched) => {
-                all.insert(key, watched);
-                true
-            }
-            None => all.remove(&key).is_some(),
-        };
-        if changed {
-            let only_read = all.values().flat_map(|one| &one.only_read);
-            self.observer.include(only_read.cloned().collect());
-            let kinds = all.values().flat_map(|one| &one.kinds);
-            self.observer.watch(&kinds.cloned().collect());
+        let mut watching = self.watching();
+        let changed = watching.put(key, watched);
+        if let Some(objects) = changed.only_read {
+            self.observer.include(objects);
         }
+        if let Some(kinds) = changed.kinds {
+            self.observer.watch(&kinds);
+        }
+        // Until here: what is told later must not be older.
+        drop(watching);
+    }
+
+    fn watching(&self) -> MutexGuard<'_, Watching> {
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wants a turn of the Application soon, whatever it has seen before.
@@ -268,15 +248,19 @@ pub(crate) fn start(
         sessions: Sessions::default(),
         metrics: metrics.clone(),
         cluster_version: options.cluster_version,
-        watched: Mutex::default(),
+        watching: Mutex::default(),
         queue: queue.clone(),
     });
     let work = async move {
         let watching = observe::objects(context.clone(), observed, shutdown.clone());
         let waiting = observe::definitions(context.clone(), shutdown.clone());
         let following = follow(context.clone(), shutdown.clone());
+        let indexing = shutdown.clone().run_until_cancelled_owned({
+            let inventories = context.inventories.clone();
+            async move { inventories.follow().await }
+        });
         let turning = queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
-        tokio::join!(watching, waiting, following, turning);
+        tokio::join!(watching, waiting, following, indexing, turning);
     };
     Ok((Handle { metrics }, work))
 }

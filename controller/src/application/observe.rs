@@ -30,7 +30,7 @@ pub(crate) async fn objects(
                 }
             }
             // What changed while nobody watched is seen now.
-            Some(Observed::Synced(_)) => context.trigger_all_with_objects(),
+            Some(Observed::Synced(kind)) => context.trigger_all_having(&kind),
             None => return,
         }
     }

@@ -161,7 +161,12 @@ impl State {
                     message,
                 );
             }
-            Outcome::Waiting { message } => self.wait(turn, step, Phase::Running, message),
+            Outcome::Waiting { message } => {
+                self.wait(turn, step, Phase::Running, message);
+                if self.steps[step.index()].outdated && !self.held {
+                    self.run(turn, step);
+                }
+            }
             Outcome::Suspended {
                 field,
                 message,
@@ -234,7 +239,8 @@ impl State {
             Some(_) => {}
             None => {
                 for step in self.dag.refs() {
-                    let progress = &self.steps[step.index()];
+                    let progress = &mut self.steps[step.index()];
+                    progress.outdated |= progress.stage == Stage::Running;
                     if progress.stage == Stage::Waiting && progress.phase == Some(Phase::Running) {
                         self.run(turn, step);
                     }

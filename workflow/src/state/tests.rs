@@ -414,6 +414,19 @@ fn a_new_message_resets_the_pause_and_a_nudge_ends_it() {
 }
 
 #[test]
+fn a_nudge_during_an_attempt_that_did_not_see_it_makes_one_more() {
+    let mut sim = Sim::new("StepByStep", json!([{"name": "a", "type": "t"}]));
+    assert_eq!(sim.running(), ["a"]);
+    sim.send(Event::Nudge { step: None });
+    sim.send(Event::Nudge { step: None });
+    sim.wait("a");
+    assert_eq!(sim.running(), ["a"], "at once, not after a pause");
+    assert_eq!(sim.state.deadline(), None);
+    sim.wait("a");
+    assert_eq!(sim.running(), Vec::<&str>::new(), "and only once");
+}
+
+#[test]
 fn timeout_counts_from_the_first_execution_and_stops_the_attempt() {
     let mut sim = Sim::new(
         "StepByStep",

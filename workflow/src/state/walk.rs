@@ -209,6 +209,7 @@ impl State {
             .calls
             .retain(|_, call| call.keep && call.answer.is_some());
         progress.attempt += 1;
+        progress.outdated = false;
         turn.effects.push(Effect::Run {
             step,
             attempt: progress.attempt,
