@@ -1,12 +1,15 @@
 //! The OpenAPI documents that are served, with their hashes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
-use caravel_schema::openapi::{CustomKind, builtin_document, custom_document, index_entry};
+use caravel_schema::openapi::{
+    CustomKind, builtin_document, custom_document, encode_v2, index_entry, swagger,
+};
 use caravel_schema::resources::builtins;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::catalog::{Catalog, Kind};
 
@@ -47,12 +50,47 @@ static BUILTIN: LazyLock<BTreeMap<String, Arc<Document>>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The document of v2, made when it is first asked for: few clients are so old.
+#[derive(Debug)]
+pub(crate) struct Second {
+    /// As JSON.
+    pub(crate) json: Bytes,
+    /// As protocol buffers.
+    pub(crate) protobuf: Bytes,
+    /// What both are known by.
+    pub(crate) hash: String,
+}
+
+impl Second {
+    fn make(catalog: &Catalog) -> Self {
+        let kinds: Vec<CustomKind<'_>> =
+            catalog.kinds().filter_map(|kind| described(kind)).collect();
+        let document = swagger(&kinds);
+        let json = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
+        Self {
+            hash: hex::encode_upper(Sha256::digest(&json)),
+            protobuf: encode_v2(&document).into(),
+            json,
+        }
+    }
+}
+
+/// What a custom kind says of itself.
+fn described(kind: &Kind) -> Option<CustomKind<'_>> {
+    let custom = kind.custom.as_ref()?;
+    Some(CustomKind {
+        resource: &kind.resource,
+        schema: Some(&custom.version.open_api).filter(|schema| schema.is_object()),
+    })
+}
+
 /// All documents of one catalog, by their path below `/openapi/v3/`.
 #[derive(Debug)]
 pub(crate) struct Documents {
     by_path: BTreeMap<String, Arc<Document>>,
     /// The answer to `GET /openapi/v3`.
     pub(crate) index: Bytes,
+    second: OnceLock<Second>,
 }
 
 impl Documents {
@@ -66,17 +104,7 @@ impl Documents {
                 .push(kind);
         }
         for ((group, version), kinds) in custom {
-            let kinds: Vec<CustomKind<'_>> = kinds
-                .into_iter()
-                .map(|kind| CustomKind {
-                    resource: &kind.resource,
-                    schema: kind
-                        .custom
-                        .as_ref()
-                        .map(|custom| &custom.version.open_api)
-                        .filter(|schema| schema.is_object()),
-                })
-                .collect();
+            let kinds: Vec<CustomKind<'_>> = kinds.into_iter().filter_map(described).collect();
             let (path, document) =
                 Document::new(group, version, &custom_document(group, version, &kinds));
             // A definition that adds to a built-in group version must not hide it.
@@ -87,7 +115,16 @@ impl Documents {
             .map(|(path, document)| (path.clone(), document.entry.clone()))
             .collect();
         let index = Bytes::from(serde_json::to_vec(&json!({"paths": paths})).unwrap_or_default());
-        Self { by_path, index }
+        Self {
+            by_path,
+            index,
+            second: OnceLock::new(),
+        }
+    }
+
+    /// The document of v2. `catalog` is the one that these documents are of.
+    pub(crate) fn second(&self, catalog: &Catalog) -> &Second {
+        self.second.get_or_init(|| Second::make(catalog))
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Arc<Document>> {

@@ -35,15 +35,18 @@ fn cannot_be_handled(kind: &Kind, why: &str) -> Status {
     Status::bad_request(decode::cannot_be_handled(kind.kind(), version, why))
 }
 
-/// Removes the fields that the kind does not have; refuses or warns of them, as asked. Of a built-in kind, values
-/// of the wrong type are refused too, as a typed server cannot even read them.
+/// Removes the fields that the kind does not have; refuses or warns of them, as asked. Values of the
+/// wrong type are refused too, as a typed server cannot even read them: in metadata, and everywhere in a built-in kind.
 pub(crate) fn check_fields(
     kind: &Kind,
     object: &mut Value,
     validation: FieldValidation,
 ) -> Result<Vec<String>> {
     let paths = match (&kind.custom, kind.resource.definition) {
-        (Some(custom), _) => custom.version.schema.prune(object),
+        (Some(custom), _) => {
+            decode::check_metadata_types(object).map_err(|why| cannot_be_handled(kind, &why))?;
+            custom.version.schema.prune(object)
+        }
         (None, Some(definition)) => {
             decode::check_types(object, definition).map_err(|why| cannot_be_handled(kind, &why))?;
             decode::prune_unknown(object, definition)
@@ -152,6 +155,24 @@ pub(crate) fn answer(kind: &Kind, object: Arc<Object>) -> Answer {
     let mut value = object.value();
     from_storage(kind, &mut value);
     Answer::Value(value)
+}
+
+/// What a client should know that creates an object of a kind whose objects are kept and have no effect.
+pub(crate) fn without_effect(kind: &Kind) -> Option<String> {
+    let what = match (kind.group(), kind.plural()) {
+        ("", "resourcequotas" | "limitranges") => "does not enforce them",
+        ("admissionregistration.k8s.io", plural) if plural.contains("webhook") => {
+            "does not call webhooks"
+        }
+        ("admissionregistration.k8s.io", _) => "does not evaluate them",
+        ("apiregistration.k8s.io", _) => "does not forward requests to other servers",
+        ("certificates.k8s.io", _) => "does not sign them",
+        _ => return None,
+    };
+    Some(format!(
+        "this server stores {} objects and {what}",
+        kind.kind()
+    ))
 }
 
 /// Decodes a protobuf body.

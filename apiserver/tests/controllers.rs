@@ -14,6 +14,7 @@ use caravel_apiserver::simulator::ManualClock;
 use caravel_apiserver::{ApiServer, Config, Identity};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -385,4 +386,63 @@ async fn they_stop_when_told_even_if_the_server_is_gone() {
     stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
     ended.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_role_that_aggregates_has_the_rules_of_those_that_it_selects() {
+    let world = world().await;
+    let roles: Api<ClusterRole> = Api::all(world.client.clone());
+    let role = |name: &str, labels: Value, more: Value| {
+        let mut role = json!({"metadata": {"name": name, "labels": labels}});
+        role.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        from::<ClusterRole>(role)
+    };
+    let rules = json!({"rules": [{"apiGroups": ["example.com"], "resources": ["gears"], "verbs": ["get"]}]});
+    let selector = json!({"matchLabels": {"part": "yes"}, "matchExpressions": [{"key": "not", "operator": "DoesNotExist"}]});
+    let all = json!({"aggregationRule": {"clusterRoleSelectors": [selector]}});
+    roles
+        .create(&PostParams::default(), &role("all", json!({}), all))
+        .await
+        .unwrap();
+    for (name, labels) in [
+        ("part", json!({"part": "yes"})),
+        ("other", json!({"part": "yes", "not": "this"})),
+    ] {
+        roles
+            .create(&PostParams::default(), &role(name, labels, rules.clone()))
+            .await
+            .unwrap();
+    }
+    let resources = |role: Option<&ClusterRole>| -> Vec<String> {
+        let rules = role.and_then(|role| role.rules.clone()).unwrap_or_default();
+        rules
+            .into_iter()
+            .flat_map(|rule| rule.resources.unwrap_or_default())
+            .collect()
+    };
+    let has = |wanted: &'static [&'static str]| {
+        let resources = &resources;
+        move |role: Option<&ClusterRole>| resources(role) == wanted
+    };
+    await_condition(roles.clone(), "all", has(&["gears"]))
+        .await
+        .unwrap();
+    // What is built in has its own rules, and takes more.
+    let labels = json!({"rbac.authorization.k8s.io/aggregate-to-view": "true"});
+    roles
+        .create(&PostParams::default(), &role("mine", labels, rules))
+        .await
+        .unwrap();
+    let both = |role: Option<&ClusterRole>| {
+        let found = resources(role);
+        found.contains(&"gears".to_owned()) && found.contains(&"configmaps".to_owned())
+    };
+    await_condition(roles.clone(), "view", both).await.unwrap();
+    roles
+        .delete("part", &DeleteParams::default())
+        .await
+        .unwrap();
+    await_condition(roles, "all", has(&[])).await.unwrap();
 }

@@ -278,6 +278,21 @@ async fn nobody_gives_away_rights_that_he_does_not_have() {
         )
         .await;
     assert_eq!(code(refused).0, 403);
+    // Labels decide what is aggregated, and anybody may label.
+    let all =
+        json!({"metadata": {"name": "all"}, "aggregationRule": {"clusterRoleSelectors": [{}]}});
+    let refused = roles
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(all).unwrap(),
+        )
+        .await;
+    let (status, message) = code(refused);
+    assert_eq!(status, 403);
+    assert!(
+        message.ends_with("must have cluster-admin privileges to use the aggregationRule"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! OpenAPI v3: the definitions of built-in kinds and the documents that `/openapi/v3` serves.
+//! OpenAPI: the definitions of built-in kinds and the documents that `/openapi/v3` and `/openapi/v2` serve.
 //!
 //! The definitions come from `k8s-openapi`'s JSON schemas. What these lack — list types, map keys, patch strategies —
 //! is added from a table ([`extensions`]), because server-side apply, strategic merge and `kubectl` need it.
@@ -6,10 +6,14 @@
 mod custom;
 mod document;
 mod extensions;
+mod gnostic;
 mod kinds;
+mod v2;
 
 pub use custom::{CustomKind, custom_document, custom_schema};
 pub use document::{builtin_document, index_entry};
+pub use gnostic::encode as encode_v2;
+pub use v2::swagger;
 
 use crate::resources::builtins;
 use serde_json::{Map, Value, json};

@@ -36,9 +36,12 @@ pub(crate) fn roles() -> Vec<(&'static str, Value)> {
         role("system:basic-user", &own),
         role("system:discovery", &discovery),
         role("system:public-info-viewer", &public),
-        role("view", &read),
-        role("edit", &write),
-        role("admin", &administer),
+        part("view", &read),
+        part("edit", &write),
+        part("admin", &administer),
+        whole("view", &read),
+        whole("edit", &write),
+        whole("admin", &administer),
         binding("cluster-admin", MASTERS),
         binding("system:basic-user", AUTHENTICATED),
         binding("system:discovery", AUTHENTICATED),
@@ -106,6 +109,26 @@ fn role(name: &str, rules: &Value) -> (&'static str, Value) {
         "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": metadata(name), "rules": rules,
     });
     ("clusterroles", object)
+}
+
+/// The label by which a cluster role becomes part of one of the roles that users are given.
+fn aggregates_to(name: &str) -> String {
+    format!("{GROUP}/aggregate-to-{name}")
+}
+
+/// What such a role has of itself.
+fn part(name: &str, rules: &Value) -> (&'static str, Value) {
+    let (plural, mut object) = role(&format!("system:aggregate-to-{name}"), rules);
+    object["metadata"]["labels"][aggregates_to(name)] = "true".into();
+    (plural, object)
+}
+
+/// Such a role: it has the rules from the start, and those of other parts when they come.
+fn whole(name: &str, rules: &Value) -> (&'static str, Value) {
+    let (plural, mut object) = role(name, rules);
+    object["aggregationRule"] =
+        json!({"clusterRoleSelectors": [{"matchLabels": {aggregates_to(name): "true"}}]});
+    (plural, object)
 }
 
 fn binding(role: &str, group: &str) -> (&'static str, Value) {

@@ -1,6 +1,6 @@
 //! Nobody gives away rights that they do not have.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Auth;
 use super::rbac::{GROUP, Rule, missing, role_rules, rules_of};
@@ -9,6 +9,16 @@ use crate::core::Core;
 use crate::identity::Identity;
 use crate::request::Target;
 use crate::status::{Result, Status};
+
+const AGGREGATION: &str = "must have cluster-admin privileges to use the aggregationRule";
+
+/// A role with all rights.
+fn everything() -> Value {
+    json!({"rules": [
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+        {"nonResourceURLs": ["*"], "verbs": ["*"]},
+    ]})
+}
 
 impl Auth {
     /// Refuses a role or binding that grants more than its writer has.
@@ -27,7 +37,19 @@ impl Auth {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let (rules, verb, role) = match kind.plural() {
             "roles" | "clusterroles" => {
-                if old.is_some_and(|old| old.get("rules") == object.get("rules")) {
+                let same = |field: &str| old.is_some_and(|old| old.get(field) == object.get(field));
+                if object["aggregationRule"].is_object() && !same("aggregationRule") {
+                    // Whoever labels a role could give it any right.
+                    self.check_rules(
+                        core,
+                        kind,
+                        user,
+                        (namespace, name),
+                        &rules_of(&everything()),
+                    )
+                    .map_err(|_| Status::forbidden(GROUP, kind.plural(), name, AGGREGATION))?;
+                }
+                if same("rules") {
                     return Ok(());
                 }
                 (rules_of(object), "escalate", (kind.plural(), name))

@@ -4,9 +4,11 @@
 //! - namespaces: the content of one that is deleted goes first;
 //! - garbage collection by owner references: background, foreground and orphaning deletions;
 //! - every namespace has a service account `default` and the ConfigMap `kube-root-ca.crt`;
+//! - cluster roles with an `aggregationRule` get the rules of those that they select;
 //! - events are deleted after a while;
 //! - the names of `CustomResourceDefinitions` are accepted, and their objects go with them.
 
+mod aggregation;
 mod defaults;
 mod definitions;
 mod events;
@@ -52,6 +54,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, options: Options, stop: 
             garbage::run(client.clone()),
             defaults::run(client.clone(), options.authority),
             events::run(client.clone(), clock, options.event_ttl),
+            aggregation::run(client.clone()),
             definitions::run(client),
         )
     };

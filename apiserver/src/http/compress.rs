@@ -16,8 +16,13 @@ const THRESHOLD: usize = 128 << 10;
 
 /// A JSON answer, compressed if it is large and the client accepts that.
 pub(super) async fn json(headers: &HeaderMap, body: Bytes) -> Response {
+    self::body(headers, body, JSON).await
+}
+
+/// An answer of a media type, compressed if it is large and the client accepts that.
+pub(super) async fn body(headers: &HeaderMap, body: Bytes, media_type: HeaderValue) -> Response {
     if body.len() < THRESHOLD || !accepts_gzip(headers) {
-        return typed(http::StatusCode::OK, body, JSON);
+        return typed(http::StatusCode::OK, body, media_type);
     }
     let source = body.clone();
     // Megabytes take milliseconds, and these belong to no thread that serves others.
@@ -27,9 +32,9 @@ pub(super) async fn json(headers: &HeaderMap, body: Bytes) -> Response {
         encoder.finish()
     });
     let Ok(Ok(compressed)) = compressed.await else {
-        return typed(http::StatusCode::OK, body, JSON);
+        return typed(http::StatusCode::OK, body, media_type);
     };
-    let mut response = typed(http::StatusCode::OK, Bytes::from(compressed), JSON);
+    let mut response = typed(http::StatusCode::OK, Bytes::from(compressed), media_type);
     response
         .headers_mut()
         .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -10,14 +10,14 @@ use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::{Accept, JSON, json as json_answer, typed};
-use super::{Frontend, Incoming};
+use super::{Frontend, Incoming, compress};
 use crate::status::{Result, Status};
 
 /// The version of Kubernetes whose API is spoken.
 const MINOR: &str = "36";
 
 /// Answers a path that names no resource.
-pub(super) fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Response> {
+pub(super) async fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Response> {
     let path = incoming.target.path.trim_end_matches('/');
     if incoming.parts.method != Method::GET && incoming.parts.method != Method::HEAD {
         return Err(if path.is_empty() {
@@ -31,7 +31,7 @@ pub(super) fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Res
         ["version"] => Ok(json_answer(StatusCode::OK, &version())),
         ["healthz" | "livez" | "readyz"] => Ok(health(frontend, incoming)),
         ["metrics"] => Ok(metrics(frontend)),
-        ["openapi", "v2"] => Ok(openapi_v2(&incoming.accept)),
+        ["openapi", "v2"] => Ok(openapi_v2(frontend, incoming).await),
         ["openapi", "v3"] => Ok(openapi_index(frontend)),
         ["openapi", "v3", rest @ ..] => openapi(frontend, incoming, &rest.join("/")),
         ["api" | "apis", ..] => discovery(frontend, incoming, &parts),
@@ -71,6 +71,7 @@ fn paths(frontend: &Frontend) -> Vec<String> {
                 "/healthz",
                 "/livez",
                 "/metrics",
+                "/openapi/v2",
                 "/openapi/v3",
                 "/readyz",
                 "/version",
@@ -238,27 +239,37 @@ fn openapi(frontend: &Frontend, incoming: &Incoming, path: &str) -> Result<Respo
     Ok(response)
 }
 
-/// `OpenAPI` v2 is not served, but kubectl asks for it when a kind is in no v3 document, and says what is wrong with
-/// the kind only if it gets one. So there is one, without paths.
-fn openapi_v2(accept: &Accept) -> Response {
-    if accept
-        .clauses()
-        .any(|clause| clause.contains("proto-openapi.spec.v2"))
-    {
-        // gnostic's Document: swagger = 1, info = 2 {title = 1, version = 2}, paths = 8.
-        let body: &[u8] = b"\x0a\x032.0\x12\x13\x0a\x0aKubernetes\x12\x051.36.\x42\x00";
-        let media_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-        return typed(
-            StatusCode::OK,
-            Bytes::from_static(body),
-            HeaderValue::from_static(media_type),
-        );
+/// The `OpenAPI` v2 document, as JSON or as the protocol buffers that client-go asks for.
+async fn openapi_v2(frontend: &Frontend, incoming: &Incoming) -> Response {
+    let catalog = frontend.core.catalog.load_full();
+    let wants = |part: &str| {
+        incoming
+            .accept
+            .clauses()
+            .any(|clause| clause.contains(part))
+    };
+    let (body, media_type, hash) = {
+        let document = catalog.documents().second(&catalog);
+        if wants("proto-openapi.spec.v2") {
+            let media_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+            let media_type = HeaderValue::from_static(media_type);
+            (document.protobuf.clone(), media_type, document.hash.clone())
+        } else {
+            (document.json.clone(), JSON, document.hash.clone())
+        }
+    };
+    let tag = format!("\"{hash}\"");
+    let headers = &incoming.parts.headers;
+    let known = headers.get(http::header::IF_NONE_MATCH);
+    let mut response = if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        typed(StatusCode::NOT_MODIFIED, Bytes::new(), media_type)
+    } else {
+        compress::body(headers, body, media_type).await
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(http::header::ETAG, tag);
     }
-    let info = json!({"title": "Kubernetes", "version": "v1.36"});
-    json_answer(
-        StatusCode::OK,
-        &json!({"swagger": "2.0", "info": info, "paths": {}}),
-    )
+    response
 }
 
 fn metrics(frontend: &Frontend) -> Response {

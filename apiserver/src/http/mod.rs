@@ -166,7 +166,7 @@ async fn serve(frontend: &Arc<Frontend>, mut incoming: Incoming, body: Body) -> 
         if incoming.target.is_resource() {
             resources::serve(frontend, incoming, body).await
         } else {
-            discovery::serve(frontend, &incoming)
+            discovery::serve(frontend, &incoming).await
         }
     };
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {

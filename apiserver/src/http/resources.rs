@@ -17,6 +17,7 @@ use crate::registry::{
     PatchType,
 };
 use crate::request::Query;
+use crate::simulator::SIMULATED;
 use crate::status::{Result, Status};
 use crate::store::Object;
 
@@ -88,12 +89,18 @@ pub(super) async fn serve(
 /// The refusal of a subresource that needs what this server does not have: nodes, most of all.
 fn unserved(call: &Call) -> Status {
     let (group, plural, subresource) = (call.kind.group(), call.kind.plural(), &call.subresource);
-    if call.core.store.get(&call.key()).is_none() {
+    let Some(object) = call.core.store.get(&call.key()) else {
         return Status::not_found(group, plural, &call.name);
-    }
+    };
     let on_node = ["log", "exec", "attach", "portforward", "proxy"].contains(&subresource.as_str());
     if call.kind.is("", "pods") && on_node {
-        return Status::bad_request(format!("pod {} does not have a host assigned", call.name));
+        let name = &call.name;
+        let simulated = object.value()["metadata"]["annotations"][SIMULATED] == "true";
+        return Status::bad_request(if simulated {
+            format!("pod {name} is simulated: no container of it runs, so it has no {subresource}")
+        } else {
+            format!("pod {name} does not have a host assigned")
+        });
     }
     let message = format!("this server does not serve the subresource {plural}/{subresource}");
     Status::new(StatusCode::NOT_IMPLEMENTED, "", message)

@@ -362,3 +362,36 @@ async fn metadata_and_scales_come_in_the_form_that_is_asked_for() {
     assert_eq!(columns, ["Name", "Desired", "Available", "Age"]);
     assert_eq!(table["rows"][0]["cells"][1], 3);
 }
+
+#[tokio::test]
+async fn the_document_of_openapi_v2_names_what_is_served_in_both_encodings() {
+    let server = server().await;
+    let response = send(&server, get("/openapi/v2")).await;
+    let document = value(&response);
+    assert_eq!(document["swagger"], "2.0");
+    let maps = &document["definitions"]["io.k8s.api.core.v1.ConfigMap"];
+    assert_eq!(
+        maps["x-kubernetes-group-version-kind"][0]["kind"],
+        "ConfigMap"
+    );
+    let tag = response.headers()["etag"].clone();
+
+    let again = Request::get("/openapi/v2")
+        .header("if-none-match", &tag)
+        .body(Body::empty());
+    assert_eq!(
+        send(&server, again.unwrap()).await.status(),
+        StatusCode::NOT_MODIFIED
+    );
+
+    let media_type = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let protobuf = Request::get("/openapi/v2")
+        .header("accept", media_type)
+        .body(Body::empty());
+    let response = send(&server, protobuf.unwrap()).await;
+    assert!(response.body().starts_with(b"\x0a\x032.0"));
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    );
+}

@@ -81,9 +81,10 @@ async fn finish(call: &Call, mut object: Value, tracked: bool) -> Result<Outcome
     }
     kinds::default(&call.kind, &mut object);
     meta::tidy(&mut object);
-    let warnings = call
+    let mut warnings = call
         .admit(Operation::Create, &name, &mut object, &Value::Null)
         .await?;
+    warnings.extend(kinds::without_effect(&call.kind));
     let mut errors = meta::validate_new(call, &object);
     errors.extend(kinds::validate(&call.kind, &object, None));
     if !errors.is_empty() {

@@ -193,27 +193,6 @@ fn validate_common(metadata: &Value, errors: &mut Vec<Error>) {
             }
         }
     }
-    for field in ["labels", "annotations"] {
-        match &metadata[field] {
-            Value::Null => {}
-            Value::Object(map) => {
-                for (key, value) in map {
-                    if !value.is_string() {
-                        errors.push(Error::invalid(
-                            format!("metadata.{field}.{key}"),
-                            value.clone(),
-                            "must be a string",
-                        ));
-                    }
-                }
-            }
-            other => errors.push(Error::invalid(
-                format!("metadata.{field}"),
-                other.clone(),
-                "must be a map of strings",
-            )),
-        }
-    }
     validate_keys(metadata, errors);
     let size: usize = metadata["annotations"].as_object().map_or(0, |map| {
         map.iter()

@@ -100,7 +100,7 @@ fn add_object_fields(schema: &mut Value, keep: bool) {
 }
 
 /// `com.example.v1.Gadget`: the group's labels in reverse order, the version, the kind.
-fn definition_name(group: &str, version: &str, kind: &str) -> String {
+pub(super) fn definition_name(group: &str, version: &str, kind: &str) -> String {
     let mut parts: Vec<&str> = group.split('.').rev().collect();
     parts.extend([version, kind]);
     parts.join(".")

@@ -40,9 +40,9 @@ pub fn index_entry(group: &str, version: &str, document: &Value) -> (String, Val
     (path, json!({"serverRelativeURL": url}))
 }
 
-const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
-const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
-const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
+pub(super) const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
+pub(super) const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 
 pub(super) fn document(
     title: &str,
