@@ -10,3 +10,4 @@
 mod attributes;
 mod examples;
 mod health;
+mod rendering;
