@@ -6,17 +6,31 @@ use caravel_core::engine::{Evaluator, Fault, Operation, Outcome};
 use caravel_engines::{Answer, Engine, EngineError, Job};
 use serde::de::DeserializeOwned;
 
+use crate::packages::Packages;
+
 /// The engine, and the evaluator that this hub uses where a definition does not say otherwise.
 #[derive(Clone)]
 pub struct Evaluation {
     engine: Arc<dyn Engine>,
     evaluator: Evaluator,
+    packages: Packages,
 }
 
 impl Evaluation {
     /// An engine with the hub's evaluator.
     pub fn new(engine: Arc<dyn Engine>, evaluator: Evaluator) -> Self {
-        Self { engine, evaluator }
+        Self {
+            engine,
+            evaluator,
+            packages: Packages::default(),
+        }
+    }
+
+    /// The same, with packages that templates may import.
+    #[must_use]
+    pub(crate) fn with_packages(mut self, packages: Packages) -> Self {
+        self.packages = packages;
+        self
     }
 
     /// Carries out an operation that needs no calls, on account of a namespace.
@@ -50,8 +64,14 @@ impl Evaluation {
         evaluator: Evaluator,
     ) -> Result<Answer, EngineError> {
         self.engine
-            .call(Job::new(operation, evaluator, namespace))
+            .call(self.job(namespace, operation, evaluator))
             .await
+    }
+
+    /// An operation with the packages that its templates import.
+    fn job(&self, namespace: &str, mut operation: Operation, evaluator: Evaluator) -> Job {
+        self.packages.attach(namespace, &mut operation);
+        Job::new(operation, evaluator, namespace)
     }
 
     /// As [`Self::ask`], with an evaluator that a definition asks for, and with the outcome as an engine tells it:
@@ -63,7 +83,7 @@ impl Evaluation {
         evaluator: Option<Evaluator>,
     ) -> Outcome {
         let evaluator = evaluator.unwrap_or(self.evaluator);
-        let job = Job::new(operation, evaluator, namespace);
+        let job = self.job(namespace, operation, evaluator);
         match self.engine.call(job).await {
             Ok(Answer::Done(value)) => Outcome::Ok(value),
             Ok(Answer::Need(calls)) => Outcome::Need(calls),
@@ -75,11 +95,6 @@ impl Evaluation {
                 message: limit.to_string(),
             }),
         }
-    }
-
-    /// The engine itself.
-    pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
     }
 
     /// The hub's evaluator.

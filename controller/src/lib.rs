@@ -8,6 +8,8 @@ mod definition;
 pub mod engine;
 pub mod evaluation;
 mod library;
+mod packages;
+mod rendering;
 mod start;
 
 pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions};

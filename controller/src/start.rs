@@ -12,6 +12,7 @@ use crate::admission::OamAdmission;
 use crate::bootstrap::{self, BootstrapError};
 use crate::evaluation::Evaluation;
 use crate::library::Library;
+use crate::packages::Packages;
 use crate::{application, definition};
 
 /// What the controllers of a hub work with.
@@ -25,6 +26,8 @@ pub struct Options {
     pub evaluator: Evaluator,
     /// Admission refuses what it otherwise only warns of.
     pub strict: bool,
+    /// Revisions of a definition that are kept besides the latest one; KubeVela keeps 20 (row DEF-005).
+    pub definition_revisions: usize,
     /// What Applications need besides.
     pub applications: application::Options,
 }
@@ -50,6 +53,7 @@ impl Controllers {
         let client = options.client.clone();
         let evaluation = Evaluation::new(options.engine, options.evaluator);
         bootstrap::install_kinds(&client).await?;
+        let evaluation = evaluation.with_packages(Packages::start(&client, shutdown));
         bootstrap::install_namespace(&client).await?;
         bootstrap::install_definitions(&client, &evaluation).await?;
         let library = Library::start(&client, shutdown);
@@ -58,7 +62,9 @@ impl Controllers {
         let mut tasks = JoinSet::new();
         let context = definition::Context {
             client: client.clone(),
+            library: library.clone(),
             evaluation: evaluation.clone(),
+            revision_limit: options.definition_revisions,
         };
         tasks.spawn(definition::run(Arc::new(context), shutdown.clone()));
         let (applications, work) = application::start(

@@ -5,12 +5,15 @@
 
 mod approval;
 mod crash;
+mod def;
 mod definitions;
+mod delivery;
 mod drift;
 mod informers;
 mod life;
 mod list;
 mod place;
+mod policies;
 mod process;
 mod refused;
 mod rest;

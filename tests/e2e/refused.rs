@@ -64,6 +64,84 @@ fn cases() -> Vec<Case> {
             &["dependsOn", "a", "b"],
         ),
         case(
+            "a trait that says no",
+            application("web", "webservice", "{image: nginx:2}")
+                + "    traits: [{type: env, properties: {containerName: nosuch, env: {A: b}}}]\n",
+            &[
+                "spec.components[0].traits[0]",
+                "container nosuch not found",
+                "env",
+            ],
+        ),
+        case(
+            "a closed parameter",
+            application(
+                "web",
+                "webservice",
+                "{image: nginx:2, imagePullPolicy: Allways}",
+            ),
+            &[
+                "imagePullPolicy",
+                "IfNotPresent",
+                "did you mean `Always`?",
+                "webservice line",
+            ],
+        ),
+        case(
+            "a wrong parameter beside an unknown type",
+            application("web", "webservce", "{}")
+                + "  - {name: back, type: worker, properties: {image: 5}}\n",
+            &[
+                "spec.components[1].properties.image",
+                "write \"5\" with quotes",
+            ],
+        ),
+        case(
+            "a wrong parameter of a step",
+            application("web", "webservice", "{image: nginx:2}")
+                + "  workflow: {steps: [{name: call, type: request, properties: {method: GET}}]}\n",
+            &["spec.workflow.steps[0].properties.url", "step call"],
+        ),
+        case(
+            "a step that applies what is not there",
+            application("web", "webservice", "{image: nginx:2}")
+                + "  workflow: {steps: [{name: a, type: apply-component, properties: {component: wep}}]}\n",
+            &[
+                "spec.workflow.steps[0].properties.component",
+                "did you mean `web`?",
+            ],
+        ),
+        case(
+            "a broken condition",
+            application("web", "webservice", "{image: nginx:2}")
+                + "  workflow: {steps: [{name: a, type: suspend, if: \"x ==\"}]}\n",
+            &["spec.workflow.steps[0].if"],
+        ),
+        case(
+            "a dependency on nothing",
+            application("web", "webservice", "{image: nginx:2}") + "    dependsOn: [databse]\n",
+            &["spec.components[0].dependsOn[0]", "databse"],
+        ),
+        case(
+            "an override that breaks a parameter",
+            application("web", "webservice", "{image: nginx:2}")
+                + "  policies: [{name: o, type: override, properties: {components: [{name: web, properties: {cpu: 2}}]}}]\n",
+            &[
+                "spec.components[0].properties.cpu",
+                "overrides of step deploy",
+            ],
+        ),
+        case(
+            "several at once",
+            application("web", "webservice", "{image: 5, ports: [{port: eighty}]}")
+                + "    traits: [{type: scaler, properties: {replicas: many}}]\n",
+            &[
+                "properties.image",
+                "properties.ports[0].port",
+                "traits[0].properties.replicas",
+            ],
+        ),
+        case(
             "one name for two steps",
             application("web", "webservice", "{image: nginx:2}")
                 + "  workflow: {steps: [{name: s, type: suspend}, {name: s, type: suspend}]}\n",
@@ -158,4 +236,108 @@ spec:
         config["data"]["value"], "yes",
         "what was delivered before stays"
     );
+}
+
+/// What is let pass, with a word about it; strictly, it is refused.
+#[test]
+fn what_is_probably_not_meant_is_a_warning_and_strictly_a_refusal() {
+    let place = Place::shared("refused-strict");
+    let manual = "apiVersion: core.oam.dev/v1beta1\nkind: TraitDefinition\nmetadata: {name: manual}\nspec:\n  \
+                  appliesToWorkloads: [\"*\"]\n  conflictsWith: [scaler]\n  schematic: {cue: {template: \"patch: {}\\n\
+                  parameter: {}\"}}\n";
+    place.apply(manual).ok();
+    let cases = [
+        (
+            "an undeclared parameter",
+            application("web", "webservice", "{image: nginx:2, prot: 80}"),
+            "did you mean `port`?",
+        ),
+        (
+            "conflicting traits",
+            application("web", "webservice", "{image: nginx:2}")
+                + "    traits: [{type: scaler}, {type: manual}]\n",
+            "does not go with",
+        ),
+        (
+            "a trait for another workload",
+            application("web", "task", "{image: busybox:1}") + "    traits: [{type: hpa}]\n",
+            "is not meant for",
+        ),
+        (
+            "an input that nothing feeds",
+            application("web", "webservice", "{image: nginx:2}")
+                + "  workflow: {steps: [{name: a, type: suspend, inputs: [{from: nowhere, parameterKey: x}]}]}\n",
+            "this waits for ever",
+        ),
+        (
+            "an unknown policy",
+            application("web", "webservice", "{image: nginx:2}")
+                + "  workflow: {steps: [{name: a, type: deploy, properties: {policies: [nowhere]}}]}\n",
+            "there is no policy `nowhere`",
+        ),
+    ];
+    for (what, manifest, expected) in cases {
+        let answer = place.apply(&manifest);
+        assert_eq!(answer.exit, 0, "{what}: {}", answer.stderr);
+        assert!(
+            answer.stderr.contains("Warning") && answer.stderr.contains(expected),
+            "{what}: {}",
+            answer.stderr
+        );
+        let before = place.object("app", "web");
+        let strict = "metadata: {name: web, annotations: {caravel.dev/strict-admission: \"true\"}}";
+        // The same again is no change; with another description it is one.
+        let stricter = manifest.replace("metadata: {name: web}", strict) + "# \n";
+        let stricter = stricter
+            .replace("image: nginx:2", "image: nginx:3")
+            .replace("busybox:1", "busybox:2");
+        let said = place.apply(&stricter).fails();
+        assert!(said.contains(expected), "{what}: {said}");
+        assert_eq!(place.object("app", "web")["spec"], before["spec"], "{what}");
+    }
+}
+
+/// Programs get each part of an error as a field.
+#[test]
+fn causes_have_fields() {
+    let place = Place::shared("refused-causes");
+    place.kubectl.file(
+        "manifest.yaml",
+        &application(
+            "web",
+            "webservice",
+            "{image: nginx:2, ports: [{port: eighty}]}",
+        ),
+    );
+    let answer = place.run("create -f manifest.yaml -v=8");
+    assert_ne!(answer.exit, 0);
+    let said = answer.stderr.replace("\\\"", "\"");
+    for part in [
+        "\"field\":\"spec.components[0].properties.ports[0].port\"",
+        "\"expected\":\"int\"",
+        "\"kind\":\"invalid\"",
+        "\"definition\":\"webservice\"",
+        "\"subject\":\"component web\"",
+        "\"line\":",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+}
+
+/// With the flag the whole hub is strict.
+#[test]
+fn a_strict_hub_refuses_what_others_warn_of() {
+    let daemon = caravel_tests::daemon::Daemon::start(&["--strict-admission"]);
+    let kubectl = caravel_tests::kubectl::Kubectl::new(&daemon);
+    kubectl.file("app.yaml", &application("web", "nothing-known", "{}"));
+    let said = kubectl.run("apply -f app.yaml").fails();
+    assert!(
+        said.contains("there is no component type `nothing-known`"),
+        "{said}"
+    );
+    kubectl.file(
+        "app.yaml",
+        &application("web", "webservice", "{image: nginx:2}"),
+    );
+    kubectl.run("apply -f app.yaml").ok();
 }

@@ -8,14 +8,13 @@ use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
 use caravel_clusters::inventory::{self, Inventory, InventoryError, Ledger};
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
 use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE};
-use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource};
-use caravel_core::engine::{DefinitionKind, Outcome, Replay, Reply, Request};
+use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource, PolicyRule};
+use caravel_core::engine::DefinitionKind;
 use caravel_core::render::{
-    ClusterVersion, ComponentRender, Input, Progress, Render, RenderError, RenderStage,
-    RenderedComponent, Target,
+    ClusterVersion, ComponentRender, PolicyRender, RenderError, RenderStage, RenderedComponent,
+    Target,
 };
-use caravel_engines::{Answer, EngineError, Job};
-use kube::ResourceExt as _;
+use caravel_engines::EngineError;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -24,15 +23,15 @@ use super::component::Asked;
 use super::health::Place;
 use super::intent::Intent;
 use super::provided::Checks;
-use crate::calls::Calls;
 use crate::engine::PortError;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
+use crate::rendering::{Renderer, RenderingError};
 
 /// What made an object (`creator` in trackers and in `status.appliedResources`).
 const WORKFLOW: &str = "workflow";
-/// Calls that the templates of one render may make. Some that ask for more do not end.
-const CALLS: usize = 1_000;
+/// The same, of objects that policies render.
+const POLICY: &str = "policy";
 
 /// Why something could not be delivered.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +56,15 @@ pub(crate) enum DeliveryError {
     Engine(#[from] EngineError),
 }
 
+impl From<RenderingError> for DeliveryError {
+    fn from(error: RenderingError) -> Self {
+        match error {
+            RenderingError::Render(error) => Self::Render(error),
+            RenderingError::Engine(error) => Self::Engine(error),
+        }
+    }
+}
+
 /// What a delivery works with; shared by all its steps.
 pub(crate) struct Delivery {
     pub(crate) clusters: Clusters,
@@ -64,8 +72,8 @@ pub(crate) struct Delivery {
     pub(crate) evaluation: Evaluation,
     pub(crate) application: Arc<Application>,
     pub(crate) appfile: Arc<Appfile>,
-    /// Does what templates ask for.
-    calls: Calls,
+    /// Renders, and does what templates ask for.
+    pub(super) renderer: Renderer,
     pub(super) http: reqwest::Client,
     /// Since when conditions on metrics hold.
     pub(super) checks: Checks,
@@ -74,6 +82,8 @@ pub(crate) struct Delivery {
     pub(crate) source: Arc<dyn DefinitionSource + Send + Sync>,
     library: Library,
     pub(crate) revision: LatestRevision,
+    /// `context.custom`, from policies that work on the Application.
+    custom: Option<Value>,
     pub(crate) policies: ResourcePolicies,
     pub(crate) cluster_version: ClusterVersion,
     /// What the Application has made; steps that run at the same time share its writes.
@@ -99,15 +109,9 @@ impl Delivery {
         services: Vec<ComponentStatus>,
     ) -> Self {
         let rules = intent.appfile.policies.iter().map(|policy| &policy.rule);
-        let uid = intent.application.uid().unwrap_or_default();
-        let calls = Calls::new(
-            context.clusters.clone(),
-            context.http.clone(),
-            intent.appfile.namespace.clone(),
-            format!("{uid}/{}", intent.desired),
-        );
         Self {
-            calls,
+            renderer: context.renderer(&intent.application, &intent.desired),
+            custom: intent.custom.clone(),
             http: context.http.clone(),
             checks: Checks::default(),
             inventories: context.inventories.clone(),
@@ -181,7 +185,7 @@ impl Delivery {
             render = render.patched(patches.workload.clone(), patches.traits.clone());
         }
         let subject = format!("{}@{place}", component.spec.name);
-        self.carry(&subject, render).await
+        Ok(self.renderer.carry(&subject, render).await?)
     }
 
     /// What all objects of this delivery have in common.
@@ -190,60 +194,10 @@ impl Delivery {
             cluster_version: self.cluster_version.clone(),
             revision: self.revision.name.clone(),
             revision_hash: self.revision.revision_hash.clone().unwrap_or_default(),
+            custom: self.custom.clone(),
             dispatch: true,
             ..Target::default()
         }
-    }
-
-    /// Carries a render to its end: evaluates, and does what its templates ask for.
-    async fn carry<R: Render>(
-        &self,
-        subject: &str,
-        mut render: R,
-    ) -> Result<R::Output, DeliveryError> {
-        let mut input = Input::Start;
-        let mut count = 0;
-        loop {
-            let calls = match render.next(input).map_err(DeliveryError::Render)? {
-                Progress::Done(rendered) => return Ok(rendered),
-                Progress::Eval(request) => {
-                    input = Input::Reply(self.evaluate(*request).await?);
-                    continue;
-                }
-                Progress::Do(calls) => calls,
-            };
-            let mut results = Replay::new();
-            for call in calls {
-                count += 1;
-                let answer = if count > CALLS {
-                    Err(format!("the templates make more than {CALLS} calls"))
-                } else {
-                    self.calls.carry_out(subject, &call).await
-                };
-                let answer =
-                    answer.map_err(|why| DeliveryError::Render(render.call_failed(&call, &why)))?;
-                results.insert(call.key, answer);
-            }
-            input = Input::Results(results);
-        }
-    }
-
-    async fn evaluate(&self, request: Request) -> Result<Reply, EngineError> {
-        let job = Job::new(
-            request.operation,
-            request.evaluator,
-            self.appfile.namespace.clone(),
-        );
-        let outcome = match self.evaluation.engine().call(job).await {
-            Ok(Answer::Done(value)) => Outcome::Ok(value),
-            Ok(Answer::Need(calls)) => Outcome::Need(calls),
-            Err(EngineError::Template(error)) => Outcome::Error(*error),
-            Err(error) => return Err(error),
-        };
-        Ok(Reply {
-            id: request.id,
-            outcome,
-        })
     }
 
     /// Applies objects that a step made, outside of any component.
@@ -266,6 +220,64 @@ impl Delivery {
             .into_iter()
             .next()
             .map_or(Value::Null, |(_, live)| (*live).clone()))
+    }
+
+    /// Renders the objects of policies and applies them (row POL-013).
+    pub(crate) async fn apply_policies(&self) -> Result<(), DeliveryError> {
+        let mut wanted = Vec::new();
+        let mut components = None;
+        for policy in &self.appfile.policies {
+            let PolicyRule::Custom(resolved) = &policy.rule else {
+                continue;
+            };
+            if !resolved.definition.scope.is_empty() {
+                continue;
+            }
+            // Most policies do not look at what components render.
+            let looks = resolved.definition.template.contains("artifacts");
+            if looks && components.is_none() {
+                components = Some(self.artifacts().await?);
+            }
+            let seen = components.as_deref().filter(|_| looks).unwrap_or_default();
+            let evaluator = resolved
+                .definition
+                .evaluator
+                .unwrap_or_else(|| self.evaluation.evaluator());
+            let render = PolicyRender::new(&self.appfile, policy, seen, self.target(), evaluator);
+            let Some(render) = render else { continue };
+            let rendered = self.renderer.carry(&policy.name, render).await;
+            let rendered = rendered.map_err(DeliveryError::from);
+            self.note_problem(&policy.name, &rendered);
+            wanted.extend(rendered?.into_iter().map(|object| Wanted {
+                creator: Some(POLICY.to_owned()),
+                component: Some(policy.name.clone()),
+                manifest: object.object,
+                ..Wanted::default()
+            }));
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.dispatch(wanted).await.map(drop)
+    }
+
+    /// What the components render, for policies that look at it.
+    async fn artifacts(&self) -> Result<Vec<RenderedComponent>, DeliveryError> {
+        let mut rendered = Vec::new();
+        let place = Place {
+            namespace: self.appfile.namespace.clone(),
+            ..Place::default()
+        };
+        for component in &self.appfile.components {
+            let asked = Asked {
+                appfile: &self.appfile,
+                component,
+                place: &place,
+                patches: None,
+            };
+            rendered.push(self.render(asked, RenderStage::Dispatch).await?);
+        }
+        Ok(rendered)
     }
 
     pub(super) async fn dispatch(

@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use caravel_core::api::labels::APP_NAME;
-use caravel_core::api::labels::annotations::PUBLISH_VERSION;
+use caravel_core::api::labels::annotations::{POLICY_AUTO_REVISION, PUBLISH_VERSION};
 use caravel_core::api::{
     Algorithm, Application, ApplicationRevision, ApplicationRevisionSpec, LatestRevision,
     RevisionContent, WorkflowStep, WorkflowSubStep,
 };
 use caravel_core::appfile::{
-    Appfile, DefinitionSet, DefinitionSource, Finding, Rejection, apply_component_step, parse,
+    Appfile, DefinitionSet, DefinitionSource, Finding, PolicyRule, Rejection, apply_component_step,
+    parse,
 };
 use caravel_core::engine::DefinitionKind;
+use caravel_core::render::{RenderError, Scoped};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::revision::{self, Choice, External, Known};
+use super::revision::{self, AUTHORED, Choice, External, Known, POLICY_CONTEXT};
+use super::scoped::{self, Told};
 use super::source::LiveSource;
 use super::{Context, TurnError};
 use crate::FIELD_MANAGER;
@@ -42,12 +45,18 @@ pub(crate) struct Intent {
     pub(crate) desired: String,
     /// Whether the revision was made just now.
     pub(crate) is_new: bool,
+    /// `context.custom`, from policies that work on the Application.
+    pub(crate) custom: Option<Value>,
+    /// What such policies did; none where they were not asked again.
+    pub(crate) told: Option<Told>,
 }
 
 /// Why there is nothing to deliver.
 pub(crate) enum Obstacle {
     /// The Application is wrong, or names what is not there (yet).
     Rejected(Rejection),
+    /// A policy that works on the Application cannot be evaluated.
+    Policy(Box<RenderError>),
     /// Something else.
     Turn(TurnError),
 }
@@ -78,19 +87,54 @@ pub(crate) async fn intent(
     if let Some(pinned) = pinned {
         return from_revision(application, pinned, publish_version);
     }
-    let source = LiveSource::gather(&context.client, &context.library, application).await?;
+    let written = application;
+    let gathered = LiveSource::gather(&context.client, &context.library, written).await?;
+    let made = scoped::scoped(context, written, &gathered).await?;
+    let kept = made
+        .as_ref()
+        .and_then(|made| kept(written, made, latest, &known));
+    let (transformed, custom, told) = match &made {
+        None => (written.clone(), None, Told::default()),
+        Some(made) => {
+            let told = Told {
+                applied: made.applied.clone(),
+                config_map: Some(scoped::tell(context, written, made).await?),
+                metadata: scoped::metadata(written, made),
+            };
+            let mut transformed = made.application.clone();
+            let fresh = Some(Value::Object(made.custom.clone()));
+            let mut custom = fresh.filter(|custom| *custom != json!({}));
+            if let Some(kept) = kept {
+                // A changed policy alone rolls nothing (POL-016).
+                transformed.spec = kept.content.application.spec.clone();
+                custom.clone_from(&kept.custom);
+            }
+            (transformed, custom, told)
+        }
+    };
+    let application = &transformed;
+    let source = if made.is_some() {
+        LiveSource::gather(&context.client, &context.library, application).await?
+    } else {
+        gathered
+    };
     let mut appfile = parse(application, &source).map_err(Obstacle::Rejected)?;
     let steps = converted(application, &appfile)?;
     let external = External {
         policies: source.policies.clone(),
         workflow: source.workflow.clone(),
     };
-    let content = content(context, application, &appfile, &external);
+    let mut content = content(context, application, &appfile, &external);
+    content.policy_versions = scoped::versions(&told.applied);
+    let marks = Marks {
+        authored: made.as_ref().map(|_| scoped::authored(written)),
+        custom: custom.clone(),
+    };
     let choice = revision::choose(application, &external, &content, latest, &known);
     let is_new = matches!(choice, Choice::New(_));
     let revision = choice.latest().clone();
     if is_new {
-        create(context, application, &revision, content).await?;
+        create(context, application, &revision, content, marks).await?;
     }
     appfile.revision.clone_from(&revision.name);
     Ok(Intent {
@@ -101,6 +145,28 @@ pub(crate) async fn intent(
         desired: publish_version.unwrap_or_else(|| revision.name.clone()),
         revision,
         is_new,
+        custom,
+        told: Some(told),
+    })
+}
+
+/// The latest revision, where its author has changed nothing since and does not want revisions of changed policies
+/// (POL-016).
+fn kept<'a>(
+    written: &Application,
+    made: &Scoped,
+    latest: Option<&str>,
+    known: &'a [Known],
+) -> Option<&'a Known> {
+    let follows = written.annotations().get(POLICY_AUTO_REVISION);
+    if !made.modifies_spec() || follows.is_some_and(|value| value == "true") {
+        return None;
+    }
+    let authored = scoped::authored(written);
+    known.iter().find(|revision| {
+        Some(revision.latest.name.as_str()) == latest
+            && revision.publish_version == publish_version(written)
+            && revision.authored.as_deref() == Some(&authored)
     })
 }
 
@@ -113,7 +179,7 @@ fn from_revision(
     let content = &pinned.content;
     let mut set = DefinitionSet::default();
     let namespace = application.namespace().unwrap_or_default();
-    let with_kind = |kind: &str, object: serde_json::Value| {
+    let with_kind = |kind: &str, object: Value| {
         let mut object = object;
         object["kind"] = json!(kind);
         object
@@ -169,6 +235,8 @@ fn from_revision(
         desired: publish_version.unwrap_or_else(|| pinned.latest.name.clone()),
         revision: pinned.latest.clone(),
         is_new: false,
+        custom: pinned.custom.clone(),
+        told: None,
     })
 }
 
@@ -267,6 +335,17 @@ fn content(
             }
         }
     }
+    for policy in &appfile.policies {
+        let PolicyRule::Custom(resolved) = &policy.rule else {
+            continue;
+        };
+        let definition = &resolved.definition;
+        let place = (definition.namespace.as_str(), definition.name.as_str());
+        if let Some(found) = object(context, DefinitionKind::Policy, place) {
+            let name = resolved.type_name.clone();
+            content.policy_definitions.insert(name, found);
+        }
+    }
     for (type_, resolved) in &appfile.step_definitions {
         let definition = &resolved.definition;
         let place = (definition.namespace.as_str(), definition.name.as_str());
@@ -300,13 +379,27 @@ fn object<T: DeserializeOwned>(
     serde_json::from_value(object).ok()
 }
 
+/// What a revision carries of the policies that worked on the Application.
+struct Marks {
+    authored: Option<String>,
+    custom: Option<Value>,
+}
+
 async fn create(
     context: &Context,
     application: &Application,
     latest: &LatestRevision,
     content: RevisionContent,
+    marks: Marks,
 ) -> Result<(), TurnError> {
     let mut object = revision::object(application, latest, RevisionContent::default());
+    let annotations = object.metadata.annotations.get_or_insert_default();
+    if let Some(authored) = marks.authored {
+        annotations.insert(AUTHORED.to_owned(), authored);
+    }
+    if let Some(custom) = marks.custom {
+        annotations.insert(POLICY_CONTEXT.to_owned(), custom.to_string());
+    }
     object.spec = ApplicationRevisionSpec::pack(content, Some(Algorithm::Zstd))
         .map_err(|error| TurnError::Damaged(format!("revision {}: {error}", latest.name)))?;
     let namespace = application.namespace().unwrap_or_default();

@@ -19,6 +19,7 @@ mod queue;
 mod report;
 mod revision;
 mod run;
+mod scoped;
 mod session;
 mod source;
 mod status;
@@ -51,10 +52,12 @@ use self::queue::Queue;
 use self::session::{Key, Sessions};
 pub(crate) use self::source::LiveSource;
 use self::watching::{Watched, Watching};
+use crate::calls::Calls;
 use crate::definition::oam_resource;
 use crate::engine::{AbortAt, Faults, RunError, Runner};
 use crate::evaluation::Evaluation;
 use crate::library::Library;
+use crate::rendering::Renderer;
 
 /// How long to wait after a turn that failed for a reason that passes.
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
@@ -154,6 +157,22 @@ pub(crate) enum TurnError {
 }
 
 impl Context {
+    /// Renders for an Application; `delivery` tells one delivery of it from another, in every process.
+    pub(crate) fn renderer(&self, application: &Application, delivery: &str) -> Renderer {
+        let namespace = application.namespace().unwrap_or_default();
+        let uid = application.uid().unwrap_or_default();
+        Renderer {
+            evaluation: self.evaluation.clone(),
+            calls: Calls::new(
+                self.clusters.clone(),
+                self.http.clone(),
+                namespace.clone(),
+                format!("{uid}/{delivery}"),
+            ),
+            namespace,
+        }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

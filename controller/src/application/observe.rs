@@ -44,7 +44,8 @@ fn owner(object: &Value) -> Option<Key> {
     })
 }
 
-/// Wants a turn of each Application that misses a definition, when definitions change.
+/// Wants a turn of each Application that misses a definition, or follows them (row DEF-003), when definitions
+/// change.
 pub(crate) async fn definitions(context: Arc<Context>, shutdown: CancellationToken) {
     let mut changes = context.library.changes();
     loop {
@@ -56,11 +57,14 @@ pub(crate) async fn definitions(context: Arc<Context>, shutdown: CancellationTok
         for key in context.sessions.keys() {
             // One that is in the middle of a turn looks at the library itself, or is marked by the next change.
             let session = context.sessions.get(&key);
-            let unresolved = match session.memory.try_lock() {
-                Ok(memory) => memory.is_unresolved,
+            let is_concerned = match session.memory.try_lock() {
+                Ok(memory) => {
+                    let intent = memory.intent.as_ref();
+                    memory.is_unresolved || intent.is_some_and(|(key, _)| key.library.is_some())
+                }
                 Err(_) => true,
             };
-            if unresolved {
+            if is_concerned {
                 context.trigger(&key);
             }
         }

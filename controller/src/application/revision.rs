@@ -10,6 +10,11 @@ use caravel_core::api::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+/// On a revision of which policies changed the specification: which one its author wrote.
+pub(crate) const AUTHORED: &str = "caravel.dev/authored-spec";
+/// On a revision: `context.custom` that policies gave.
+pub(crate) const POLICY_CONTEXT: &str = "caravel.dev/policy-context";
+
 /// A revision that exists, unpacked.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
@@ -17,6 +22,10 @@ pub(crate) struct Known {
     pub(crate) latest: LatestRevision,
     /// `app.oam.dev/publishVersion` at that time.
     pub(crate) publish_version: Option<String>,
+    /// What its author wrote, where policies made something else of it.
+    pub(crate) authored: Option<String>,
+    /// `context.custom` that policies gave.
+    pub(crate) custom: Option<Value>,
     /// What was delivered.
     pub(crate) content: RevisionContent,
 }
@@ -62,13 +71,17 @@ pub(crate) fn read(object: &ApplicationRevision) -> Result<Known, String> {
         .and_then(|(_, number)| number.parse().ok());
     let labels = object.metadata.labels.as_ref();
     let hash = labels.and_then(|l| l.get(APP_REVISION_HASH)).cloned();
+    let annotations = object.metadata.annotations.as_ref();
     Ok(Known {
+        authored: annotation(annotations, AUTHORED),
+        custom: annotation(annotations, POLICY_CONTEXT)
+            .and_then(|text| serde_json::from_str(&text).ok()),
         latest: LatestRevision {
             revision: number.ok_or_else(|| format!("revision {name}: no number in its name"))?,
             name,
             revision_hash: hash,
         },
-        publish_version: annotation(object.metadata.annotations.as_ref(), PUBLISH_VERSION),
+        publish_version: annotation(annotations, PUBLISH_VERSION),
         content: content.into_owned(),
     })
 }

@@ -1,5 +1,6 @@
 //! What is written into an Application's status. Pure: the time is given.
 
+use super::scoped::Told;
 use caravel_core::api::phase::{ApplicationPhase, ConditionReason, ConditionType};
 use caravel_core::api::{
     ApplicationStatus, AppliedResource, ComponentStatus, Condition, LatestRevision,
@@ -46,6 +47,8 @@ pub(crate) struct Report {
     pub(crate) workflow: Option<WorkflowStatus>,
     pub(crate) services: Vec<ComponentStatus>,
     pub(crate) applied_resources: Vec<AppliedResource>,
+    /// What policies did that work on the Application itself; none where that is not known now.
+    pub(crate) policies: Option<Told>,
 }
 
 /// The status after a turn. What the report does not speak of stays as it was found.
@@ -62,6 +65,10 @@ pub(crate) fn project(found: &ApplicationStatus, report: Report, now: &Time) -> 
     status.workflow = report.workflow;
     status.services = report.services;
     status.applied_resources = report.applied_resources;
+    if let Some(told) = report.policies {
+        status.applied_application_policies = told.applied;
+        status.application_policies_config_map = told.config_map;
+    }
     status
 }
 

@@ -7,11 +7,12 @@ use caravel_clusters::inventory::Tracker;
 use caravel_clusters::prune::{Cause, plan};
 use caravel_clusters::repair::drifted;
 use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
-use caravel_core::api::labels::annotations::AUTO_UPDATE;
+use caravel_core::api::labels::annotations::{AUTO_UPDATE, POLICY_AUTO_REVISION};
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
 use caravel_core::api::{Application, ApplicationStatus, WorkflowStatus};
 use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
+use caravel_core::render::RenderError;
 use caravel_workflow::{Command, RunPhase};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::deletion::{self, Left};
-use super::delivery::Delivery;
+use super::delivery::{Delivery, DeliveryError};
 use super::health::reassess;
 use super::intent::{self, Intent, Obstacle, publish_version};
 use super::run::Run;
@@ -195,6 +196,7 @@ impl Turn<'_> {
         let intent = match self.intent().await {
             Ok(intent) => intent,
             Err(Obstacle::Rejected(rejection)) => return self.reject(&rejection).await,
+            Err(Obstacle::Policy(error)) => return self.refuse(&error).await,
             Err(Obstacle::Turn(error)) => return Err(error),
         };
         self.memory.is_unresolved = false;
@@ -224,7 +226,10 @@ impl Turn<'_> {
 
     /// What is to be delivered; decided anew only when what it follows from has changed (TRAP-002).
     async fn intent(&mut self) -> Result<Intent, Obstacle> {
-        let follows = self.application.annotations().contains_key(AUTO_UPDATE);
+        let annotations = self.application.annotations();
+        let is_true = |value: &String| value == "true";
+        let follows = annotations.contains_key(AUTO_UPDATE)
+            || annotations.get(POLICY_AUTO_REVISION).is_some_and(is_true);
         let key = IntentKey {
             generation: self.application.metadata.generation.unwrap_or(0),
             publish_version: publish_version(&self.application),
@@ -237,26 +242,93 @@ impl Turn<'_> {
         }
         let intent = intent::intent(self.context, &self.application).await?;
         if intent.is_new {
+            self.tell_policies(&intent);
             self.event(EventReason::Revisioned, "Revisioned successfully");
+        }
+        let added = intent.told.as_ref().and_then(|told| told.metadata.clone());
+        if let Some(added) = added {
+            self.patch_metadata((*added).clone()).await?;
         }
         self.memory.intent = Some((key, intent.clone()));
         Ok(intent)
+    }
+
+    /// Events of policies that worked on the Application.
+    fn tell_policies(&self, intent: &Intent) {
+        let applied = intent.told.iter().flat_map(|told| &told.applied);
+        for one in applied {
+            let is_global = one.source.as_deref() == Some("global");
+            let (reason, message) = match (is_global, one.applied) {
+                (true, true) => (
+                    EventReason::GlobalPolicyApplied,
+                    format!(
+                        "Applied global policy {} from namespace {}",
+                        one.name, one.namespace
+                    ),
+                ),
+                (false, true) => (
+                    EventReason::PolicyApplied,
+                    format!("Applied policy {}", one.name),
+                ),
+                (true, false) => (
+                    EventReason::GlobalPolicySkipped,
+                    format!("Skipped global policy {}", one.name),
+                ),
+                (false, false) => (
+                    EventReason::PolicySkipped,
+                    format!("Skipped policy {}", one.name),
+                ),
+            };
+            self.event(reason, &message);
+        }
     }
 
     /// The Application cannot be delivered as it is. What ran before keeps running.
     async fn reject(&mut self, rejection: &Rejection) -> Result<(), TurnError> {
         self.memory.intent = None;
         self.memory.is_unresolved = rejection.unresolved().next().is_some();
-        let message = rejection.to_string();
+        let stage = Stage::failed(ConditionType::Parsed, rejection.to_string());
+        self.stop(
+            ApplicationPhase::Rendering,
+            vec![stage],
+            EventReason::FailedParse,
+        )
+        .await
+    }
+
+    /// A policy that works on the Application cannot be evaluated; a new definition may help.
+    async fn refuse(&mut self, error: &RenderError) -> Result<(), TurnError> {
+        self.memory.intent = None;
+        self.memory.is_unresolved = true;
+        let message = format!("{}\n{error}", error.kubevela_text);
+        let stage = Stage::failed(ConditionType::Synced, message);
+        self.stop(
+            ApplicationPhase::Starting,
+            vec![stage],
+            EventReason::PolicyFailed,
+        )
+        .await
+    }
+
+    /// Reports the stage that did not succeed.
+    async fn stop(
+        &mut self,
+        phase: ApplicationPhase,
+        stages: Vec<Stage>,
+        reason: EventReason,
+    ) -> Result<(), TurnError> {
+        let problem = stages.iter().find_map(|stage| stage.problem.clone());
+        let message = problem.unwrap_or_default();
         let found = self.application.status.clone().unwrap_or_default();
         let mut report = Report {
             generation: self.application.metadata.generation.unwrap_or(0),
-            phase: Some(ApplicationPhase::Rendering),
-            stages: vec![Stage::failed(ConditionType::Parsed, message.clone())],
+            phase: Some(phase),
+            stages,
             latest_revision: found.latest_revision.clone(),
             workflow: found.workflow.clone(),
             services: found.services.clone(),
             applied_resources: found.applied_resources.clone(),
+            policies: None,
         };
         if found
             .workflow
@@ -268,7 +340,7 @@ impl Turn<'_> {
         }
         let status = super::status::project(&found, report, &report::time(self.context.now()));
         if status != found {
-            self.event(EventReason::FailedParse, &message);
+            self.event(reason, &message);
         }
         self.write_status(&status).await
     }
@@ -341,6 +413,9 @@ impl Turn<'_> {
         if adopted.is_none() {
             // Rows of the run before say nothing about this one (row APP-035).
             delivery.services.lock().await.clear();
+            if let Err(error) = delivery.apply_policies().await {
+                return self.hold(error, &delivery).await;
+            }
         }
         let ports = delivery.clone();
         let run = Run::open(
@@ -370,6 +445,25 @@ impl Turn<'_> {
             is_settled: false,
         });
         Ok(())
+    }
+
+    /// The objects of policies cannot be made: nothing begins before they are (row APP-011).
+    async fn hold(&mut self, error: DeliveryError, delivery: &Delivery) -> Result<(), TurnError> {
+        let mut problems = vec![error.to_string()];
+        problems.extend(delivery.problems());
+        let mut stages: Vec<Stage> = [ConditionType::Parsed, ConditionType::Revision]
+            .map(Stage::done)
+            .into();
+        stages.push(Stage::failed(ConditionType::Policy, problems.join("\n")));
+        self.memory.intent = None;
+        self.memory.is_unresolved = true;
+        self.memory.due = Some(self.context.now() + SignedDuration::from_secs(5));
+        self.stop(
+            ApplicationPhase::GeneratingPolicy,
+            stages,
+            EventReason::FailedApply,
+        )
+        .await
     }
 
     async fn delivery(&self, intent: &Intent) -> Result<Delivery, TurnError> {
@@ -511,6 +605,7 @@ impl Turn<'_> {
             workflow: Some(workflow.clone()),
             services,
             applied_resources,
+            policies: intent.told.clone(),
         };
         if run_phase.is_over() && !active.is_settled {
             // Something is still on its way out.

@@ -102,6 +102,7 @@ pub(super) async fn patch(
         Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
             return Err(not_found(&target));
         }
+        Ok(Err(kube::Error::Api(status))) => return Err(status.message),
         Ok(answer) => answer.map_err(told)?,
     };
     serde_json::to_value(patched).map_err(told)

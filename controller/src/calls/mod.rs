@@ -15,7 +15,7 @@ pub(crate) use self::kube::list;
 use std::collections::HashMap;
 
 use caravel_clusters::connect::Clusters;
-use caravel_core::engine::Call;
+use caravel_core::engine::{Call, Endpoint};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
@@ -55,6 +55,9 @@ impl Calls {
     /// Why it could not be done, in words.
     pub(crate) async fn carry_out(&self, subject: &str, call: &Call) -> Result<Value, String> {
         let params = &call.params;
+        if let Some(endpoint) = &call.endpoint {
+            return self.external(subject, call, endpoint).await;
+        }
         match (call.provider.as_str(), call.action.as_str()) {
             ("http", "do") => self.request(subject, call).await,
             ("processing", "http") => {
@@ -74,6 +77,17 @@ impl Calls {
                  kube.{{get,list,apply,patch}}, config.{{image-registry,helm-repository}} and cue.strategyUnify"
             )),
         }
+    }
+
+    /// Posts the parameters to the server of a package (row PRV-045).
+    async fn external(
+        &self,
+        subject: &str,
+        call: &Call,
+        endpoint: &Endpoint,
+    ) -> Result<Value, String> {
+        let posted = posted(call, endpoint)?;
+        answered(&self.request(subject, &posted).await?)
     }
 
     async fn request(&self, subject: &str, call: &Call) -> Result<Value, String> {
@@ -106,6 +120,38 @@ impl Calls {
             .await
             .map_err(|failure| failure.message)
     }
+}
+
+/// The request that a call of a package is (row PRV-045): its parameters go to the package's server as JSON.
+pub(crate) fn posted(call: &Call, endpoint: &Endpoint) -> Result<Call, String> {
+    let url = endpoint.url(&call.action)?;
+    Ok(Call {
+        params: json!({
+            "method": "POST",
+            "url": url,
+            "request": {
+                "body": call.params.to_string(),
+                "header": {"Content-Type": "application/json"},
+            },
+        }),
+        provider: "http".to_owned(),
+        action: "do".to_owned(),
+        endpoint: None,
+        ..call.clone()
+    })
+}
+
+/// What the server of a package answers.
+pub(crate) fn answered(answer: &Value) -> Result<Value, String> {
+    let body = answer["body"].as_str().unwrap_or_default();
+    let status = answer["statusCode"].as_u64().unwrap_or_default();
+    if !(200..300).contains(&status) {
+        let start: String = body.chars().take(200).collect();
+        return Err(format!(
+            "the package's server answers with {status}: {start}"
+        ));
+    }
+    Endpoint::answer(body.as_bytes())
 }
 
 /// What `processing.http` answers with: the body, which has to be a JSON object (row REN-006).

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use caravel_core::engine::{
     ExpressionRequest, Operation, Replay, StepOutput, StepRequest, StepResult, Template,
 };
-use caravel_engines::{Answer, Job};
+use caravel_engines::Answer;
 use caravel_store::RunId;
 use caravel_workflow::{Event, Outcome, Reason, Recorded, StepRef};
 use serde_json::{Map, Value, json};
@@ -250,10 +250,8 @@ impl Attempt {
         });
         let evaluation = &self.parts.evaluation;
         let evaluator = template.evaluator.unwrap_or_else(|| evaluation.evaluator());
-        let job = Job::new(operation, evaluator, self.namespace.clone());
         evaluation
-            .engine()
-            .call(job)
+            .ask_with(&self.namespace, operation, evaluator)
             .await
             .map_err(|error| error.to_string())
     }

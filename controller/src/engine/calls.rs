@@ -1,6 +1,6 @@
 //! The calls that a step's template may make (PRV-001 to PRV-014).
 
-use caravel_core::engine::Call;
+use caravel_core::engine::{Call, Endpoint};
 use caravel_workflow::{Event, Outcome, Reason, Suspension, parse_duration};
 use serde_json::{Value, json};
 
@@ -13,6 +13,9 @@ impl Attempt {
     /// Carries out one call, or says how the attempt ends with it.
     pub(super) async fn call(&self, work: &mut Work, call: &Call) -> Result<Called, Unwanted> {
         let action = call.action.as_str();
+        if let Some(endpoint) = &call.endpoint {
+            return self.external(work, call, endpoint).await;
+        }
         // The legacy package `op` has the operations of several packages under one name.
         let provider = match (call.provider.as_str(), action) {
             ("op", "wait" | "suspend" | "break" | "fail" | "message" | "steps" | "var") => {
@@ -56,6 +59,26 @@ impl Attempt {
             },
         };
         Ok(called)
+    }
+
+    /// A call of a package is a request to its server (PRV-045): intent, send, result.
+    async fn external(
+        &self,
+        work: &Work,
+        call: &Call,
+        endpoint: &Endpoint,
+    ) -> Result<Called, Unwanted> {
+        let posted = match crate::calls::posted(call, endpoint) {
+            Ok(posted) => posted,
+            Err(why) => return Ok(failed(call, why)),
+        };
+        Ok(match self.http(work, &posted).await? {
+            Called::Answer(answer) => match crate::calls::answered(&answer) {
+                Ok(value) => Called::Answer(value),
+                Err(why) => failed(call, why),
+            },
+            end => end,
+        })
     }
 
     fn suspend(&self, call: &Call) -> Called {

@@ -81,6 +81,10 @@ impl Attempt {
             return Err("tls_config is not supported".to_owned());
         }
         let mut request = http::request(params)?;
+        // KubeVela says so of a request without any header, and servers rely on it.
+        if request.headers().is_empty() {
+            http::add(request.headers_mut(), "Content-Type", "application/json")?;
+        }
         let details = params.get("request").cloned().unwrap_or(Value::Null);
         self.secret_headers(&details, request.headers_mut()).await?;
         if !http::is_idempotent(request.method()) {

@@ -158,7 +158,7 @@ impl RenderError {
         failed
     }
 
-    fn evaluated(
+    pub(super) fn evaluated(
         component: &str,
         trait_type: Option<String>,
         path: String,

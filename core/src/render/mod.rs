@@ -10,6 +10,7 @@ mod error;
 mod name;
 pub mod object;
 mod policy;
+mod scoped;
 mod terraform;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use context::ClusterVersion;
 pub use error::{Problem, RenderError, RenderFailure};
 pub use name::generated_name;
 pub use policy::{PolicyRender, artifacts};
+pub use scoped::{Scoped, ScopedPolicy, ScopedRender};
 
 use crate::api::LOCAL_CLUSTER;
 use crate::appfile::{AppComponent, Appfile, Stage};

@@ -18,6 +18,7 @@ var (
 	returnsPath  = cue.ParsePath("$returns")
 	valuePath    = cue.ParsePath("value")
 	patchPath    = cue.ParsePath("patch")
+	resourcePath = cue.ParsePath("resource")
 )
 
 // callError says that a call could not be prepared or carried out inside the bridge. Its text is that of
@@ -168,14 +169,18 @@ var mayPatch = map[string]bool{"kube.apply": true, "op.apply": true}
 // patches says whether the `patch` of a call travels as CUE text.
 func patches(value cue.Value, provider, do string) bool {
 	name := provider + "." + do
-	if withPatch[name] || !mayPatch[name] {
-		return withPatch[name]
-	}
 	params := value
 	if !legacy(provider) {
 		params = value.LookupPath(paramsPath)
 	}
-	return params.LookupPath(patchPath).Exists()
+	switch {
+	case name == "kube.patch":
+		// The package for components has a `resource`, and patches of Kubernetes' own kinds, which are data.
+		return !params.LookupPath(resourcePath).Exists()
+	case mayPatch[name]:
+		return params.LookupPath(patchPath).Exists()
+	}
+	return withPatch[name]
 }
 
 // paramsOf gives the inputs of a call as JSON. As in KubeVela the whole value must be concrete, but for

@@ -1,0 +1,290 @@
+//! Policies that work on the Application itself (POL-014 to POL-018): which hold, what they make of it, and the ConfigMap that
+//! tells people so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use caravel_core::api::labels::annotations::SKIP_GLOBAL_POLICIES;
+use caravel_core::api::labels::{APP_NAME, APP_NAMESPACE, APP_UID, APPLICATION_POLICIES};
+use caravel_core::api::{Application, AppliedApplicationPolicy, PolicyVersion, SYSTEM_NAMESPACE};
+use caravel_core::appfile::{Finding, FindingKind, resolve};
+use caravel_core::engine::DefinitionKind;
+use caravel_core::render::{Scoped, ScopedPolicy, ScopedRender};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::intent::Obstacle;
+use super::source::LiveSource;
+use super::{Context, TurnError, revision};
+use crate::FIELD_MANAGER;
+use crate::library::{Entry, Library};
+use crate::rendering::RenderingError;
+
+/// The scope of such policies.
+const SCOPE: &str = "Application";
+/// The longest name of a ConfigMap.
+const LONGEST: usize = 253;
+
+/// What the policies made of an Application; none where none holds.
+pub(super) async fn scoped(
+    context: &Context,
+    application: &Application,
+    source: &LiveSource,
+) -> Result<Option<Scoped>, Obstacle> {
+    let policies = policies(&context.library, application, source)?;
+    if policies.is_empty() {
+        return Ok(None);
+    }
+    let evaluator = context.evaluation.evaluator();
+    let render = ScopedRender::new(application, &policies, &[], evaluator);
+    let generation = application.metadata.generation.unwrap_or(0);
+    let renderer = context.renderer(application, &format!("generation {generation}"));
+    match renderer.carry("policies", render).await {
+        Ok(made) => Ok(Some(made)),
+        Err(RenderingError::Render(error)) => Err(Obstacle::Policy(error)),
+        Err(RenderingError::Engine(error)) => {
+            Err(Obstacle::Turn(TurnError::Damaged(error.to_string())))
+        }
+    }
+}
+
+/// The policies that hold for an Application: the global ones by their priority, then its own in their order.
+fn policies(
+    library: &Library,
+    application: &Application,
+    source: &LiveSource,
+) -> Result<Vec<ScopedPolicy>, Obstacle> {
+    let namespace = application.namespace().unwrap_or_default();
+    let skips = application.annotations().get(SKIP_GLOBAL_POLICIES);
+    let mut found = if skips.is_some_and(|value| value == "true") {
+        Vec::new()
+    } else {
+        globals(library, &namespace)
+    };
+    for (index, policy) in application.spec.policies.iter().enumerate() {
+        let resolved = resolve(
+            source,
+            DefinitionKind::Policy,
+            &policy.type_,
+            &namespace,
+            false,
+        );
+        let Some(definition) = resolved.map(|resolved| resolved.definition) else {
+            continue;
+        };
+        if definition.scope != SCOPE {
+            continue;
+        }
+        let entry = library.definition(
+            DefinitionKind::Policy,
+            &definition.namespace,
+            &definition.name,
+        );
+        let object = entry.map(|entry| entry.object).unwrap_or_default();
+        if object["spec"]["global"] == true {
+            let path = format!("spec.policies[{index}].type");
+            let message = format!("`{}` is a global policy: it holds by itself", policy.type_);
+            let finding = Finding::new(FindingKind::Invalid, path, message)
+                .hint("remove the policy; to be left out of global policies, set the annotation policy.oam.dev/skip-global: \"true\"")
+                .kubevela(format!(
+                    "validation failed: policy \"{}\" references global policy type \"{}\", which cannot be explicitly referenced",
+                    policy.name, policy.type_
+                ));
+            return Err(Obstacle::Rejected(finding.into()));
+        }
+        found.push(ScopedPolicy {
+            name: policy.name.clone(),
+            type_: policy.type_.clone(),
+            namespace: definition.namespace.clone(),
+            template: definition.template.clone(),
+            evaluator: definition.evaluator,
+            properties: policy.properties.clone(),
+            is_global: false,
+            ..recorded(&object)
+        });
+    }
+    Ok(found)
+}
+
+/// Global policies of the namespace and of the system; of two with one name that of the namespace (POL-015).
+fn globals(library: &Library, namespace: &str) -> Vec<ScopedPolicy> {
+    let mut by_name: BTreeMap<String, Entry> = BTreeMap::new();
+    for place in [SYSTEM_NAMESPACE, namespace] {
+        for entry in library.in_namespace(DefinitionKind::Policy, place) {
+            if entry.definition.scope == SCOPE && entry.object["spec"]["global"] == true {
+                by_name.insert(entry.definition.name.clone(), entry);
+            }
+        }
+    }
+    let mut found: Vec<(i64, ScopedPolicy)> = by_name
+        .into_iter()
+        .map(|(name, entry)| {
+            let priority = entry.object["spec"]["priority"].as_i64().unwrap_or(0);
+            let policy = ScopedPolicy {
+                type_: name.clone(),
+                name,
+                namespace: entry.definition.namespace.clone(),
+                template: entry.definition.template.clone(),
+                evaluator: entry.definition.evaluator,
+                is_global: true,
+                ..recorded(&entry.object)
+            };
+            (priority, policy)
+        })
+        .collect();
+    found.sort_by_key(|(priority, _)| *priority);
+    found.into_iter().map(|(_, policy)| policy).collect()
+}
+
+/// The revision that a definition is at.
+fn recorded(object: &Value) -> ScopedPolicy {
+    let latest = &object["status"]["latestRevision"];
+    let text = |key: &str| latest[key].as_str().unwrap_or_default().to_owned();
+    ScopedPolicy {
+        revision_name: text("name"),
+        revision: latest["revision"].as_i64().unwrap_or_default(),
+        revision_hash: text("revisionHash"),
+        ..ScopedPolicy::default()
+    }
+}
+
+/// Tells one specification that somebody wrote from another.
+pub(super) fn authored(application: &Application) -> String {
+    let text = json!(application.spec).to_string();
+    hex::encode(&Sha256::digest(text)[..8])
+}
+
+/// Which revisions of definitions were used, for a revision of the Application.
+pub(super) fn versions(applied: &[AppliedApplicationPolicy]) -> BTreeMap<String, PolicyVersion> {
+    applied
+        .iter()
+        .map(|one| {
+            let prefix = if one.source.as_deref() == Some("global") {
+                "global:"
+            } else {
+                ""
+            };
+            let version = PolicyVersion {
+                definition_revision_name: one.definition_revision_name.clone(),
+                revision: one.revision,
+                revision_hash: one.revision_hash.clone(),
+            };
+            (format!("{prefix}{}", one.name), version)
+        })
+        .collect()
+}
+
+/// Writes the ConfigMap that tells what the policies did (POL-017); its name.
+pub(super) async fn tell(
+    context: &Context,
+    written: &Application,
+    made: &Scoped,
+) -> Result<String, TurnError> {
+    let namespace = written.namespace().unwrap_or_default();
+    let name = config_map_name(&namespace, &written.name_any());
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {
+                APPLICATION_POLICIES: "true",
+                APP_NAME: written.name_any(),
+                APP_NAMESPACE: namespace,
+                APP_UID: written.uid(),
+            },
+            "ownerReferences": [revision::owner_reference(written)],
+        },
+        "data": data(written, made),
+    });
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    let apply = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch(&name, &apply, &Patch::Apply(object)).await?;
+    Ok(name)
+}
+
+fn data(written: &Application, made: &Scoped) -> Value {
+    let mut data = Map::new();
+    let mut put = |key: String, value: &Value| data.insert(key, format!("{value:#}").into());
+    for (index, output) in made.outputs.iter().enumerate() {
+        let name = output["name"].as_str().unwrap_or_default();
+        put(format!("{:03}-{name}", index + 1), output);
+    }
+    let rendered = if made.modifies_spec() {
+        json!(made.application.spec)
+    } else {
+        json!({"components": null})
+    };
+    put("rendered_spec".to_owned(), &rendered);
+    put("applied_spec".to_owned(), &json!(made.application.spec));
+    put(
+        "metadata".to_owned(),
+        &json!({"labels": made.labels, "annotations": made.annotations, "context": made.custom}),
+    );
+    let enabled = made.applied.iter().filter(|one| one.applied).count();
+    put(
+        "info".to_owned(),
+        &json!({
+            "application_hash": authored(written),
+            "total_policies": made.applied.len(),
+            "enabled_policies": enabled,
+        }),
+    );
+    Value::Object(data)
+}
+
+fn config_map_name(namespace: &str, application: &str) -> String {
+    let name = format!("application-policies-{namespace}-{application}");
+    if name.len() <= LONGEST {
+        return name;
+    }
+    let hash = hex::encode(&Sha256::digest(&name)[..4]);
+    format!("{}-{hash}", &name[..LONGEST - hash.len() - 1])
+}
+
+/// What the turn does about it besides delivering.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    /// What each policy did, for the status.
+    pub(crate) applied: Vec<AppliedApplicationPolicy>,
+    /// The ConfigMap that tells more.
+    pub(crate) config_map: Option<String>,
+    /// Labels and annotations that are to stand on the Application.
+    pub(crate) metadata: Option<Arc<Value>>,
+}
+
+/// The labels and annotations that policies add and that are not there yet.
+pub(super) fn metadata(written: &Application, made: &Scoped) -> Option<Arc<Value>> {
+    let mut patch = Map::new();
+    for (field, added, present) in [
+        ("labels", &made.labels, written.labels()),
+        ("annotations", &made.annotations, written.annotations()),
+    ] {
+        if added
+            .iter()
+            .any(|(key, value)| present.get(key) != Some(value))
+        {
+            patch.insert(field.to_owned(), json!(added));
+        }
+    }
+    (!patch.is_empty()).then(|| Arc::new(Value::Object(patch)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut_and_stays_its_own() {
+        let short = config_map_name("prod", "web");
+        assert_eq!(short, "application-policies-prod-web");
+        let (one, two) = ("a".repeat(250), "a".repeat(251));
+        let (one, two) = (config_map_name("n", &one), config_map_name("n", &two));
+        assert_eq!((one.len(), two.len()), (LONGEST, LONGEST));
+        assert_ne!(one, two);
+    }
+}

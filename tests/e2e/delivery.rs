@@ -1,0 +1,302 @@
+//! What templates ask for while they render, stages of traits, copies and data of components.
+
+use caravel_tests::sink::Sink;
+use caravel_tests::wait::eventually;
+
+use crate::place::{Place, application};
+
+const ASKER: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: source, labels: {group: z}}
+data: {color: blue}
+---
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: asker}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  schematic:
+    cue:
+      template: |
+        import ("vela/kube", "vela/http", "encoding/json")
+        get: kube.#Get & {$params: resource: {apiVersion: "v1", kind: "ConfigMap", metadata: name: parameter.from}}
+        list: kube.#List & {$params: {
+          resource: {apiVersion: "v1", kind: "ConfigMap"}
+          filter: {namespace: context.namespace, matchingLabels: group: "z"}
+        }}
+        made: kube.#Apply & {$params: resource: {
+          apiVersion: "v1", kind: "ConfigMap", metadata: name: "side", data: made: get.$returns.data.color
+        }}
+        edited: kube.#Patch & {$params: {
+          resource: {apiVersion: "v1", kind: "ConfigMap", metadata: name: "side"}
+          patch: {type: "merge", data: data: patched: made.$returns.data.made}
+        }}
+        asking: http.#Get & {$params: url: parameter.url + "/ask"}
+        telling: http.#Post & {$params: {url: parameter.url + "/tell", request: {body: "x", header: "x-a": ["b"]}}}
+        output: {
+          apiVersion: "v1"
+          kind: "ConfigMap"
+          data: {
+            color: get.$returns.data.color
+            count: "\(len(list.$returns.items))"
+            patched: edited.$returns.data.patched
+            asked: json.Unmarshal(asking.$returns.body).value
+            told: "\(telling.$returns.statusCode)"
+          }
+        }
+        parameter: {from: string, url: string}
+---
+apiVersion: core.oam.dev/v1beta1
+kind: TraitDefinition
+metadata: {name: token}
+spec:
+  schematic:
+    cue:
+      template: |
+        processing: {
+          output: value?: string
+          http: {method: "GET", url: parameter.url + "/token", request: header: accept: "application/json"}
+        }
+        patch: data: token: processing.output.value
+        parameter: url: string
+"#;
+
+#[test]
+fn a_template_reads_and_asks_while_it_renders() {
+    let place = Place::shared("delivery-calls");
+    let sink = Sink::start();
+    place.apply(ASKER).ok();
+    let url = sink.url("");
+    let traits = format!("    traits:\n    - {{type: token, properties: {{url: \"{url}\"}}}}\n");
+    let properties = format!("{{from: source, url: \"{url}\"}}");
+    place
+        .apply(&(application("asks", "asker", &properties) + &traits))
+        .ok();
+    place.wait_until_running("asks");
+    let data = place.object("cm", "asks")["data"].clone();
+    assert_eq!(data["color"], "blue");
+    assert_eq!(data["count"], "1");
+    assert_eq!(data["patched"], "blue");
+    assert_eq!(data["asked"], "from-sink");
+    assert_eq!(data["told"], "200");
+    assert_eq!(data["token"], "from-sink");
+    assert_eq!(
+        sink.count("/tell"),
+        1,
+        "what changes something is sent once"
+    );
+}
+
+#[test]
+fn what_a_template_cannot_read_is_told_with_its_place_and_tried_again() {
+    let place = Place::shared("delivery-missing");
+    let sink = Sink::start();
+    place.apply(ASKER).ok();
+    let properties = format!("{{from: late, url: \"{}\"}}", sink.url(""));
+    place
+        .apply(&application("waits", "asker", &properties))
+        .ok();
+    let message = eventually("the condition tells what is missing", || {
+        let app = place.object("app", "waits");
+        let conditions = app["status"]["conditions"].as_array()?.clone();
+        let ready = conditions.into_iter().find(|one| one["type"] == "Ready")?;
+        ready["message"].as_str().map(str::to_owned)
+    });
+    assert!(
+        message.contains("spec.components[0]: kube.get: configmaps \"late\" not found"),
+        "{message}"
+    );
+    assert_eq!(sink.count("/tell"), 0);
+    place
+        .run("create configmap late --from-literal=color=green")
+        .ok();
+    place.wait_until_running("waits");
+    assert_eq!(place.object("cm", "waits")["data"]["color"], "green");
+}
+
+const STAGES: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: TraitDefinition
+metadata: {name: early}
+spec:
+  stage: PreDispatch
+  status:
+    healthPolicy: |
+      isHealth: context.outputs.early.data.ready == "yes"
+  schematic:
+    cue:
+      template: |
+        outputs: early: {apiVersion: "v1", kind: "ConfigMap", metadata: name: context.name + "-early", data: ready: parameter.ready}
+        parameter: ready: string
+---
+apiVersion: core.oam.dev/v1beta1
+kind: TraitDefinition
+metadata: {name: late}
+spec:
+  stage: PostDispatch
+  schematic:
+    cue:
+      template: |
+        outputs: late: {apiVersion: "v1", kind: "ConfigMap", metadata: name: context.name + "-late", data: replicas: "\(context.output.status.readyReplicas)"}
+        parameter: {}
+"#;
+
+#[test]
+fn traits_of_an_early_stage_come_before_the_workload_and_those_of_a_late_one_see_it() {
+    let place = Place::shared("delivery-stages");
+    place.apply(STAGES).ok();
+    let manifest = |ready: &str| {
+        application("web", "webservice", "{image: nginx}")
+            + &format!(
+                "    traits:\n    - {{type: late, properties: {{}}}}\n    - {{type: early, properties: {{ready: \"{ready}\"}}}}\n"
+            )
+    };
+    place.apply(&manifest("no")).ok();
+    let row = eventually("the workload waits for the early trait", || {
+        let app = place.object("app", "web");
+        let row = app["status"]["services"][0].clone();
+        (row["message"] == "waiting for previous stage healthy").then_some(row)
+    });
+    assert_eq!(row["traits"][1]["pending"], true, "{row}");
+    assert!(place.get("cm", "web-early").is_some());
+    assert!(place.get("deploy", "web").is_none());
+    assert!(place.get("cm", "web-late").is_none());
+
+    place.apply(&manifest("yes")).ok();
+    let app = place.wait_until_running("web");
+    assert_eq!(place.object("cm", "web-late")["data"]["replicas"], "1");
+    let row = &app["status"]["services"][0];
+    assert_eq!(row["traits"][0]["type"], "early", "{row}");
+    assert_eq!(row["traits"][1]["type"], "late", "{row}");
+    assert_eq!(row["traits"][1]["healthy"], true, "{row}");
+
+    // A further change must not take away what a late trait made.
+    place
+        .apply(&manifest("yes").replace("image: nginx", "image: httpd"))
+        .ok();
+    eventually("the new image runs", || {
+        let app = place.object("app", "web");
+        let revision = &app["status"]["latestRevision"]["name"];
+        (revision == "web-v3" && app["status"]["status"] == "running").then_some(())
+    });
+    assert!(place.get("cm", "web-late").is_some());
+}
+
+const COPIES: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: copied}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  schematic:
+    cue:
+      template: |
+        output: {apiVersion: "v1", kind: "ConfigMap", metadata: name: context.name + "-" + context.replicaKey, data: value: parameter.value}
+        parameter: value: *"none" | string
+---
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {name: data}
+spec:
+  components:
+  - name: source
+    type: webservice
+    properties: {image: "nginx:1"}
+    outputs:
+    - {name: image, valueFrom: "output.spec.template.spec.containers[0].image"}
+  - name: cup
+    type: copied
+    dependsOn: [source]
+    inputs:
+    - {from: image, parameterKey: value}
+  policies:
+  - {name: here, type: topology, properties: {clusters: [local]}}
+  - {name: twice, type: replication, properties: {keys: [left, right], selector: [cup]}}
+  workflow:
+    steps:
+    - {name: all, type: deploy, properties: {policies: [here, twice]}}
+"#;
+
+#[test]
+fn copies_of_a_component_and_values_between_components() {
+    let place = Place::shared("delivery-copies");
+    place.apply(COPIES).ok();
+    let app = place.wait_until_running("data");
+    assert_eq!(place.object("cm", "cup-left")["data"]["value"], "nginx:1");
+    assert_eq!(place.object("cm", "cup-right")["data"]["value"], "nginx:1");
+    let services = app["status"]["services"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(services.len(), 2, "{services:?}");
+}
+
+const STEPS: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: WorkflowStepDefinition
+metadata: {name: operations}
+spec:
+  schematic:
+    cue:
+      template: |
+        import ("vela/kube", "vela/util", "vela/oam", "encoding/base64")
+        parallel: kube.#ApplyInParallel & {$params: value: [
+          {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "one", namespace: context.namespace, labels: set: "s"}},
+          {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "two", namespace: context.namespace, labels: set: "s"}, data: a: "1"},
+        ]}
+        list: kube.#List & {$params: {resource: {apiVersion: "v1", kind: "ConfigMap"}, filter: {namespace: context.namespace, matchingLabels: set: "s"}}}
+        edit: kube.#Patch & {$params: {value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "two", namespace: context.namespace}}, patch: data: b: "2"}}
+        string: util.#ConvertString & {$params: bt: base64.Decode(null, "aGVsbG8=")}
+        load: oam.#LoadComponents & {$params: {}}
+        delete: kube.#Delete & {$params: value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "one", namespace: context.namespace}}}
+        missing: kube.#Delete & {$params: value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "nosuch", namespace: context.namespace}}}
+        result: kube.#Apply & {$params: {
+          value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "result", namespace: context.namespace}, data: {
+            count: "\(len(list.$returns.values.items))", text: string.$returns.str, b: edit.$returns.result.data.b, type: load.$returns.value.cm.type, err: missing.$returns.err
+          }}
+          patch: data: more: "merged"
+        }}
+        parameter: {}
+---
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {name: steps}
+spec:
+  components:
+  - name: cm
+    type: k8s-objects
+    properties: {objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: plain}, data: {a: "1"}}]}
+  workflow:
+    steps:
+    - {name: work, type: operations}
+    - name: create
+      type: create-config
+      properties: {name: settings, config: {user: admin}}
+    - name: read
+      type: read-config
+      properties: {name: settings}
+      outputs: [{name: user, valueFrom: read.$returns.config.user}]
+    - name: show
+      type: export2config
+      inputs: [{from: user, parameterKey: data.user}]
+      properties: {configName: shown}
+    - {name: rest, type: apply-application}
+"#;
+
+#[test]
+fn steps_use_objects_configurations_and_components() {
+    let place = Place::shared("delivery-steps");
+    place.apply(STEPS).ok();
+    place.wait_until_running("steps");
+    let data = place.object("cm", "result")["data"].clone();
+    assert_eq!(data["count"], "2");
+    assert_eq!(data["text"], "hello");
+    assert_eq!(data["b"], "2");
+    assert_eq!(data["type"], "k8s-objects");
+    assert_eq!(data["more"], "merged");
+    assert!(data["err"].to_string().contains("not found"), "{data}");
+    assert!(place.get("cm", "one").is_none());
+    assert_eq!(place.object("cm", "shown")["data"]["user"], "admin");
+    assert_eq!(place.object("cm", "plain")["data"]["a"], "1");
+}

@@ -1,0 +1,178 @@
+//! Policies that work on the Application itself, and policies that render objects.
+
+use caravel_tests::wait::eventually;
+use serde_json::Value;
+
+use crate::place::{Place, application};
+
+const SCOPED: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: PolicyDefinition
+metadata: {name: mutate}
+spec:
+  scope: Application
+  schematic:
+    cue:
+      template: |
+        parameter: tag: string
+        output: {
+          components: [for c in context.appComponents {
+            name: c.name, type: c.type, properties: image: "nginx:\(parameter.tag)"
+          }, {name: "extra", type: "worker", properties: image: "busybox"}]
+          ctx: color: "blue"
+          labels: app: context.appName
+        }
+---
+apiVersion: core.oam.dev/v1beta1
+kind: PolicyDefinition
+metadata: {name: everywhere}
+spec:
+  scope: Application
+  global: true
+  schematic:
+    cue:
+      template: |
+        parameter: {}
+        output: labels: compliance: "yes"
+---
+apiVersion: core.oam.dev/v1beta1
+kind: TraitDefinition
+metadata: {name: painted}
+spec:
+  schematic:
+    cue:
+      template: |
+        patch: metadata: annotations: color: context.custom.color
+        parameter: {}
+"#;
+
+fn image(place: &Place, name: &str) -> Value {
+    place.object("deploy", name)["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+}
+
+#[test]
+fn policies_change_the_application_and_a_changed_policy_rolls_nothing() {
+    let place = Place::shared("policies-scoped");
+    place.apply(SCOPED).ok();
+    let manifest = |tag: &str| {
+        application("web", "webservice", "{image: nginx}")
+            + &format!(
+                "  policies:\n  - {{name: m, type: mutate, properties: {{tag: \"{tag}\"}}}}\n"
+            )
+    };
+    // Definitions reach the cache of the daemon a moment after they were taken.
+    let app = eventually("the policy took effect", || {
+        place.apply(&manifest("one")).ok();
+        let app = place.object("app", "web");
+        let applied = app["status"]["appliedApplicationPolicies"]
+            .as_array()?
+            .len();
+        (applied == 2 && app["status"]["status"] == "running").then_some(app)
+    });
+    assert_eq!(image(&place, "web"), "nginx:one");
+    assert_eq!(image(&place, "extra"), "busybox");
+    // What the author wrote stays as it is.
+    assert_eq!(app["spec"]["components"][0]["properties"]["image"], "nginx");
+    assert_eq!(app["metadata"]["labels"]["app"], "web");
+    assert_eq!(app["metadata"]["labels"]["compliance"], "yes");
+    let told = app["status"]["applicationPoliciesConfigMap"]
+        .as_str()
+        .unwrap_or_default();
+    let told = place.object("cm", told);
+    assert!(told["data"]["001-everywhere"].is_string(), "{told:#}");
+    assert!(
+        told["data"]["002-m"]
+            .as_str()
+            .is_some_and(|text| text.contains("nginx:one")),
+        "{told:#}"
+    );
+
+    // A changed policy alone makes no revision; a change of the author does.
+    place.apply(&SCOPED.replace("nginx:", "httpd:")).ok();
+    place.run("annotate app web poke=1").ok();
+    place.run("rollout status deploy web").ok();
+    assert_eq!(image(&place, "web"), "nginx:one");
+    let app = eventually("the author's change takes the new policy", || {
+        place.apply(&manifest("two")).ok();
+        let app = place.object("app", "web");
+        let is_second = app["status"]["latestRevision"]["name"] == "web-v2";
+        (is_second && app["status"]["status"] == "running").then_some(app)
+    });
+    assert_eq!(image(&place, "web"), "httpd:two", "{:#}", app["status"]);
+}
+
+#[test]
+fn a_policy_that_cannot_be_evaluated_is_told_and_nothing_is_applied() {
+    let place = Place::shared("policies-bad");
+    let bad = SCOPED.replace("\"nginx:\\(parameter.tag)\"", "parameter.tag & \"other\"");
+    assert_ne!(bad, SCOPED);
+    place.apply(&bad).ok();
+    let manifest = application("web", "webservice", "{image: nginx}")
+        + "  policies:\n  - {name: m, type: mutate, properties: {tag: one}}\n";
+    place.apply(&manifest).ok();
+    let message = eventually("the condition tells of the policy", || {
+        let app = place.object("app", "web");
+        let conditions = app["status"]["conditions"].as_array()?.clone();
+        let synced = conditions.into_iter().find(|one| one["type"] == "Synced")?;
+        synced["message"].as_str().map(str::to_owned)
+    });
+    assert!(
+        message
+            .starts_with("failed to render explicit policy \"m\": failed to render CUE template"),
+        "{message}"
+    );
+    assert!(message.contains("spec.policies[m]"), "{message}");
+    assert!(place.get("deploy", "web").is_none());
+    // A definition that is put right is enough.
+    place.apply(SCOPED).ok();
+    place.wait_until_running("web");
+}
+
+const OBJECTS: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: PolicyDefinition
+metadata: {name: settings}
+spec:
+  schematic:
+    cue:
+      template: |
+        output: {apiVersion: "v1", kind: "ConfigMap", metadata: name: context.name + "-settings", data: {
+          value: parameter.value
+          image: context.artifacts.web.workload.spec.template.spec.containers[0].image
+        }}
+        parameter: value: string
+"#;
+
+#[test]
+fn a_policy_renders_objects_that_go_with_it() {
+    let place = Place::shared("policies-objects");
+    place.apply(OBJECTS).ok();
+    let plain = application("web", "webservice", "{image: nginx}");
+    let with =
+        plain.clone() + "  policies:\n  - {name: mk, type: settings, properties: {value: hello}}\n";
+    place.apply(&with).ok();
+    let app = place.wait_until_running("web");
+    let settings = place.object("cm", "mk-settings");
+    assert_eq!(settings["data"]["value"], "hello");
+    assert_eq!(settings["data"]["image"], "nginx");
+    assert_eq!(
+        settings["metadata"]["labels"]["app.oam.dev/component"],
+        "mk"
+    );
+    let resources = app["status"]["appliedResources"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let of_policy = resources.iter().find(|one| one["name"] == "mk-settings");
+    assert_eq!(of_policy.map(|one| &one["creator"]), Some(&"policy".into()));
+
+    // It is kept as it was recorded, and goes with its policy.
+    place.run("delete cm mk-settings").ok();
+    eventually("the object of the policy is back", || {
+        place.get("cm", "mk-settings")
+    });
+    place.apply(&plain).ok();
+    eventually("the object went with its policy", || {
+        place.get("cm", "mk-settings").is_none().then_some(())
+    });
+}
