@@ -339,7 +339,10 @@ func assemble(name string, metadata *ast.StructLit, template string) (string, er
 		out.Write(bytes)
 		out.WriteByte('\n')
 	}
-	body, err := format.Node(&ast.File{Decls: rest})
+	below := &ast.File{Decls: rest}
+	// Comments that stand alone at the top.
+	ast.SetComments(below, ast.Comments(parsed))
+	body, err := format.Node(below)
 	if err != nil {
 		return "", definitionFailure(where, err)
 	}
