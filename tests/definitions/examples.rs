@@ -86,7 +86,7 @@ fn objects(file: &File, evaluator: Evaluator) -> Vec<Value> {
 
 /// What an HTTP server says to the steps of examples.
 fn server(_method: &str, _path: &str, _body: &Value) -> (u16, String) {
-    (200, r#"{"answer": 42}"#.to_owned())
+    (200, r#"{"status": "success", "answer": 42}"#.to_owned())
 }
 
 /// What the workflow of the example does, as far as it gets at once.

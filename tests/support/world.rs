@@ -97,6 +97,7 @@ impl<'a> World<'a> {
             ("kube", "delete") => self.delete(params),
             ("kube", "patch") => self.patch(params),
             ("http", "do") => self.request(params, legacy),
+            ("metrics", "promCheck") => self.prometheus(params),
             ("util", "string") => converted(params),
             ("util", "log") => Called::Answer(Value::Null),
             ("config", "create" | "create-config") => self.create_config(params),
@@ -299,6 +300,23 @@ impl<'a> World<'a> {
         } else {
             answer
         })
+    }
+
+    fn prometheus(&mut self, params: &Value) -> Called {
+        let url = text(params, "metricEndpoint");
+        let path = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let path = format!("{}/api/v1/query", path.find('/').map_or("", |at| &path[at..]));
+        let body = json!(format!("query={}&time=TIME", text(params, "query")));
+        self.actions.push(json!({
+            "op": "http", "method": "POST", "path": path, "body": body,
+            "contentType": "application/x-www-form-urlencoded", "xHeader": "",
+        }));
+        let (status, text) = (self.http)("POST", &path, &body);
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status >= 400 || answer["status"] != "success" {
+            return Called::Failed("the answer is none of Prometheus".to_owned());
+        }
+        Called::Answer(json!({ "result": true, "failed": false }))
     }
 
     // -- configurations

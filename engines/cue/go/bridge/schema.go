@@ -138,11 +138,20 @@ func polish(name string, schema map[string]any) {
 	if !ok {
 		return
 	}
+	if strings.Contains(description, immutableMark) {
+		schema["x-immutable"] = true
+		description = strings.TrimSpace(strings.ReplaceAll(description, immutableMark, ""))
+	}
 	if _, after, found := strings.Cut(description, "+usage="); found {
 		description = after
 	}
 	if before, _, found := strings.Cut(description, "+short"); found {
 		description = strings.TrimSpace(before)
 	}
-	schema["description"] = description
+	if schema["description"] = description; description == "" {
+		delete(schema, "description")
+	}
 }
+
+// immutableMark says of a parameter that it must not change (row REN-032).
+const immutableMark = "+immutable"

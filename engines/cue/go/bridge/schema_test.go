@@ -1,0 +1,52 @@
+package bridge
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+func TestMarkersOfParameters(t *testing.T) {
+	raw, err := schema(&schemaRequest{Name: "demo", Source: `
+output: {}
+parameter: {
+	// +usage=The image
+	// +short=i
+	// +immutable
+	image: string
+	// +immutable
+	bare: int
+	deep: {
+		// +immutable
+		// +usage=Inside
+		inner?: string
+	}
+	none: *null | string
+}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed struct {
+		Properties map[string]map[string]any `json:"properties"`
+	}
+	if err := json.Unmarshal(raw, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	inner := parsed.Properties["deep"]["properties"].(map[string]any)["inner"].(map[string]any)
+	for name, want := range map[string]struct {
+		schema      map[string]any
+		description any
+		immutable   any
+	}{
+		"image": {parsed.Properties["image"], "The image", true},
+		"bare":  {parsed.Properties["bare"], nil, true},
+		"inner": {inner, "Inside", true},
+		"none":  {parsed.Properties["none"], nil, nil},
+	} {
+		if want.schema["description"] != want.description || want.schema["x-immutable"] != want.immutable {
+			t.Errorf("%s: %v", name, want.schema)
+		}
+	}
+	if value, found := parsed.Properties["none"]["default"]; found {
+		t.Errorf("a default of %v", value)
+	}
+}
