@@ -3,6 +3,7 @@
 mod age;
 mod def;
 mod delete;
+mod doctor;
 mod dry_run;
 mod engine;
 mod hub;
@@ -55,6 +56,8 @@ enum Command {
     Def(def::DefArgs),
     /// Show the objects that an Application would be delivered as, without any cluster.
     DryRun(dry_run::Args),
+    /// Check what this machine offers: isolation of templates, data folder, addresses, hub.
+    Doctor(doctor::DoctorArgs),
     /// Show the version of this program and of what it wraps.
     Version(version::Args),
 }
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Workflow(args) => wait(workflow::run(args)),
         Command::Def(args) => wait(def::run(args)),
         Command::DryRun(args) => dry_run::run(&args),
+        Command::Doctor(args) => wait(doctor::run(args)),
         Command::Version(args) => version::run(&args),
     }
 }

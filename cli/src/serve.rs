@@ -1,6 +1,6 @@
 //! `caravel serve`: the daemon with its embedded hub.
 
-mod folder;
+pub(crate) mod folder;
 mod rest;
 
 use std::net::SocketAddr;
@@ -55,6 +55,14 @@ pub(crate) struct ServeArgs {
     /// Refuse at admission what is otherwise only warned of.
     #[arg(long, env = "CARAVEL_STRICT_ADMISSION")]
     strict_admission: bool,
+    /// Revisions of a definition that are kept besides the latest one; those that Applications name stay.
+    #[arg(
+        long,
+        env = "CARAVEL_DEFINITION_REVISION_LIMIT",
+        value_name = "COUNT",
+        default_value_t = 20
+    )]
+    definition_revision_limit: usize,
     /// Form of the log on standard error.
     #[arg(long, env = "CARAVEL_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -148,6 +156,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             engine,
             evaluator: arguments.cue_evaluator.into(),
             strict: arguments.strict_admission,
+            definition_revisions: arguments.definition_revision_limit,
             applications: ApplicationOptions::new(store, version),
         },
         &shutdown,
@@ -228,12 +237,17 @@ async fn hub_version(client: &kube::Client) -> Result<ClusterVersion> {
     })
 }
 
-/// Worker processes of this same program, with a memory of results before them.
-fn engine() -> Result<Arc<dyn Engine>> {
+/// Worker processes of this same program.
+pub(crate) fn workers() -> Result<PoolOptions> {
     let program = std::env::current_exe().context("this program does not know its own path")?;
     let mut options = PoolOptions::new(program);
     options.arguments = vec![crate::WORKER.into()];
-    let pool = Pool::start(options).map_err(|error| anyhow!("the template engine: {error}"))?;
+    Ok(options)
+}
+
+/// The workers, with a memory of results before them.
+fn engine() -> Result<Arc<dyn Engine>> {
+    let pool = Pool::start(workers()?).map_err(|error| anyhow!("the template engine: {error}"))?;
     Ok(Arc::new(Cached::new(pool, RESULTS)))
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn prepare(chosen: Option<PathBuf>) -> Result<PathBuf> {
 }
 
 /// `$XDG_DATA_HOME/caravel`, or `~/.local/share/caravel`.
-fn usual() -> Result<PathBuf> {
+pub(crate) fn usual() -> Result<PathBuf> {
     if let Some(base) = std::env::var_os("XDG_DATA_HOME").filter(|base| !base.is_empty()) {
         return Ok(PathBuf::from(base).join("caravel"));
     }
