@@ -5,13 +5,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use caravel_core::appfile::{DefinitionSet, Finding, Layered, Rejection, read_application};
-use caravel_core::engine::Evaluator;
+use caravel_core::api::Application;
+use caravel_core::appfile::{DefinitionSet, Finding, Layered, read_application};
+use caravel_core::check::{Check, of_render};
+use caravel_core::engine::{Evaluator, Request};
 use caravel_core::plan::{DryRunError, dry_run, render_group};
-use caravel_core::render::{ClusterVersion, RenderError};
+use caravel_core::render::{ClusterVersion, Offline, offline};
 use caravel_core::yaml;
-use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
-use serde_json::Value;
+use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use serde_json::{Value, json};
 
 use crate::engine;
 use crate::locate::locate;
@@ -35,6 +37,18 @@ pub(crate) struct Args {
     /// How the objects are written: a stream of documents, or one array.
     #[arg(short = 'o', long, value_enum, default_value = "yaml")]
     output: Format,
+    /// Show all that the evaluator says of an error, not only what can be acted on.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Args {
+    fn evaluator(&self) -> Evaluator {
+        match self.cue_evaluator {
+            CueEvaluator::V2 => Evaluator::V2,
+            CueEvaluator::V3 => Evaluator::V3,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -52,10 +66,8 @@ enum Format {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let objects = match objects(args) {
         Ok(objects) => objects,
-        Err(reports) => {
-            for report in reports {
-                let _ = writeln!(std::io::stderr(), "{report:?}");
-            }
+        Err(failure) => {
+            failure.tell(args);
             return ExitCode::FAILURE;
         }
     };
@@ -78,8 +90,8 @@ struct Manifest {
     document: usize,
 }
 
-fn objects(args: &Args) -> Result<Vec<Value>, Vec<Report>> {
-    let one = |report: Report| vec![report];
+fn objects(args: &Args) -> Result<Vec<Value>, Failure> {
+    let one = |report: Report| Failure::from(vec![report]);
     let mut set = DefinitionSet::default();
     for path in &args.definitions {
         for file in files_of(path).map_err(one)? {
@@ -113,44 +125,147 @@ fn objects(args: &Args) -> Result<Vec<Value>, Vec<Report>> {
     Ok(objects)
 }
 
-fn render(
-    args: &Args,
-    manifest: &Manifest,
-    source: &Layered<'_>,
-) -> Result<Vec<Value>, Vec<Report>> {
-    let rejected = |rejection: Rejection| -> Vec<Report> {
-        rejection
-            .findings
-            .iter()
-            .map(|finding| manifest.finding(finding))
-            .collect()
-    };
-    let app = read_application(&manifest.object).map_err(rejected)?;
-    let groups = dry_run(&app, source).map_err(rejected)?;
+fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<Value>, Failure> {
     let version = args.cluster_version.clone().unwrap_or_default();
-    let evaluator = match args.cue_evaluator {
-        CueEvaluator::V2 => Evaluator::V2,
-        CueEvaluator::V3 => Evaluator::V3,
+    let evaluator = args.evaluator();
+    let app = read_application(&manifest.object)
+        .map_err(|rejection| manifest.failure(rejection.findings))?;
+    let mut check = checked(&app, source, evaluator);
+    if check.is_lacking() {
+        try_all(&mut check, evaluator);
+    }
+    let mut findings = check.clone().findings();
+    let groups = match dry_run(&app, source) {
+        // What admission lets pass because it may mend itself cannot be shown either.
+        Err(rejection) => {
+            let is_new = |found: &Finding| !findings.iter().any(|known| known.path == found.path);
+            let rest: Vec<Finding> = rejection.findings.into_iter().filter(is_new).collect();
+            findings.extend(rest);
+            return Err(manifest.failure(findings));
+        }
+        // What is wrong with steps keeps nobody from seeing the objects.
+        Ok(_) if findings.iter().any(is_of_objects) => return Err(manifest.failure(findings)),
+        Ok(groups) => groups,
     };
     let mut objects = Vec::new();
     for group in &groups {
-        let rendered = render_group(group, &version, evaluator, &mut engine::eval);
-        match rendered {
+        match render_group(group, &version, evaluator, &mut engine::eval) {
             Ok(rendered) => {
                 objects.extend(rendered.objects().map(|object| object.object.clone()));
             }
-            Err(DryRunError::Render(error)) => return Err(manifest.render_error(&error)),
+            Err(DryRunError::Render(error)) => {
+                // The others are told of too.
+                try_all(&mut check, evaluator);
+                let mut findings = check.findings();
+                if findings.iter().all(|finding| finding.kind.is_warning()) {
+                    findings.extend(of_render(&error));
+                }
+                let mut failure = manifest.failure(findings);
+                failure.all = error.kubevela_text;
+                return Err(failure);
+            }
             Err(DryRunError::Calls { component, calls }) => {
-                return Err(vec![manifest.calls(&component, &calls)]);
+                return Err(vec![manifest.calls(&component, &calls)].into());
             }
         }
     }
+    manifest.warn(args.output, &findings);
     Ok(objects)
 }
 
+/// Whether a finding is an error that concerns what is rendered.
+fn is_of_objects(finding: &Finding) -> bool {
+    let sections = ["spec.components", "spec.policies"];
+    !finding.kind.is_warning()
+        && sections
+            .iter()
+            .any(|section| finding.path.starts_with(section))
+}
+
+/// What admission would say, without trials: what can be rendered is rendered anyway.
+fn checked(app: &Application, source: &Layered<'_>, evaluator: Evaluator) -> Check {
+    let mut check = Check::new(app, source);
+    for question in check.questions() {
+        let reply = engine::eval(&Request {
+            id: 0,
+            evaluator: question.evaluator.unwrap_or(evaluator),
+            operation: question.operation.clone(),
+        });
+        check.answer(&question, reply.outcome);
+    }
+    check
+}
+
+fn try_all(check: &mut Check, evaluator: Evaluator) {
+    for trial in check.trials() {
+        let mut render = trial.render(ClusterVersion::default(), evaluator);
+        match offline(|input| render.next(input), &mut engine::eval) {
+            Ok(Offline::Done(_)) => check.tried(&trial, Ok(())),
+            Ok(Offline::Calls(_)) => {}
+            Err(error) => check.tried(&trial, Err(&error)),
+        }
+    }
+}
+
+/// Why there is nothing to show.
+struct Failure {
+    reports: Vec<Report>,
+    /// What is wrong with an Application, for programs.
+    findings: Vec<Finding>,
+    /// All that the evaluator says, where the reports are a part of it.
+    all: String,
+}
+
+impl From<Vec<Report>> for Failure {
+    fn from(reports: Vec<Report>) -> Self {
+        Self {
+            reports,
+            findings: Vec::new(),
+            all: String::new(),
+        }
+    }
+}
+
+impl Failure {
+    fn tell(&self, args: &Args) {
+        let mut out = std::io::stderr();
+        if matches!(args.output, Format::Json) {
+            let _ = writeln!(out, "{:#}", self.to_json());
+            return;
+        }
+        for report in &self.reports {
+            let _ = writeln!(out, "{report:?}");
+        }
+        if args.verbose && !self.all.is_empty() {
+            let _ = writeln!(out, "All that the evaluator says:\n{}", self.all);
+        }
+    }
+
+    /// The findings with all their fields; what is no finding, in words.
+    fn to_json(&self) -> Value {
+        if self.findings.is_empty() {
+            let message = |one: &Report| json!({"message": one.to_string()});
+            let messages: Vec<_> = self.reports.iter().map(message).collect();
+            return json!({ "errors": messages });
+        }
+        let (warnings, errors): (Vec<_>, Vec<_>) = self
+            .findings
+            .iter()
+            .partition(|finding| finding.kind.is_warning() && !finding.kind.may_resolve());
+        json!({ "errors": errors, "warnings": warnings })
+    }
+}
+
 impl Manifest {
-    fn report(&self, message: String, path: &str, label: String, help: &str) -> Report {
-        let mut diagnostic = MietteDiagnostic::new(message);
+    fn report(
+        &self,
+        message: String,
+        path: &str,
+        label: String,
+        help: &str,
+        severity: Severity,
+    ) -> Report {
+        let mut diagnostic = MietteDiagnostic::new(message).with_severity(severity);
         if !help.is_empty() {
             diagnostic = diagnostic.with_help(help);
         }
@@ -164,6 +279,30 @@ impl Manifest {
             .with_source_code(NamedSource::new(&self.file, self.text.clone()))
     }
 
+    /// What is wrong, each finding at its place.
+    fn failure(&self, findings: Vec<Finding>) -> Failure {
+        Failure {
+            reports: findings
+                .iter()
+                .map(|finding| self.finding(finding))
+                .collect(),
+            findings,
+            all: String::new(),
+        }
+    }
+
+    /// What works, but is probably not meant: beside the objects, on standard error.
+    fn warn(&self, format: Format, findings: &[Finding]) {
+        let mut out = std::io::stderr();
+        if matches!(format, Format::Json) && !findings.is_empty() {
+            let _ = writeln!(out, "{:#}", json!({"errors": [], "warnings": findings}));
+            return;
+        }
+        for finding in findings {
+            let _ = writeln!(out, "{:?}", self.finding(finding));
+        }
+    }
+
     fn finding(&self, finding: &Finding) -> Report {
         let label = match (finding.expected.is_empty(), finding.found.is_empty()) {
             (false, false) => format!("expected {}, found {}", finding.expected, finding.found),
@@ -171,46 +310,23 @@ impl Manifest {
             _ => "here".to_owned(),
         };
         let message = format!("{}: {}", finding.path, finding.message);
-        self.report(message, &finding.path, label, &finding.hint)
-    }
-
-    fn render_error(&self, error: &RenderError) -> Vec<Report> {
-        if error.problems.is_empty() {
-            let message = format!("component `{}`: {}", error.component, error.message);
-            return vec![self.report(message, &error.path, "here".to_owned(), "")];
+        let mut help = finding.hint.clone();
+        let place = finding.place();
+        if !place.is_empty() {
+            let line = format!("decided in {place}");
+            help = if help.is_empty() {
+                line
+            } else {
+                format!("{help}\n{line}")
+            };
         }
-        let what = error.trait_type.as_ref().map_or_else(
-            || format!("component `{}`", error.component),
-            |type_| format!("trait `{type_}` of component `{}`", error.component),
-        );
-        error
-            .problems
-            .iter()
-            .map(|problem| {
-                let diagnostic = &problem.diagnostic;
-                let label = match (diagnostic.expected.is_empty(), diagnostic.found.is_empty()) {
-                    (false, false) => {
-                        format!(
-                            "expected {}, found {}",
-                            diagnostic.expected, diagnostic.found
-                        )
-                    }
-                    (false, true) => format!("expected {}", diagnostic.expected),
-                    _ => "here".to_owned(),
-                };
-                let mut help = diagnostic.hint.clone();
-                if let Some(at) = diagnostic.positions.first() {
-                    let place = format!("the template: {}:{}:{}", at.file, at.line, at.column);
-                    help = if help.is_empty() {
-                        place
-                    } else {
-                        format!("{help}\n{place}")
-                    };
-                }
-                let message = format!("{}: {what}: {}", problem.path, diagnostic.message);
-                self.report(message, &problem.path, label, &help)
-            })
-            .collect()
+        let is_warning = finding.kind.is_warning() && !finding.kind.may_resolve();
+        let severity = if is_warning {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        self.report(message, &finding.path, label, &help, severity)
     }
 
     fn calls(&self, component: &str, calls: &[caravel_core::engine::Call]) -> Report {

@@ -22,7 +22,7 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Hash of the specification as it was shipped. A definition whose specification has another hash was
 /// edited, and is left alone.
-const SHIPPED: &str = "caravel.dev/shipped";
+pub(crate) const SHIPPED: &str = "caravel.dev/shipped";
 
 /// Why a hub could not be prepared.
 #[derive(Debug, thiserror::Error)]

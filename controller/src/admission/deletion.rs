@@ -36,7 +36,7 @@ pub(crate) async fn admit(
     if is_forced || is_namespace_going(&admission.client, attributes.namespace).await {
         return Ok(Vec::new());
     }
-    let wanted = Definition {
+    let wanted = Wanted {
         kind: kind.definition,
         namespace: attributes.namespace,
         name: attributes.name,
@@ -80,7 +80,7 @@ async fn is_namespace_going(client: &Client, name: &str) -> bool {
 }
 
 /// A definition by its place.
-pub(crate) struct Definition<'a> {
+pub(crate) struct Wanted<'a> {
     /// What it defines.
     pub(crate) kind: DefinitionKind,
     /// Where it is.
@@ -93,7 +93,7 @@ pub(crate) struct Definition<'a> {
 pub(crate) async fn users(
     client: &Client,
     library: &Library,
-    wanted: &Definition<'_>,
+    wanted: &Wanted<'_>,
 ) -> kube::Result<Vec<String>> {
     let types = types_in_use(client, library, wanted).await?;
     let mut users: Vec<String> = types.into_iter().map(|(user, _)| user).collect();
@@ -105,7 +105,7 @@ pub(crate) async fn users(
 pub(crate) async fn types_in_use(
     client: &Client,
     library: &Library,
-    wanted: &Definition<'_>,
+    wanted: &Wanted<'_>,
 ) -> kube::Result<BTreeSet<(String, String)>> {
     let resource = oam_resource("Application", "applications");
     let api: Api<DynamicObject> = if wanted.namespace == SYSTEM_NAMESPACE {
@@ -138,7 +138,7 @@ pub(crate) async fn types_in_use(
 }
 
 /// Whether a type in a namespace leads to the definition (row DEF-003).
-fn is_meant(library: &Library, wanted: &Definition<'_>, namespace: &str, type_: &str) -> bool {
+fn is_meant(library: &Library, wanted: &Wanted<'_>, namespace: &str, type_: &str) -> bool {
     let name = type_.split_once("@v").map_or(type_, |(name, _)| name);
     name == wanted.name
         && (namespace == wanted.namespace

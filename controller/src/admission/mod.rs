@@ -23,6 +23,8 @@ use crate::definition::Kind;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
+pub(crate) use deletion::{Wanted, types_in_use};
+
 /// Decides about Applications and definitions.
 pub struct OamAdmission {
     pub(crate) client: Client,

@@ -30,8 +30,9 @@ pub(crate) async fn findings(admission: &OamAdmission, definition: &Definition) 
     if !is_rendered {
         return Vec::new();
     }
-    let Some(schema) = schema(admission, definition).await else {
-        return Vec::new();
+    let schema = match schema(admission, definition).await {
+        Ok(schema) => schema,
+        Err(finding) => return finding.into_iter().collect(),
     };
     let mut findings: Vec<Finding> = Vec::new();
     for parameters in samples(&schema) {
@@ -49,7 +50,11 @@ pub(crate) async fn findings(admission: &OamAdmission, definition: &Definition) 
     findings
 }
 
-async fn schema(admission: &OamAdmission, definition: &Definition) -> Option<Value> {
+/// The schema of the parameters, or a warning that there will be none.
+async fn schema(
+    admission: &OamAdmission,
+    definition: &Definition,
+) -> Result<Value, Option<Finding>> {
     let request = SchemaRequest {
         name: definition.name.clone(),
         source: definition.template.clone(),
@@ -61,8 +66,20 @@ async fn schema(admission: &OamAdmission, definition: &Definition) -> Option<Val
         .outcome(&definition.namespace, operation, definition.evaluator)
         .await;
     match outcome {
-        Outcome::Ok(schema) => Some(schema),
-        _ => None,
+        Outcome::Ok(schema) => Ok(schema),
+        Outcome::Error(error) => {
+            let first = error.errors.into_iter().next().unwrap_or_default();
+            let message = format!(
+                "no OpenAPI schema can be made of the parameters: {}",
+                first.message
+            );
+            Err(Some(
+                Finding::new(FindingKind::Unserved, TEMPLATE, message)
+                    .decided_in(&definition.name, first.positions)
+                    .hint("it renders all the same; forms and documentation have nothing to show"),
+            ))
+        }
+        _ => Err(None),
     }
 }
 

@@ -36,8 +36,8 @@ pub(crate) async fn write_revisions(
     Ok(())
 }
 
-/// Writes the schema of the definition under its own name and under that of its revision; the name of
-/// the first goes into `status.configMapRef` (rows REN-033, DEF-004).
+/// Writes the schema of the definition under its own name and under that of its revision, each owned by what it
+/// belongs to; the name of the first goes into `status.configMapRef` (rows REN-033, DEF-004).
 pub(crate) async fn write_schema(
     client: &Client,
     kind: &Kind,
@@ -47,28 +47,25 @@ pub(crate) async fn write_schema(
 ) -> kube::Result<String> {
     let name = definition.name_any();
     let namespace = definition.namespace().unwrap_or_default();
+    let resource = oam_resource("DefinitionRevision", "definitionrevisions");
+    let revisions: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &config_map());
-    let suffix = revision
-        .name
-        .strip_prefix(&format!("{name}-"))
-        .unwrap_or(&revision.name)
-        .to_owned();
-    let current = format!("{}-schema-{name}", kind.schema_prefix);
     let as_value = serde_json::to_value(definition).map_err(kube::Error::SerdeError)?;
-    for (target, owner) in [
-        (current.clone(), owner_reference(kind, &as_value)),
-        (
-            format!("{current}-{suffix}"),
-            owner_reference(kind, &as_value),
-        ),
-    ] {
+    let mut owners = vec![(name.clone(), owner_reference(kind.name, &as_value))];
+    if let Some(recorded) = revisions.get_opt(&revision.name).await? {
+        let as_value = serde_json::to_value(&recorded).map_err(kube::Error::SerdeError)?;
+        let owner = owner_reference("DefinitionRevision", &as_value);
+        owners.push((revision.name.clone(), owner));
+    }
+    for (owner_name, owner) in owners {
+        let target = schema_name(kind, &owner_name);
         let object = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
                 "name": target,
                 "namespace": namespace,
-                "labels": {"definition.oam.dev": "schema", "definition.oam.dev/name": name},
+                "labels": {"definition.oam.dev": "schema", "definition.oam.dev/name": owner_name},
                 "ownerReferences": [owner],
             },
             "data": {SCHEMA_KEY: schema.to_string()},
@@ -77,7 +74,12 @@ pub(crate) async fn write_schema(
         api.patch(&target, &parameters, &Patch::Apply(object))
             .await?;
     }
-    Ok(current)
+    Ok(schema_name(kind, &name))
+}
+
+/// Name of the `ConfigMap` with the schema of a definition, or of a revision of one.
+fn schema_name(kind: &Kind, of: &str) -> String {
+    format!("{}-schema-{of}", kind.schema_prefix)
 }
 
 fn config_map() -> kube::core::ApiResource {

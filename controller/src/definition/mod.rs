@@ -7,10 +7,15 @@ mod kind;
 mod reconcile;
 mod status;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caravel_core::engine::{Operation, SchemaRequest};
+use caravel_core::api::labels::annotations::CUE_EVALUATOR;
+use caravel_core::appfile::type_label;
+use caravel_core::engine::{
+    Diagnostic, Evaluator, FormatRequest, Operation, SchemaRequest, UpgradeResult,
+};
 use futures::StreamExt as _;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::runtime::controller::Action;
@@ -22,12 +27,13 @@ use tracing::{debug, warn};
 
 pub(crate) use self::kind::{KINDS, Kind, oam_resource};
 pub(crate) use self::reconcile::{revision_conflict, spec_hash};
+use self::status::Found;
 use crate::FIELD_MANAGER;
+use crate::admission::{Wanted, types_in_use};
+use crate::bootstrap::SHIPPED;
 use crate::evaluation::Evaluation;
+use crate::library::Library;
 use caravel_engines::EngineError;
-
-/// Revisions that are kept besides the latest one (KubeVela's flag default, row DEF-005).
-const REVISION_LIMIT: usize = 20;
 
 /// How long to wait after a turn that failed.
 const RETRY: Duration = Duration::from_secs(5);
@@ -35,7 +41,10 @@ const RETRY: Duration = Duration::from_secs(5);
 /// What the controllers of definitions need.
 pub(crate) struct Context {
     pub(crate) client: Client,
+    pub(crate) library: Library,
     pub(crate) evaluation: Evaluation,
+    /// Revisions that are kept besides the latest one (row DEF-005).
+    pub(crate) revision_limit: usize,
 }
 
 /// Runs the four controllers until `shutdown`.
@@ -85,33 +94,91 @@ async fn turn(
     let namespace = object.namespace().unwrap_or_default();
     let definition = serde_json::to_value(&*object)?;
     let revisions = revisions(client, kind, &namespace, &object.name_any()).await?;
-    let decision = reconcile::decide(kind, &definition, &revisions, REVISION_LIMIT);
+    let limit = context.revision_limit;
+    let mut decision = reconcile::decide(kind, &definition, &revisions, limit);
+    if !decision.drop.is_empty() {
+        let pinned = pinned(&context, kind, &object).await?;
+        decision.drop.retain(|name| !pinned.contains(name));
+    }
     act::write_revisions(client, &namespace, &decision).await?;
 
-    let (config_map, problem) = match schema(&context.evaluation, &definition).await {
-        Ok(None) => (None, None),
+    let mut found = Found::default();
+    match schema(&context.evaluation, &definition).await {
+        Ok(None) => {}
         Ok(Some(schema)) => {
             let name = act::write_schema(client, kind, &object, &decision.latest, &schema).await?;
-            (Some(name), None)
+            found.config_map = Some(name);
         }
         // The engine is at fault: nothing is known about the definition yet.
         Err(EngineError::Fault(_)) => return Ok(Action::requeue(RETRY)),
-        Err(error) => (None, Some(error.to_string())),
-    };
+        Err(error) => found.problem = Some(in_words(&error)),
+    }
+    found.rewritten = rewritten(&context.evaluation, &definition).await;
     let now = jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
-    let report = status::status(
-        &definition,
-        &decision.latest,
-        config_map.as_deref(),
-        problem.as_deref(),
-        &now,
-    );
-    if let Some(status) = report {
+    if let Some(status) = status::status(&definition, &decision.latest, &found, &now) {
         write_status(client, kind, &object, status).await?;
     }
     Ok(Action::await_change())
+}
+
+/// Names of the revisions that Applications name: they stay, whatever their number.
+async fn pinned(
+    context: &Context,
+    kind: &Kind,
+    object: &DynamicObject,
+) -> Result<BTreeSet<String>, TurnError> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let wanted = Wanted {
+        kind: kind.definition,
+        namespace: &namespace,
+        name: &name,
+    };
+    let types = types_in_use(&context.client, &context.library, &wanted).await?;
+    Ok(types.iter().map(|(_, type_)| type_label(type_)).collect())
+}
+
+/// Why there is no schema, with its place where that is known.
+fn in_words(error: &EngineError) -> String {
+    let EngineError::Template(error) = error else {
+        return error.to_string();
+    };
+    let Some(first) = error.errors.first() else {
+        return error.kubevela_text.clone();
+    };
+    match first.positions.first() {
+        Some(at) => format!("{}, line {}, column {}", first.message, at.line, at.column),
+        None => first.message.clone(),
+    }
+}
+
+/// What has to be rewritten for today's CUE at each render, with its place (row REN-044). What we ship is in
+/// order.
+async fn rewritten(evaluation: &Evaluation, definition: &Value) -> Vec<String> {
+    let is_shipped = definition["metadata"]["annotations"].get(SHIPPED).is_some();
+    let source = definition["spec"]["schematic"]["cue"]["template"].as_str();
+    let (false, Some(source)) = (is_shipped, source) else {
+        return Vec::new();
+    };
+    let request = FormatRequest {
+        source: source.to_owned(),
+        ..FormatRequest::default()
+    };
+    let namespace = text(definition, "namespace");
+    let upgraded: Result<UpgradeResult, _> = evaluation
+        .call(namespace, Operation::Upgrade(request))
+        .await;
+    let changes = upgraded.map(|result| result.changes).unwrap_or_default();
+    let place = |change: &Diagnostic| match change.positions.first() {
+        Some(at) => format!("line {}, column {}: {}", at.line, at.column, change.message),
+        None => change.message.clone(),
+    };
+    changes.iter().map(place).collect()
+}
+
+fn text<'a>(definition: &'a Value, field: &str) -> &'a str {
+    definition["metadata"][field].as_str().unwrap_or_default()
 }
 
 /// Tries again: what failed is an answer of the hub, and those pass.
@@ -147,19 +214,23 @@ async fn schema(evaluation: &Evaluation, definition: &Value) -> Result<Option<Va
         return Ok(None);
     };
     let request = SchemaRequest {
-        name: definition["metadata"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
+        name: text(definition, "name").to_owned(),
         source: source.to_owned(),
         ..SchemaRequest::default()
     };
-    let namespace = definition["metadata"]["namespace"]
-        .as_str()
-        .unwrap_or_default();
+    let evaluator = match definition["metadata"]["annotations"][CUE_EVALUATOR].as_str() {
+        Some("v2") => Evaluator::V2,
+        Some("v3") => Evaluator::V3,
+        _ => evaluation.evaluator(),
+    };
     evaluation
-        .call(namespace, Operation::Schema(request))
-        .await
+        .ask_with(
+            text(definition, "namespace"),
+            Operation::Schema(request),
+            evaluator,
+        )
+        .await?
+        .done()
         .map(Some)
 }
 

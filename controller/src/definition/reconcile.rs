@@ -76,7 +76,8 @@ pub(crate) fn decide(
     }
 }
 
-/// The oldest revisions beyond `limit`; the latest is never among them.
+/// The oldest revisions beyond `limit`; the latest is never among them. Who drops them leaves those that are in
+/// use.
 fn garbage(known: &[Revision], latest: &Revision, limit: usize) -> Vec<String> {
     let old: Vec<&Revision> = known
         .iter()
@@ -166,7 +167,7 @@ fn revision_object(kind: &Kind, definition: &Value, revision: &Revision) -> Valu
             "name": revision.name,
             "namespace": definition["metadata"]["namespace"],
             "labels": labels,
-            "ownerReferences": [owner_reference(kind, definition)],
+            "ownerReferences": [owner_reference(kind.name, definition)],
         },
         "spec": spec,
     })
@@ -194,13 +195,13 @@ fn snapshot(kind: &Kind, definition: &Value) -> Value {
     })
 }
 
-/// Ties an object to its definition, so that it goes with it.
-pub(crate) fn owner_reference(kind: &Kind, definition: &Value) -> Value {
+/// Ties an object to its definition, or to a revision of it, so that it goes with that.
+pub(crate) fn owner_reference(kind: &str, owner: &Value) -> Value {
     json!({
         "apiVersion": API_VERSION,
-        "kind": kind.name,
-        "name": definition["metadata"]["name"],
-        "uid": definition["metadata"]["uid"],
+        "kind": kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
         "controller": true,
         "blockOwnerDeletion": true,
     })

@@ -4,15 +4,25 @@ use serde_json::{Value, json};
 
 use super::reconcile::Revision;
 
+/// What a turn found out about a definition besides its revisions.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Found {
+    /// Name of the `ConfigMap` with the schema of its parameters.
+    pub(crate) config_map: Option<String>,
+    /// Why no schema could be made.
+    pub(crate) problem: Option<String>,
+    /// What had to be rewritten for today's CUE, with its place (row REN-044).
+    pub(crate) rewritten: Vec<String>,
+}
+
 /// The status of a definition after a turn, or `None` where nothing changed.
 ///
-/// `problem` is why no schema could be made; it stands in the condition `Synced`, as KubeVela's own
-/// reconcile errors do (row APP-020).
+/// Why no schema could be made stands in the condition `Synced`, as KubeVela's own reconcile errors do (row
+/// APP-020); what is rewritten at each render in a condition `Compatible`, which is only there then.
 pub(crate) fn status(
     definition: &Value,
     latest: &Revision,
-    config_map: Option<&str>,
-    problem: Option<&str>,
+    turn: &Found,
     now: &str,
 ) -> Option<Value> {
     let found = &definition["status"];
@@ -21,38 +31,54 @@ pub(crate) fn status(
         "latestRevision".to_owned(),
         json!({"name": latest.name, "revision": latest.number, "revisionHash": latest.hash}),
     );
-    if let Some(name) = config_map {
+    if let Some(name) = &turn.config_map {
         wanted.insert("configMapRef".to_owned(), json!(name));
     }
-    wanted.insert(
-        "conditions".to_owned(),
-        conditions(&found["conditions"], problem, now),
-    );
+    let synced = match &turn.problem {
+        None => json!({"type": "Synced", "status": "True", "reason": "ReconcileSuccess"}),
+        Some(problem) => {
+            let last = found["configMapRef"].as_str();
+            let message = lost(problem, last);
+            json!({"type": "Synced", "status": "False", "reason": "ReconcileError", "message": message})
+        }
+    };
+    let conditions = with(&found["conditions"], "Synced", Some(synced), now);
+    let compatible = (!turn.rewritten.is_empty()).then(|| {
+        let message = format!(
+            "{}: it is read as today's CUE means it; `caravel def upgrade` rewrites the definition",
+            turn.rewritten.join("; ")
+        );
+        json!({"type": "Compatible", "status": "False", "reason": "OldSyntax", "message": message})
+    });
+    let conditions = with(&conditions, "Compatible", compatible, now);
+    wanted.insert("conditions".to_owned(), conditions);
     let wanted = Value::Object(wanted);
     (wanted != *found).then_some(wanted)
 }
 
-fn conditions(found: &Value, problem: Option<&str>, now: &str) -> Value {
-    let (status, reason) = if problem.is_some() {
-        ("False", "ReconcileError")
-    } else {
-        ("True", "ReconcileSuccess")
-    };
-    let mut synced = json!({"type": "Synced", "status": status, "reason": reason});
-    if let Some(problem) = problem {
-        synced["message"] = json!(problem);
+fn lost(problem: &str, last: Option<&str>) -> String {
+    let text = format!("no OpenAPI schema can be made of the parameters: {problem}");
+    match last {
+        Some(name) => format!("{text}; the last one that could be made stays in {name}"),
+        None => text,
     }
-    let mut others = found.as_array().cloned().unwrap_or_default();
-    let before = others
+}
+
+/// The conditions with one of them as it is now, or without it. Its time is that of its last change.
+fn with(found: &Value, type_: &str, condition: Option<Value>, now: &str) -> Value {
+    let mut all = found.as_array().cloned().unwrap_or_default();
+    let before = all
         .iter()
-        .position(|c| c["type"] == "Synced")
-        .map(|i| others.remove(i));
-    let since = before
-        .filter(|c| c["status"] == synced["status"])
-        .map_or_else(|| json!(now), |c| c["lastTransitionTime"].clone());
-    synced["lastTransitionTime"] = since;
-    others.push(synced);
-    Value::Array(others)
+        .position(|one| one["type"] == type_)
+        .map(|index| all.remove(index));
+    if let Some(mut condition) = condition {
+        let since = before
+            .filter(|before| before["status"] == condition["status"])
+            .map_or_else(|| json!(now), |before| before["lastTransitionTime"].clone());
+        condition["lastTransitionTime"] = since;
+        all.push(condition);
+    }
+    Value::Array(all)
 }
 
 #[cfg(test)]
@@ -67,36 +93,57 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_unchanged_status_is_not_written_again() {
-        let first = status(
-            &json!({}),
-            &latest(),
-            Some("component-schema-web"),
-            None,
-            "t1",
-        );
-        let definition = json!({"status": first.expect("a first status")});
-        assert_eq!(
-            status(
-                &definition,
-                &latest(),
-                Some("component-schema-web"),
-                None,
-                "t2"
-            ),
-            None
-        );
+    fn with_schema() -> Found {
+        Found {
+            config_map: Some("component-schema-web".to_owned()),
+            ..Found::default()
+        }
+    }
+
+    fn without_schema() -> Found {
+        Found {
+            problem: Some("line 3".to_owned()),
+            ..Found::default()
+        }
     }
 
     #[test]
-    fn a_problem_moves_the_time_of_the_condition() {
-        let first = status(&json!({}), &latest(), None, None, "t1").expect("a status");
+    fn an_unchanged_status_is_not_written_again() {
+        let first = status(&json!({}), &latest(), &with_schema(), "t1");
+        let definition = json!({"status": first.expect("a first status")});
+        assert_eq!(status(&definition, &latest(), &with_schema(), "t2"), None);
+    }
+
+    #[test]
+    fn a_definition_that_lost_its_schema_says_so_and_what_is_left_of_it() {
+        let first = status(&json!({}), &latest(), &with_schema(), "t1").expect("a status");
         let definition = json!({"status": first});
-        let second = status(&definition, &latest(), None, Some("line 3"), "t2").expect("a change");
+        let second = status(&definition, &latest(), &without_schema(), "t2").expect("a change");
         let condition = &second["conditions"][0];
         assert_eq!(condition["status"], "False");
-        assert_eq!(condition["message"], "line 3");
+        assert_eq!(
+            condition["message"],
+            "no OpenAPI schema can be made of the parameters: line 3; the last one that could be made stays in \
+             component-schema-web"
+        );
         assert_eq!(condition["lastTransitionTime"], "t2");
+        assert_eq!(second["configMapRef"], "component-schema-web");
+    }
+
+    #[test]
+    fn old_syntax_is_a_condition_while_it_is_there() {
+        let old = Found {
+            rewritten: vec!["line 1, column 9: lists are added".to_owned()],
+            ..Found::default()
+        };
+        let first = status(&json!({}), &latest(), &old, "t1").expect("a status");
+        let message = first["conditions"][1]["message"].as_str().expect("a text");
+        assert!(
+            message.starts_with("line 1, column 9: lists are added: "),
+            "{message}"
+        );
+        let definition = json!({"status": first});
+        let second = status(&definition, &latest(), &Found::default(), "t2").expect("a change");
+        assert_eq!(second["conditions"].as_array().map(Vec::len), Some(1));
     }
 }

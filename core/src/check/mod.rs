@@ -31,7 +31,7 @@ use usage::Usage;
 use variant::Variant;
 
 /// A check under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Check {
     findings: Vec<Finding>,
     questions: Vec<Question>,
@@ -138,6 +138,13 @@ impl Check {
         self.findings
             .iter()
             .any(|finding| finding.kind == FindingKind::Missing && trial.has(finding))
+    }
+
+    /// Whether something is missing that a trial may do without.
+    pub fn is_lacking(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.kind == FindingKind::Missing)
     }
 
     /// Everything that was found, in the order of the Application.
