@@ -46,6 +46,10 @@ generate: ## Write all committed generated files anew
 	UPDATE_DOCS=1 cargo test --quiet --locked -p caravel-engines --test generated
 	UPDATE_GENERATED=1 cargo test --quiet --locked -p caravel-server --lib generated
 
+.PHONY: docs
+docs: build ## Write a reference page for each built-in definition: target/docs/definitions
+	@"$(TARGET_DIR)/release/caravel" def doc --builtin --out target/docs/definitions
+
 .PHONY: build
 build: toolchains ## Build target/release/caravel (tuned for iteration)
 	cargo build --release --locked -p caravel

@@ -146,7 +146,7 @@ fn greeting(name: &str, version: &str, text: &str) -> String {
     let version = if version.is_empty() {
         String::new()
     } else {
-        format!("  version: {version}\n")
+        format!("  version: \"{version}\"\n")
     };
     format!(
         "apiVersion: core.oam.dev/v1beta1\nkind: ComponentDefinition\nmetadata: {{name: {name}}}\nspec:\n{version}  \
@@ -301,7 +301,7 @@ fn old_cue_is_read_with_a_warning_that_names_its_place() {
     let answer = place.apply(&old);
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
     assert!(
-        answer.stderr.contains("Warning") && answer.stderr.contains("line 5, column 28"),
+        answer.stderr.contains("Warning") && answer.stderr.contains("line 5, column 29"),
         "{}",
         answer.stderr
     );
@@ -313,7 +313,7 @@ fn old_cue_is_read_with_a_warning_that_names_its_place() {
             .find(|one| one["type"] == "Compatible")
     });
     let message = condition["message"].as_str().expect("a message");
-    assert!(message.contains("line 5, column 28"), "{message}");
+    assert!(message.contains("line 5, column 29"), "{message}");
     assert!(message.contains("caravel def upgrade"), "{message}");
     place
         .apply(&application("mine", "antique", "{color: blue}"))
@@ -325,39 +325,35 @@ fn old_cue_is_read_with_a_warning_that_names_its_place() {
 #[test]
 fn a_definition_chooses_its_evaluator() {
     let place = Place::shared("definition-evaluator");
-    // The two write the fields of a struct in another order.
-    let ordered = |name: &str, evaluator: &str| {
-        YAML.replace("name: settings", &format!("name: {name}"))
+    // The two tell of lists that do not fit in other words.
+    let strange = |name: &str, evaluator: &str| {
+        let annotations =
+            format!("{{name: {name}, annotations: {{caravel.dev/cue-evaluator: {evaluator}}}}}");
+        greeting(name, "", "x")
+            .replace(&format!("{{name: {name}}}"), &annotations)
             .replace(
-                "annotations: {definition.oam.dev/description: Settings as a ConfigMap}",
-                &format!("annotations: {{caravel.dev/cue-evaluator: {evaluator}}}"),
-            )
-            .replace(
-                "data: color: parameter.color",
-                "data: text: json.Marshal(parameter)",
-            )
-            .replace("color: *\"red\" | string", "z: string\n          a: string")
-            .replace(
-                "        output: {\n",
-                "        import \"encoding/json\"\n        output: {\n",
+                "parameter: {}",
+                "if parameter.both {output: args: [\"a\"], output: args: [\"b\", \"c\"]}\n        \
+                 parameter: both: *false | bool",
             )
     };
-    let said = place.apply(&ordered("none", "v4")).fails();
+    let said = place.apply(&strange("none", "v4")).fails();
     assert!(
         said.contains("caravel.dev/cue-evaluator") && said.contains("v2 or v3"),
         "{said}"
     );
-    for (evaluator, expected) in [
-        ("v2", "{\"a\":\"1\",\"z\":\"2\"}"),
-        ("v3", "{\"z\":\"2\",\"a\":\"1\"}"),
+    for (evaluator, words) in [
+        ("v2", "incompatible list lengths"),
+        ("v3", "conflicting values"),
     ] {
         let name = format!("with-{evaluator}");
-        place.apply(&ordered(&name, evaluator)).ok();
-        place
-            .apply(&application(&name, &name, "{a: \"1\", z: \"2\"}"))
-            .ok();
+        place.apply(&strange(&name, evaluator)).ok();
+        place.apply(&application(&name, &name, "{}")).ok();
         place.wait_until_running(&name);
-        assert_eq!(text(&place, &name), expected);
+        let said = place
+            .apply(&application(&name, &name, "{both: true}"))
+            .fails();
+        assert!(said.contains(words), "{evaluator}: {said}");
     }
 }
 

@@ -16,7 +16,10 @@ use super::trial::{Outcome, Trial};
 /// Everything that is wrong with a definition, errors first.
 pub(crate) fn check(source: &Source) -> Vec<Problem> {
     let mut problems = registration(source);
-    if problems.iter().all(|problem| problem.level != Level::Error) {
+    let is_good = problems.iter().all(|problem| problem.level != Level::Error);
+    // A definition may say which evaluator reads it: then the other does not matter.
+    if is_good && source.definition.evaluator.is_none() {
+        problems.extend(refused_by_v3(source));
         problems.extend(trials(source));
     }
     problems.sort_by_key(|problem| problem.level == Level::Warning);
@@ -25,10 +28,14 @@ pub(crate) fn check(source: &Source) -> Vec<Problem> {
 
 /// What the hub checks when a definition is registered.
 pub(crate) fn registration(source: &Source) -> Vec<Problem> {
-    let definition = &source.definition;
-    if definition.template.trim().is_empty() {
+    if source.definition.template.trim().is_empty() {
         return without_template(source);
     }
+    validated(source, source.definition.evaluator.unwrap_or_default())
+}
+
+fn validated(source: &Source, evaluator: Evaluator) -> Vec<Problem> {
+    let definition = &source.definition;
     let request = ValidateRequest {
         kind: definition.kind,
         template: Template {
@@ -39,19 +46,36 @@ pub(crate) fn registration(source: &Source) -> Vec<Problem> {
         status: definition.status.clone(),
         ..ValidateRequest::default()
     };
-    match ask::<ValidateResult>(Operation::Validate(request), Evaluator::default()) {
+    match ask::<ValidateResult>(Operation::Validate(request), evaluator) {
         Ok(result) => {
             let errors = result.errors.iter().map(|one| source.problem(one));
-            let warnings = result
-                .warnings
-                .iter()
-                .map(|one| source.problem(one).warning());
-            errors.chain(warnings).collect()
+            let warnings = result.warnings.iter();
+            errors
+                .chain(warnings.map(|one| source.problem(one).warning()))
+                .collect()
         }
         Err(Refusal::Wrong(errors)) => errors.iter().map(|one| source.problem(one)).collect(),
         Err(Refusal::Calls(_)) => Vec::new(),
         Err(Refusal::Fault(message)) => vec![Problem::of_file(&source.file, message)],
     }
+}
+
+/// What only the evaluator that is not the default says.
+fn refused_by_v3(source: &Source) -> Vec<Problem> {
+    if source.definition.template.trim().is_empty() {
+        return Vec::new();
+    }
+    let errors = validated(source, Evaluator::V3).into_iter();
+    errors
+        .filter(|problem| problem.level == Level::Error)
+        .map(|mut problem| {
+            problem.message = format!(
+                "evaluator v3 refuses it, and v2 does not: {}",
+                problem.message
+            );
+            problem.warning().hint(ON_EVALUATORS)
+        })
+        .collect()
 }
 
 fn without_template(source: &Source) -> Vec<Problem> {
@@ -136,8 +160,7 @@ fn schemas(source: &Source) -> (Value, Vec<Problem>) {
     }
 }
 
-const ON_EVALUATORS: &str =
-    "a hub chooses with `caravel serve --cue-evaluator`; write the template so that both agree";
+const ON_EVALUATORS: &str = "write the template so that both agree, or choose one with the annotation caravel.dev/cue-evaluator";
 
 fn only_one(source: &Source, good: &str, bad: &str, what: &str, refusal: &Refusal) -> Problem {
     let reason = match refusal {
@@ -291,7 +314,10 @@ pub(crate) fn difference(
             .enumerate()
             .find_map(|(index, (a, b))| difference(a, b, &format!("{path}[{index}]"))),
         // Evaluators write the fields of JSON in a text in another order.
-        (Value::String(a), Value::String(b)) if is_same_json(a, b) => None,
+        (Value::String(a), Value::String(b)) if is_same_json(a, b) => {
+            let other = "the same JSON with its fields in another order".to_owned();
+            Some((path.to_owned(), short(left), other))
+        }
         _ => Some((path.to_owned(), short(left), short(right))),
     }
 }

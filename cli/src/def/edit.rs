@@ -97,7 +97,7 @@ fn merged(found: &Found, source: &Source) -> Result<Value> {
             .cloned()
             .unwrap_or_default();
         // What the text does not show is not the author's to remove.
-        texts.retain(|key, _| !key.contains("oam.dev"));
+        texts.retain(|key, _| !key.contains("oam.dev") && !key.starts_with("caravel.dev/"));
         let written = source.object["metadata"][field].as_object().cloned();
         texts.extend(written.unwrap_or_default());
         metadata.insert(field.to_owned(), Value::Object(texts));

@@ -4,7 +4,9 @@ use anyhow::Result;
 use caravel_core::appfile::{
     DefinitionSet, DefinitionSource, Finding, Layered, Rejection, read_application,
 };
-use caravel_core::engine::{DefinitionKind, Evaluator};
+use caravel_core::engine::{
+    DefinitionKind, Evaluator, Operation, Template, ValidateRequest, ValidateResult,
+};
 use caravel_core::plan::{DryRunError, dry_run, render_group};
 use caravel_core::render::ClusterVersion;
 use caravel_core::yaml;
@@ -13,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
+use super::ask::ask;
 use super::kind::{KINDS, resource};
 use super::source::Source;
 use super::trial::{Outcome, Trial};
@@ -137,7 +140,7 @@ impl World {
                             .strip_prefix(name)
                             .is_some_and(|rest| rest.starts_with("@v")))
             };
-            seen && types(application, kind).into_iter().any(names)
+            seen && uses(application, kind).iter().any(|one| names(one.type_))
         };
         self.applications.iter().filter(uses).collect()
     }
@@ -171,6 +174,9 @@ impl World {
 
     /// The objects of an Application, and the calls of its steps of this definition.
     fn objects(&self, application: &Value, source: &Source) -> Result<Vec<Value>, Unrendered> {
+        if let Some(reason) = refused(application, source) {
+            return Err(Unrendered::Wrong(reason));
+        }
         let behind = Layered::new(self.set.clone(), engine::builtin);
         let rejected = |rejection: Rejection| Unrendered::Wrong(texts(&rejection.findings));
         let app = read_application(application).map_err(rejected)?;
@@ -277,29 +283,81 @@ fn all_steps(application: &Value) -> impl Iterator<Item = &Value> {
     })
 }
 
-/// The types of a kind that an Application names.
-fn types(application: &Value, kind: DefinitionKind) -> Vec<&str> {
+/// A place where an Application names a definition.
+struct Use<'a> {
+    /// For instance `spec.components[0].traits[1]`.
+    path: String,
+    type_: &'a str,
+    part: &'a Value,
+}
+
+/// The places where an Application names definitions of a kind.
+fn uses(application: &Value, kind: DefinitionKind) -> Vec<Use<'_>> {
     let spec = &application["spec"];
-    let list = |value: &'static str| spec[value].as_array().into_iter().flatten();
-    let mut found: Vec<&str> = Vec::new();
+    let mut found = Vec::new();
     match kind {
         DefinitionKind::Component | DefinitionKind::Workload => {
-            found.extend(list("components").filter_map(|one| one["type"].as_str()));
+            list(&mut found, &spec["components"], "spec.components");
         }
         DefinitionKind::Trait => {
-            for component in list("components") {
-                let traits = component["traits"].as_array().into_iter().flatten();
-                found.extend(traits.filter_map(|one| one["type"].as_str()));
+            let components = spec["components"].as_array().into_iter().flatten();
+            for (index, component) in components.enumerate() {
+                let path = format!("spec.components[{index}].traits");
+                list(&mut found, &component["traits"], &path);
             }
         }
-        DefinitionKind::Policy => {
-            found.extend(list("policies").filter_map(|one| one["type"].as_str()));
-        }
+        DefinitionKind::Policy => list(&mut found, &spec["policies"], "spec.policies"),
         DefinitionKind::WorkflowStep => {
-            found.extend(all_steps(application).filter_map(|one| one["type"].as_str()));
+            let steps = &spec["workflow"]["steps"];
+            list(&mut found, steps, "spec.workflow.steps");
+            for (index, step) in steps.as_array().into_iter().flatten().enumerate() {
+                let path = format!("spec.workflow.steps[{index}].subSteps");
+                list(&mut found, &step["subSteps"], &path);
+            }
         }
     }
     found
+}
+
+fn list<'a>(found: &mut Vec<Use<'a>>, parts: &'a Value, path: &str) {
+    for (index, part) in parts.as_array().into_iter().flatten().enumerate() {
+        if let Some(type_) = part["type"].as_str() {
+            let path = format!("{path}[{index}]");
+            found.push(Use { path, type_, part });
+        }
+    }
+}
+
+/// Why an Application would be refused with a definition: its parameters do not fit.
+fn refused(application: &Value, source: &Source) -> Option<String> {
+    let definition = &source.definition;
+    uses(application, definition.kind)
+        .into_iter()
+        .filter(|one| one.type_ == definition.name)
+        .find_map(|one| {
+            let inputs = one.part["inputs"].as_array().into_iter().flatten();
+            let request = ValidateRequest {
+                kind: definition.kind,
+                template: Template {
+                    name: definition.name.clone(),
+                    source: definition.template.clone(),
+                    parameters: match &one.part["properties"] {
+                        Value::Null => json!({}),
+                        given => given.clone(),
+                    },
+                },
+                provided_later: inputs
+                    .filter_map(|input| input["parameterKey"].as_str())
+                    .map(str::to_owned)
+                    .collect(),
+                ..ValidateRequest::default()
+            };
+            let operation = Operation::Validate(request);
+            let result: ValidateResult = ask(operation, Evaluator::default()).ok()?;
+            let error = result.errors.first()?;
+            let place = error.path.strip_prefix("parameter").unwrap_or_default();
+            Some(format!("{}.properties{place}: {}", one.path, error.message))
+        })
 }
 
 /// Name of an object.

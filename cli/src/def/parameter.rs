@@ -36,27 +36,17 @@ const DEPTH: usize = 12;
 
 /// The schema of a definition's parameters; `None` where it has no template.
 pub(crate) fn schema(source: &Source, evaluator: Evaluator) -> Result<Option<Value>, Refusal> {
-    schema_of(
-        &source.definition.name,
-        &source.definition.template,
-        evaluator,
-    )
-}
-
-/// The schema of a template's parameters; `None` where there is no template.
-pub(crate) fn schema_of(
-    name: &str,
-    template: &str,
-    evaluator: Evaluator,
-) -> Result<Option<Value>, Refusal> {
-    if template.is_empty() {
+    let definition = &source.definition;
+    if definition.template.is_empty() {
         return Ok(None);
     }
     let request = SchemaRequest {
-        name: name.to_owned(),
-        source: template.to_owned(),
+        name: definition.name.clone(),
+        source: definition.template.clone(),
         ..SchemaRequest::default()
     };
+    // The author's choice goes first.
+    let evaluator = definition.evaluator.unwrap_or(evaluator);
     ask(Operation::Schema(request), evaluator).map(Some)
 }
 
@@ -139,13 +129,30 @@ fn parameter(schema: &Value, path: String, listed: bool, depth: usize) -> Parame
     };
     Parameter {
         type_: type_text(schema, 0),
-        required: listed && default.is_none(),
+        required: listed && is_needed(schema),
         default,
         choices: schema["enum"].as_array().cloned().unwrap_or_default(),
         rules: rules(schema),
         usage: usage(schema),
         fields: inner,
         path,
+    }
+}
+
+/// Whether a template has no value of its own for a field that it always has: defaults, maps and lists are values, and
+/// so are structs whose fields have values.
+pub(crate) fn is_needed(schema: &Value) -> bool {
+    if schema.get("default").is_some() {
+        return false;
+    }
+    match schema["type"].as_str() {
+        Some("array") => schema["minItems"].as_u64().is_some_and(|least| least > 0),
+        Some("object") if alternatives(schema).next().is_none() => {
+            let required = schema["required"].as_array().into_iter().flatten();
+            let mut inner = required.filter_map(|name| schema["properties"].get(name.as_str()?));
+            inner.any(is_needed)
+        }
+        _ => true,
     }
 }
 

@@ -131,11 +131,7 @@ impl Input {
         if !self.set.is_empty() {
             // Where a text is wanted, `--set cpu=1` means one.
             let known = parameter::of(source).unwrap_or_default();
-            let texts: Vec<&str> = parameter::flat(&known)
-                .into_iter()
-                .filter(|one| one.type_ == "string")
-                .map(|one| one.path.as_str())
-                .collect();
+            let texts = texts(&known);
             for assignment in &self.set {
                 set(&mut value, assignment, &texts)?;
             }
@@ -185,6 +181,17 @@ impl Input {
     }
 }
 
+/// The paths of parameters that are texts; those of maps of texts end with `.*`.
+fn texts(parameters: &[parameter::Parameter]) -> Vec<String> {
+    let all = parameter::flat(parameters).into_iter();
+    all.filter_map(|one| match one.type_.as_str() {
+        "string" => Some(one.path.clone()),
+        "map[string]string" => Some(format!("{}.*", one.path)),
+        _ => None,
+    })
+    .collect()
+}
+
 fn one_document(file: &str, text: &str) -> Result<Value> {
     let documents = yaml::parse(text).with_context(|| file.to_owned())?;
     let mut documents = documents.into_iter().filter(|document| !document.is_null());
@@ -195,14 +202,15 @@ fn one_document(file: &str, text: &str) -> Result<Value> {
     }
 }
 
-/// Sets `a.b[0].c=value`; the value is read as YAML unless the parameter is one of `texts`.
-fn set(target: &mut Value, assignment: &str, texts: &[&str]) -> Result<()> {
+/// Sets `a.b[0].c=value`; the value is a text where the parameter is one of `texts`.
+fn set(target: &mut Value, assignment: &str, texts: &[String]) -> Result<()> {
     let Some((path, text)) = assignment.split_once('=') else {
         bail!("--set {assignment}: expected KEY=VALUE, for instance --set image=nginx");
     };
-    let value = match yaml::parse_one(text) {
-        Ok(value) if !text.trim().is_empty() && !is_text(path, texts) => value,
-        _ => Value::from(text),
+    let value = if is_text(path, texts) {
+        Value::from(text)
+    } else {
+        plain(text)
     };
     let mut here = target;
     for part in path.split('.') {
@@ -224,13 +232,26 @@ fn set(target: &mut Value, assignment: &str, texts: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// A value as people mean it: YAML has more words for true than people know.
+fn plain(text: &str) -> Value {
+    let is_data = text.starts_with(['{', '[', '"', '\'']);
+    match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(_) if is_data => yaml::parse_one(text).unwrap_or_else(|_| Value::from(text)),
+        Err(_) => Value::from(text),
+    }
+}
+
 /// Whether a path such as `ports[0].name` is that of a text, known as `ports[].name`.
-fn is_text(path: &str, texts: &[&str]) -> bool {
+fn is_text(path: &str, texts: &[String]) -> bool {
     let general: String = path
         .chars()
         .filter(|letter| !letter.is_ascii_digit())
         .collect();
-    texts.iter().any(|text| *text == path || *text == general)
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    texts
+        .iter()
+        .any(|text| *text == path || *text == general || text.strip_suffix(".*") == Some(parent))
 }
 
 fn field<'a>(value: &'a mut Value, name: &str) -> &'a mut Value {
@@ -277,21 +298,24 @@ mod tests {
     #[test]
     fn values_are_set_along_their_path() {
         let mut value = json!({"image": "a"});
+        let texts = ["cpu.min", "ports[].name", "tags.*"].map(str::to_owned);
         for assignment in [
             "image=b",
             "ports[0].port=80",
             "ports[0].name=80",
             "cpu.max=0.5",
             "cpu.min=0.5",
+            "tags.a=true",
+            "word=y",
             "debug=true",
             "empty=",
         ] {
-            set(&mut value, assignment, &["cpu.min", "ports[].name"]).expect(assignment);
+            set(&mut value, assignment, &texts).expect(assignment);
         }
         assert_eq!(
             value,
             json!({"image": "b", "ports": [{"port": 80, "name": "80"}], "cpu": {"max": 0.5, "min": "0.5"},
-                "debug": true, "empty": ""})
+                "debug": true, "empty": "", "tags": {"a": "true"}, "word": "y"})
         );
         assert!(set(&mut value, "image", &[]).is_err());
         assert!(set(&mut value, "ports[7].port=1", &[]).is_err());

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::ask::{Refusal, ask};
 use super::impact::unified;
-use super::problem::{self, Problem};
+use super::problem::Problem;
 use super::source::{Source, files, read};
 use super::trial::{Outcome, Trial};
 use super::{Machine, is_json, render};
@@ -109,7 +109,9 @@ fn tell(verdicts: &[Verdict], failed: usize) -> Result<()> {
         for line in one.reason.lines() {
             writeln!(out, "    {line}")?;
         }
-        one.problems.iter().for_each(problem::print);
+        for problem in &one.problems {
+            writeln!(out, "{:?}", problem.report())?;
+        }
     }
     writeln!(out, "{} tests, {failed} failed", verdicts.len())?;
     Ok(())

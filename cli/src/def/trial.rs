@@ -263,6 +263,11 @@ impl<'a> Trial<'a> {
             .collect()
     }
 
+    /// The author's choice of evaluator goes first.
+    fn chosen(&self) -> Evaluator {
+        self.definition.evaluator.unwrap_or(self.evaluator)
+    }
+
     fn template(&self) -> Template {
         Template {
             name: self.definition.name.clone(),
@@ -305,7 +310,7 @@ impl<'a> Trial<'a> {
                 replay: replay.clone(),
                 ..StepRequest::default()
             });
-            match ask::<StepResult>(operation, self.evaluator) {
+            match ask::<StepResult>(operation, self.chosen()) {
                 Ok(result) => {
                     let (calls, value) = (Vec::new(), result.value);
                     return Ok(Outcome::Step { calls, value });
@@ -333,7 +338,7 @@ impl<'a> Trial<'a> {
                 replay: replay.clone(),
                 ..PolicyRequest::default()
             });
-            match ask::<Value>(operation, self.evaluator) {
+            match ask::<Value>(operation, self.chosen()) {
                 Ok(result) => return Ok(Outcome::Application(result["output"].clone())),
                 Err(Refusal::Calls(calls)) => match self.results(&calls) {
                     Some(results) => replay.extend(results),

@@ -88,6 +88,7 @@ struct Candidate<'a> {
     owner: String,
     made: RenderedObject,
     request: RenderRequest,
+    evaluator: Evaluator,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
@@ -108,7 +109,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
         trait_index: candidate.made.trait_index,
         path: path.clone(),
     };
-    let result: ExplainResult = match ask(Operation::Explain(request), case.evaluator) {
+    let result: ExplainResult = match ask(Operation::Explain(request), candidate.evaluator) {
         Ok(result) => result,
         Err(Refusal::Fault(message)) => bail!("{message}"),
         Err(_) => bail!("the object cannot be rendered once more"),
@@ -228,14 +229,15 @@ impl Case {
         for appfile in self.appfiles.iter().take(1) {
             let mut components = Vec::new();
             for (index, component) in appfile.components.iter().enumerate() {
-                let (done, request) = self.component(appfile, index)?;
+                let (done, asked) = self.component(appfile, index)?;
                 for made in &done.objects {
                     found.push(Candidate {
                         appfile,
                         component: Some(index),
                         owner: component.spec.name.clone(),
                         made: made.clone(),
-                        request: request.clone(),
+                        request: asked.request.clone(),
+                        evaluator: asked.evaluator,
                     });
                 }
                 components.push(done);
@@ -245,24 +247,21 @@ impl Case {
                 let render =
                     PolicyRender::new(appfile, policy, &components, target, self.evaluator);
                 let Some(mut render) = render else { continue };
-                let (done, request) = carry_out(&policy.name, |input| render.next(input))?;
+                let (done, asked) = carry_out(&policy.name, |input| render.next(input))?;
                 found.extend(done.into_iter().map(|made| Candidate {
                     appfile,
                     component: None,
                     owner: policy.name.clone(),
                     made,
-                    request: request.clone(),
+                    request: asked.request.clone(),
+                    evaluator: asked.evaluator,
                 }));
             }
         }
         Ok(found)
     }
 
-    fn component(
-        &self,
-        appfile: &Appfile,
-        index: usize,
-    ) -> Result<(RenderedComponent, RenderRequest)> {
+    fn component(&self, appfile: &Appfile, index: usize) -> Result<(RenderedComponent, Asked)> {
         let component = &appfile.components[index];
         let target = Target::dry_run(ClusterVersion::default());
         let stage = RenderStage::All;
@@ -312,19 +311,29 @@ impl Case {
     }
 }
 
+/// What the engine was asked for.
+#[derive(Default)]
+struct Asked {
+    request: RenderRequest,
+    evaluator: Evaluator,
+}
+
 /// Renders, and keeps the last request: that with all results of calls.
 fn carry_out<T>(
     owner: &str,
     mut next: impl FnMut(Input) -> Result<Progress<T>, Box<RenderError>>,
-) -> Result<(T, RenderRequest)> {
-    let mut last = RenderRequest::default();
+) -> Result<(T, Asked)> {
+    let mut last = Asked::default();
     let outcome = offline(
         |input| {
             let progress = next(input)?;
             if let Progress::Eval(request) = &progress
                 && let Operation::Render(render) = &request.operation
             {
-                last = render.clone();
+                last = Asked {
+                    request: render.clone(),
+                    evaluator: request.evaluator,
+                };
             }
             Ok(progress)
         },

@@ -126,7 +126,7 @@ fn without_defaults(fields: &mut Map<String, Value>) {
     let optional: Vec<String> = match fields.get("properties").and_then(Value::as_object) {
         Some(properties) => properties
             .iter()
-            .filter(|(_, inner)| inner.get("default").is_some())
+            .filter(|(_, inner)| !parameter::is_needed(inner))
             .map(|(name, _)| name.clone())
             .collect(),
         None => return,
@@ -160,7 +160,7 @@ fn is_required(schema: &Value, name: &str) -> bool {
     let listed = schema["required"]
         .as_array()
         .is_some_and(|names| names.iter().any(|one| one == name));
-    listed && schema["properties"][name].get("default").is_none()
+    listed && parameter::is_needed(&schema["properties"][name])
 }
 
 /// The description, for a comment.

@@ -68,7 +68,11 @@ fn fields(schema: &Value, depth: usize) -> Vec<Field> {
                 .as_array()
                 .is_some_and(|names| names.iter().any(|one| one == name.as_str()));
             let default = inner.get("default").and_then(scalar);
-            let type_ = type_of(inner, depth + 1);
+            // A schema of a choice between a default and a limited type cannot be made; the server knows the limits.
+            let type_ = match default {
+                Some(_) => type_of(&without_limits(inner), depth + 1),
+                None => type_of(inner, depth + 1),
+            };
             Field {
                 name: name.clone(),
                 usage: first_sentence(inner["description"].as_str().unwrap_or_default()),
@@ -80,6 +84,16 @@ fn fields(schema: &Value, depth: usize) -> Vec<Field> {
             }
         })
         .collect()
+}
+
+fn without_limits(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(fields) = schema.as_object_mut() {
+        for limit in ["minimum", "maximum", "pattern"] {
+            fields.remove(limit);
+        }
+    }
+    schema
 }
 
 /// Objects and lists as defaults are left to the server: CUE would mix them with what is given.

@@ -27,7 +27,12 @@ pub(super) fn expression(
             let mut items = Vec::new();
             for (index, inner) in list.iter().enumerate() {
                 path.push(index.to_string());
-                items.push(expression(inner, path, replace));
+                // A block in a list cannot be indented.
+                items.push(match (replace(path, inner), inner) {
+                    (Some(text), _) => text,
+                    (None, Value::String(text)) => Value::from(text.as_str()).to_string(),
+                    (None, _) => expression(inner, path, replace),
+                });
                 path.pop();
             }
             format!("[{}]", items.join(", "))

@@ -21,7 +21,10 @@ const KNOBS: [(&str, &str); 8] = [
 ];
 
 pub(super) fn draft(kind: Word, objects: &[Value]) -> Result<Draft> {
-    let mut knobs = Knobs::default();
+    let mut knobs = Knobs {
+        names: names(objects),
+        ..Knobs::default()
+    };
     let mut texts = Vec::new();
     for object in objects {
         for field in ["apiVersion", "kind"] {
@@ -31,7 +34,7 @@ pub(super) fn draft(kind: Word, objects: &[Value]) -> Result<Draft> {
         }
         let object = cleaned(object);
         let text = expression(&object, &mut Vec::new(), &mut |path, value| {
-            knobs.replace(path, value, &object, texts.is_empty())
+            knobs.replace(path, value, &object)
         });
         texts.push((output_name(&object, &texts), text));
     }
@@ -129,27 +132,18 @@ fn output_name(object: &Value, known: &[(String, String)]) -> String {
 struct Knobs {
     fields: Vec<Field>,
     used: BTreeMap<String, usize>,
+    /// What stands for the names of the objects.
+    names: BTreeMap<String, String>,
 }
 
 impl Knobs {
     /// The expression for a value: a parameter, the name of the component, or nothing special.
-    fn replace(
-        &mut self,
-        path: &[String],
-        value: &Value,
-        object: &Value,
-        is_first: bool,
-    ) -> Option<String> {
-        let name = object["metadata"]["name"].as_str();
-        // The component's name stands for that of the object, wherever the object or its labels say it.
-        if let (Some(text), Some(name)) = (value.as_str(), name)
-            && text == name
-            && (is_first
-                || path.join(".") == "metadata.name"
-                || path.iter().any(|part| part == "labels"))
-            && !is_knob(path)
+    fn replace(&mut self, path: &[String], value: &Value, object: &Value) -> Option<String> {
+        if let Some(text) = value.as_str()
+            && names_something(path)
+            && let Some(expression) = self.names.get(text)
         {
-            return Some("context.name".to_owned());
+            return Some(expression.clone());
         }
         let key = path.last()?;
         let (_, usage) = KNOBS.iter().find(|(knob, _)| knob == key)?;
@@ -200,7 +194,33 @@ impl Knobs {
     }
 }
 
-fn is_knob(path: &[String]) -> bool {
-    path.last()
-        .is_some_and(|key| KNOBS.iter().any(|(knob, _)| knob == key))
+/// The first object has the name of the component; names that begin with it follow it.
+fn names(objects: &[Value]) -> BTreeMap<String, String> {
+    let mut all = objects
+        .iter()
+        .filter_map(|object| object["metadata"]["name"].as_str());
+    let Some(first) = all.next() else {
+        return BTreeMap::new();
+    };
+    let mut names = BTreeMap::from([(first.to_owned(), "context.name".to_owned())]);
+    for name in all {
+        if let Some(rest) = name
+            .strip_prefix(first)
+            .filter(|rest| rest.starts_with('-'))
+        {
+            names.insert(name.to_owned(), format!("\"\\(context.name){rest}\""));
+        }
+    }
+    names
+}
+
+/// Whether a value at a path is a name or chooses by one: a text elsewhere only looks like it.
+fn names_something(path: &[String]) -> bool {
+    let is_name = path
+        .last()
+        .is_some_and(|key| key.to_lowercase().ends_with("name"));
+    is_name
+        || path
+            .iter()
+            .any(|part| matches!(part.as_str(), "labels" | "matchLabels" | "selector"))
 }

@@ -119,9 +119,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A default of null stands for a value that Terraform finds itself.
+/// A default of null stands for a value that Terraform finds itself. A list or a map as default is left to Terraform, too:
+/// CUE would mix it with what is given.
 fn optional(variable: &Variable) -> bool {
-    variable.default == Some(Value::Null)
+    let default = variable.default.as_ref();
+    default.is_some_and(|value| value.is_null() || value.is_array() || value.is_object())
 }
 
 fn field(variable: &Variable) -> Field {
@@ -130,8 +132,7 @@ fn field(variable: &Variable) -> Field {
         (type_, _) => cue(type_),
     };
     let type_ = match &variable.default {
-        // Of a list or a map the default and what is given would be mixed: `close` and the mark keep them apart.
-        Some(default) if !default.is_null() => format!("*{} | {type_}", literal(default)),
+        Some(default) if !optional(variable) => format!("*{} | {type_}", literal(default)),
         _ => type_,
     };
     Field {

@@ -265,7 +265,7 @@ func upgrade(request *formatRequest) (*upgradeResult, error) {
 		return nil, definitionFailure(where, err)
 	}
 	made := modernise(file, request.Source)
-	result := &upgradeResult{Source: request.Source, Changes: where.warnings(made)}
+	result := &upgradeResult{Source: request.Source, Changes: append([]diagnostic{}, where.warnings(made)...)}
 	if len(made) == 0 {
 		return result, nil
 	}

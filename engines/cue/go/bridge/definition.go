@@ -166,12 +166,17 @@ func (f *definitionFile) object() (object map[string]any, kind, name string, err
 func withPrefix(texts map[string]string) map[string]string {
 	marked := map[string]string{}
 	for key, text := range texts {
-		if !strings.Contains(key, "oam.dev") {
+		if !isPlatform(key) {
 			key = customPrefix + key
 		}
 		marked[key] = text
 	}
 	return marked
+}
+
+// isPlatform says whether a key means something to KubeVela or to Caravel itself.
+func isPlatform(key string) bool {
+	return strings.Contains(key, "oam.dev") || strings.HasPrefix(key, "caravel.dev/")
 }
 
 // templateText is the body of `template` as the author wrote it, under the imports.
@@ -383,7 +388,7 @@ func custom(texts map[string]string) *ast.StructLit {
 	body := &ast.StructLit{}
 	for _, key := range sortedKeys(texts) {
 		name, own := strings.CutPrefix(key, customPrefix)
-		platform := strings.Contains(key, "oam.dev") && key != aliasKey && key != descriptionKey
+		platform := isPlatform(key) && key != aliasKey && key != descriptionKey
 		if own || platform {
 			body.Elts = append(body.Elts, &ast.Field{Label: ast.NewString(name), Value: ast.NewString(texts[key])})
 		}

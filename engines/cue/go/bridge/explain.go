@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 )
 
 type explainRequest struct {
@@ -290,7 +291,7 @@ func conjuncts(value cue.Value) []cue.Value {
 // add notes one declaration; false where nobody wrote it.
 func (e *explanation) add(at moment, field string, part cue.Value, after string) bool {
 	src := at.where.source
-	pos := part.Pos()
+	node, pos := e.declaration(part)
 	if !pos.IsValid() || pos.Filename() != src.file {
 		return false
 	}
@@ -315,7 +316,10 @@ func (e *explanation) add(at moment, field string, part cue.Value, after string)
 			return true
 		}
 	}
-	expr := sourceOf(part)
+	expr := node
+	if field, ok := node.(*ast.Field); ok {
+		expr = field.Value
+	}
 	made.Text = nodeText(expr)
 	if file, err := parser.ParseFile(src.file, src.author); err == nil && place.File == src.file {
 		clauses := clausesAround(file, place)
@@ -331,26 +335,64 @@ func (e *explanation) add(at moment, field string, part cue.Value, after string)
 	return true
 }
 
-func sourceOf(part cue.Value) ast.Node {
+// declaration gives the syntax that a value is made of, and where it stands. What a condition adds is known
+// as the whole condition: the field in it is meant.
+func (e *explanation) declaration(part cue.Value) (ast.Node, token.Pos) {
 	node := part.Source()
-	if field, ok := node.(*ast.Field); ok {
-		return field.Value
+	path := e.request.Path
+	if comprehension, ok := node.(*ast.Comprehension); ok && len(path) > 0 {
+		if field := fieldIn(comprehension.Value, path[len(path)-1]); field != nil {
+			return field, field.Pos()
+		}
+		return nil, comprehension.Pos()
 	}
-	return node
+	return node, part.Pos()
+}
+
+// fieldIn finds a field by its name in a struct and in the conditions in it; one with a computed name where
+// there is none of that name.
+func fieldIn(node ast.Node, name string) *ast.Field {
+	body, ok := node.(*ast.StructLit)
+	if !ok {
+		return nil
+	}
+	var computed *ast.Field
+	for _, decl := range body.Elts {
+		switch x := decl.(type) {
+		case *ast.Field:
+			label, _, err := ast.LabelName(x.Label)
+			if err != nil {
+				computed = x
+			} else if label == name {
+				return x
+			}
+		case *ast.Comprehension:
+			if found := fieldIn(x.Value, name); found != nil {
+				return found
+			}
+		}
+	}
+	return computed
 }
 
 // maxText is how much of an expression is repeated.
 const maxText = 200
 
-func nodeText(node ast.Node) string {
+func nodeText(node ast.Node) (text string) {
 	if node == nil {
 		return ""
 	}
+	// The formatter panics on nodes that it knows only as parts of others.
+	defer func() {
+		if recover() != nil {
+			text = ""
+		}
+	}()
 	raw, err := format.Node(node)
 	if err != nil {
 		return ""
 	}
-	text := strings.TrimSpace(string(raw))
+	text = strings.TrimSpace(string(raw))
 	if runes := []rune(text); len(runes) > maxText {
 		text = string(runes[:maxText]) + "…"
 	}

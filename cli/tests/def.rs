@@ -1,0 +1,470 @@
+//! `caravel def` as people run it, without a hub: the real program, files in, text out.
+
+#![expect(clippy::expect_used, reason = "a failing helper fails the test")]
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/def")
+}
+
+fn command(arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_caravel"));
+    command
+        .arg("def")
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("NO_COLOR", "1");
+    command
+}
+
+fn run_in(folder: &Path, arguments: &[&str]) -> Output {
+    command(arguments, folder)
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Standard output of a run in a folder that succeeds.
+fn shown_in(folder: &Path, arguments: &[&str]) -> String {
+    let output = run_in(folder, arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// Standard output of a run that succeeds.
+fn shown(arguments: &[&str]) -> String {
+    shown_in(&folder(), arguments)
+}
+
+/// Exit code, standard output and standard error of a run that does not succeed.
+fn refused(arguments: &[&str]) -> String {
+    let output = run_in(&folder(), arguments);
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    format!(
+        "exit code {}\n{}---\n{}",
+        output.status.code().unwrap_or(-1),
+        text(&output.stdout),
+        text(&output.stderr)
+    )
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// A copy of the definitions that a test may change.
+fn copy() -> tempfile::TempDir {
+    let target = tempfile::tempdir().expect("a folder");
+    copy_all(&folder(), target.path());
+    target
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            fs::create_dir(&target).expect("a folder");
+            copy_all(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a file");
+        }
+    }
+}
+
+#[test]
+fn good_definitions_vet_clean() {
+    insta::assert_snapshot!(shown(&["vet", "defs", "--strict"]));
+}
+
+#[test]
+fn each_mistake_is_shown_at_its_place_in_the_file() {
+    insta::assert_snapshot!(refused(&["vet", "broken"]));
+}
+
+#[test]
+fn mistakes_are_data_for_machines() {
+    let output = run_in(&folder(), &["vet", "broken", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "");
+    let told = json(&text(&output.stdout));
+    assert_eq!(told["ok"], false);
+    let names = &told["definitions"][0];
+    assert_eq!(
+        (&names["name"], &names["file"]),
+        (&"names".into(), &"broken/names.cue".into())
+    );
+    let places: Vec<_> = names["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| (error["line"].as_u64(), error["column"].as_u64()))
+        .collect();
+    // In the template, and in the health policy, which begins with its first line in the object.
+    assert_eq!(places, [(Some(23), Some(11)), (Some(12), Some(14))]);
+}
+
+#[test]
+fn a_definition_that_depends_on_the_evaluator_is_reported() {
+    let output = run_in(&folder(), &["vet", "settings.cue"]);
+    assert!(output.status.success());
+    insta::assert_snapshot!(text(&output.stderr));
+    assert_eq!(
+        run_in(&folder(), &["vet", "--strict", "settings.cue"])
+            .status
+            .code(),
+        Some(1)
+    );
+
+    // The author's choice settles it.
+    let place = copy();
+    let file = place.path().join("settings.cue");
+    let source = fs::read_to_string(&file).expect("a file");
+    let annotated = source.replace(
+        "annotations: {}",
+        "annotations: \"caravel.dev/cue-evaluator\": \"v3\"",
+    );
+    fs::write(&file, annotated).expect("a file");
+    shown_in(place.path(), &["vet", "--strict", "settings.cue"]);
+}
+
+#[test]
+fn a_component_is_rendered_with_parameters() {
+    let rendered = shown(&[
+        "render",
+        "defs/greeting.cue",
+        "--set",
+        "who=you",
+        "--name",
+        "hi",
+        "-n",
+        "shop",
+    ]);
+    insta::assert_snapshot!(rendered);
+    let objects = json(&shown(&[
+        "render",
+        "defs/greeting.cue",
+        "--set",
+        "who=1",
+        "--set",
+        "loud=true",
+        "-o",
+        "json",
+    ]));
+    assert_eq!(objects[0]["data"]["text"], "Hello 1!");
+}
+
+#[test]
+fn a_trait_is_rendered_over_a_workload_that_fits() {
+    let rendered = json(&shown(&[
+        "render",
+        "defs/copies.cue",
+        "--set",
+        "count=4",
+        "-o",
+        "json",
+    ]));
+    let kinds: Vec<_> = rendered
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|object| object["kind"].as_str())
+        .collect();
+    assert_eq!(kinds, [Some("Deployment"), Some("PodDisruptionBudget")]);
+    assert_eq!(rendered[0]["spec"]["replicas"], 4);
+}
+
+#[test]
+fn wrong_parameters_are_shown_where_they_stand() {
+    insta::assert_snapshot!(refused(&[
+        "render",
+        "defs/greeting.cue",
+        "-p",
+        "wrong.yaml"
+    ]));
+    let output = run_in(
+        &folder(),
+        &[
+            "render",
+            "defs/greeting.cue",
+            "-p",
+            "wrong.yaml",
+            "-o",
+            "json",
+        ],
+    );
+    let told = json(&text(&output.stdout));
+    assert_eq!(told["errors"][0]["path"], "parameter.who");
+    assert_eq!(told["errors"][0]["line"], 1);
+}
+
+#[test]
+fn tests_beside_definitions_pass() {
+    insta::assert_snapshot!(shown(&["test", "defs"]));
+}
+
+#[test]
+fn tests_fail_with_a_diff_and_are_updated() {
+    let place = copy();
+    let file = place.path().join("defs/greeting.cue");
+    let source = fs::read_to_string(&file).expect("a file");
+    fs::write(
+        &file,
+        source.replace("Hello", "Hallo").replace(")!\"", ")?\""),
+    )
+    .expect("a file");
+    let output = run_in(place.path(), &["test", "defs"]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(text(&output.stdout));
+
+    // Goldens can be written anew, patterns cannot.
+    let output = run_in(place.path(), &["test", "defs", "--update", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = json(&text(&output.stdout));
+    let failed: Vec<_> = told["tests"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["ok"] == false)
+        .map(|one| one["case"].as_str())
+        .collect();
+    assert_eq!(failed, [Some("it can be loud")]);
+    let golden = place.path().join("defs/tests/greeting/plain/expected.yaml");
+    assert!(
+        fs::read_to_string(golden)
+            .expect("a file")
+            .contains("Hallo you")
+    );
+}
+
+#[test]
+fn files_are_formatted() {
+    shown(&["format", "--check", "defs"]);
+    let place = copy();
+    let file = place.path().join("defs/copies.cue");
+    let source = fs::read_to_string(&file).expect("a file");
+    fs::write(&file, source.replace("count: *1", "count:     *1")).expect("a file");
+    let output = run_in(place.path(), &["format", "--check", "defs"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("-\t\tcount:     *1 | int"));
+    shown_in(place.path(), &["format", "-w", "defs"]);
+    assert_eq!(fs::read_to_string(&file).expect("a file"), source);
+}
+
+#[test]
+fn older_cue_is_rewritten_after_a_diff() {
+    insta::assert_snapshot!(shown(&["upgrade", "old.cue"]));
+    let place = copy();
+    shown_in(place.path(), &["upgrade", "--write", "old.cue"]);
+    let output = run_in(place.path(), &["vet", "--strict", "old.cue"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    shown_in(place.path(), &["upgrade", "--check", "old.cue"]);
+}
+
+#[test]
+fn two_files_are_compared() {
+    insta::assert_snapshot!(refused(&[
+        "diff",
+        "--offline",
+        "defs/greeting.cue",
+        "greeting2.cue"
+    ]));
+    let same = shown(&[
+        "diff",
+        "--offline",
+        "defs/greeting.cue",
+        "defs/greeting.cue",
+    ]);
+    assert!(same.contains("mean the same"), "{same}");
+    // Trouble is no difference.
+    let output = run_in(
+        &folder(),
+        &["diff", "--offline", "defs/greeting.cue", "nowhere.cue"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn every_line_that_made_a_field_is_found() {
+    let why = |arguments: &[&str]| {
+        let mut all = vec!["why", "-f", "app.yaml", "-d", "defs"];
+        all.extend(arguments);
+        shown(&all)
+    };
+    insta::assert_snapshot!("why_a_parameter", why(&["data.text"]));
+    insta::assert_snapshot!("why_a_default", why(&["spec.replicas"]));
+    insta::assert_snapshot!("why_a_label", why(&["metadata.labels.team"]));
+    let by_caravel = why(&["metadata.name", "--component", "web"]);
+    assert!(
+        by_caravel.contains("No template makes this field"),
+        "{by_caravel}"
+    );
+
+    let answer = json(&why(&["data.text", "-o", "json"]));
+    let origin = &answer["origins"][0];
+    assert_eq!(
+        (&origin["at"]["file"], &origin["at"]["line"]),
+        (&"defs/greeting.cue".into(), &17.into())
+    );
+    assert_eq!(origin["conditions"][0]["text"], "if parameter.loud");
+    assert_eq!(origin["parameters"][0]["givenAt"]["line"], 9);
+}
+
+#[test]
+fn a_field_of_a_definition_alone_is_explained() {
+    let told = shown(&[
+        "why",
+        "defs/greeting.cue",
+        "--set",
+        "who=you",
+        "data.language",
+    ]);
+    assert!(
+        told.contains("defs/greeting.cue:") && told.contains("the default"),
+        "{told}"
+    );
+    let wrong = refused(&["why", "-f", "app.yaml", "-d", "defs", "spec.replics"]);
+    assert!(wrong.contains("did you mean `replicas`?"), "{wrong}");
+    let several = refused(&["why", "-f", "app.yaml", "-d", "defs", "kind"]);
+    assert!(several.contains("--object KIND/NAME"), "{several}");
+}
+
+#[test]
+fn whatever_init_writes_vets_clean() {
+    let place = copy();
+    let made = place.path().join("made");
+    fs::create_dir(&made).expect("a folder");
+    let init = |name: &str, kind: &str, more: &[&str]| {
+        let file = format!("made/{name}.cue");
+        let mut all = vec!["init", name, "--kind", kind, "-o", &file];
+        all.extend(more);
+        shown_in(place.path(), &all);
+    };
+    for kind in ["component", "trait", "policy", "workflow-step"] {
+        init(&format!("new-{kind}"), kind, &[]);
+        init(
+            &format!("of-objects-{kind}"),
+            kind,
+            &["--from", "object.yaml"],
+        );
+    }
+    init("database", "component", &["--from-crd", "crd.yaml"]);
+    init("bucket", "component", &["--from-terraform", "module"]);
+    init("my-worker", "component", &["--template", "worker"]);
+    let output = run_in(place.path(), &["vet", "--strict", "made"]);
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    assert!(text(&output.stdout).contains("11 definitions checked, 0 bad"));
+    shown_in(place.path(), &["format", "--check", "made"]);
+
+    let read = |name: &str| fs::read_to_string(made.join(name)).expect("a file");
+    insta::assert_snapshot!("init_from_objects", read("of-objects-component.cue"));
+    insta::assert_snapshot!("init_from_crd", read("database.cue"));
+    insta::assert_snapshot!("init_from_terraform", read("bucket.cue"));
+    // Nothing is overwritten.
+    let again = [
+        "init",
+        "bucket",
+        "--kind",
+        "component",
+        "-o",
+        "made/bucket.cue",
+    ];
+    assert_eq!(run_in(place.path(), &again).status.code(), Some(1));
+}
+
+#[test]
+fn pages_are_written() {
+    insta::assert_snapshot!("page_in_markdown", shown(&["doc", "defs/greeting.cue"]));
+    let html = shown(&["doc", "defs/greeting.cue", "--format", "html"]);
+    assert!(html.contains("<h3 id=\"others\">others</h3>"), "{html}");
+
+    let out = tempfile::tempdir().expect("a folder");
+    let path = out.path().to_str().expect("UTF-8");
+    shown(&["doc", "--builtin", "--out", path]);
+    let index = fs::read_to_string(out.path().join("README.md")).expect("an index");
+    let missing: Vec<String> = caravel_definitions::all()
+        .filter(|one| !index.contains(&format!("[{}](", one.name)))
+        .map(|one| one.name)
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let page = fs::read_to_string(out.path().join("component/webservice.md")).expect("a page");
+    assert!(
+        page.contains("## Example") && page.contains("| `image` | `string` | yes |"),
+        "{page}"
+    );
+}
+
+#[test]
+fn types_are_written_for_programs() {
+    for language in ["json-schema", "typescript", "go"] {
+        let types = shown(&["gen-api", "defs/greeting.cue", "--lang", language]);
+        insta::assert_snapshot!(format!("types_in_{language}"), types);
+    }
+}
+
+#[test]
+fn parameters_are_shown() {
+    insta::assert_snapshot!(shown(&["show", "defs/greeting.cue"]));
+    let data = json(&shown(&["show", "scaler", "--builtin", "-o", "json"]));
+    assert_eq!(data["parameters"][0]["default"], 1);
+}
+
+#[test]
+fn the_object_of_a_definition_is_shown_without_a_hub() {
+    let objects = shown(&["apply", "--dry-run", "defs"]);
+    assert_eq!(objects.matches("kind: ComponentDefinition").count(), 1);
+    assert_eq!(objects.matches("kind: TraitDefinition").count(), 1);
+    // Nothing is shown while one of them is wrong.
+    let wrong = refused(&["apply", "--dry-run", "defs", "broken/names.cue"]);
+    assert!(!wrong.contains("kind: ComponentDefinition"), "{wrong}");
+}
+
+#[test]
+fn a_closed_pipe_ends_a_command_silently() {
+    for arguments in [
+        &["show", "webservice", "--builtin"][..],
+        &["doc", "webservice", "--builtin"],
+        &[
+            "render",
+            "defs/greeting.cue",
+            "--set",
+            "who=you",
+            "-o",
+            "json",
+        ],
+    ] {
+        let mut child = command(arguments, &folder())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        drop(child.stdout.take());
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().expect("a pipe");
+        stderr.read_to_string(&mut said).expect("UTF-8");
+        let status = child.wait().expect("it ends");
+        assert_eq!(
+            (said.as_str(), status.code()),
+            ("", Some(0)),
+            "{arguments:?}"
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! `caravel def` against a hub: what is registered comes back, is edited, compared, deleted, and follows what is saved.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use caravel_tests::daemon::program;
+use caravel_tests::kubectl::{Output, finish};
+use caravel_tests::wait::eventually;
+use serde_json::Value;
+
+use crate::place::{Place, application};
+
+const SHOUT: &str = r#""shout": {
+	type: "component"
+	annotations: {}
+	labels: {}
+	description: "Says something loudly"
+	attributes: workload: definition: {
+		apiVersion: "v1"
+		kind:       "ConfigMap"
+	}
+}
+template: {
+	output: {
+		apiVersion: "v1"
+		kind:       "ConfigMap"
+		data: text: "\(parameter.text)!"
+	}
+	parameter: {
+		// +usage=What is said
+		text: string
+	}
+}
+"#;
+
+/// A place with the definition and an Application that uses it.
+fn place(namespace: &str) -> Place {
+    let place = Place::shared(namespace);
+    place.kubectl.file("shout.cue", SHOUT);
+    place.caravel("def apply shout.cue").ok();
+    place
+        .apply(&application("loud", "shout", "{text: hello}"))
+        .ok();
+    place.wait_until_running("loud");
+    place
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// `caravel def edit shout` with an editor that is a line of shell.
+fn edit(place: &Place, script: &str) -> Output {
+    place
+        .kubectl
+        .file("editor.sh", &format!("{script} \"$1\"\n"));
+    let editor = place.kubectl.folder().join("editor.sh");
+    finish(
+        Command::new(program())
+            .args(["def", "edit", "shout", "-n", &place.namespace])
+            .env("KUBECONFIG", place.daemon.kubeconfig())
+            .env("KUBE_EDITOR", format!("sh {}", editor.display()))
+            .env("TMPDIR", place.kubectl.folder())
+            .current_dir(place.kubectl.folder()),
+    )
+}
+
+#[test]
+fn a_definition_comes_back_as_it_was_registered() {
+    let place = place("def-get");
+    let revisions = |place: &Place| {
+        let told = json(&place.caravel("def get shout --revisions -o json").ok());
+        let names: Vec<String> = told
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|one| Some(one["metadata"]["name"].as_str()?.to_owned()))
+            .collect();
+        names
+    };
+    eventually("the first revision", || {
+        (revisions(&place) == ["shout-v1"]).then_some(())
+    });
+
+    // What is printed can be registered again, and changes nothing.
+    let text = place.caravel("def get shout").ok();
+    assert!(text.contains("// +usage=What is said"), "{text}");
+    place.kubectl.file("again.cue", &text);
+    place.caravel("def vet again.cue --strict").ok();
+    let before = place.object("componentdefinition", "shout")["metadata"]["generation"].clone();
+    place.caravel("def apply again.cue").ok();
+    let after = place.object("componentdefinition", "shout")["metadata"]["generation"].clone();
+    assert_eq!(before, after);
+
+    place
+        .kubectl
+        .file("shout.cue", &SHOUT.replace(")!\"", ")?\""));
+    place.caravel("def apply shout.cue").ok();
+    eventually("the second revision", || {
+        (revisions(&place) == ["shout-v1", "shout-v2"]).then_some(())
+    });
+    assert!(place.caravel("def get shout@v1").ok().contains(")!\""));
+    assert!(
+        place
+            .caravel("def get shout --revision 2")
+            .ok()
+            .contains(")?\"")
+    );
+    let unknown = place.caravel("def get shout@v9").fails();
+    assert!(unknown.contains("shout-v1, shout-v2"), "{unknown}");
+
+    let object = json(&place.caravel("def get shout -o json").ok());
+    assert_eq!(object["kind"], "ComponentDefinition");
+    let shown = place.caravel("def show shout").ok();
+    assert!(
+        shown.contains("text") && shown.contains("What is said"),
+        "{shown}"
+    );
+    let listed = json(&place.caravel("def list -o json").ok());
+    assert_eq!(listed[0]["revision"], "shout-v2");
+    let nobody = place.caravel("def get nobody").fails();
+    assert!(
+        nobody.contains("there is no definition nobody in def-get"),
+        "{nobody}"
+    );
+    let wrong = json(&place.caravel("def get nobody -o json").stdout);
+    assert_eq!(wrong["errors"][0]["level"], "error");
+}
+
+#[test]
+fn a_definition_is_edited_and_a_refused_text_is_kept() {
+    let place = place("def-edit");
+    let told = edit(&place, "sed -i 's/loudly/softly/; s/)!/)./'").ok();
+    assert!(told.contains("shout edited"), "{told}");
+    let object = place.object("componentdefinition", "shout");
+    assert_eq!(
+        object["metadata"]["annotations"]["definition.oam.dev/description"],
+        "Says something softly"
+    );
+    let template = object["spec"]["schematic"]["cue"]["template"].to_string();
+    assert!(template.contains(")."), "{template}");
+
+    let told = edit(&place, "true").ok();
+    assert!(told.contains("unchanged"), "{told}");
+
+    let said = edit(&place, "sed -i 's/parameter\\.text/parametr.text/'").fails();
+    assert!(said.contains("did you mean `parameter`?"), "{said}");
+    let kept = said
+        .split_whitespace()
+        .map(|word| word.trim_matches('`'))
+        .find(|word| word.ends_with(".cue"))
+        .unwrap_or_else(|| panic!("no file is named: {said}"));
+    let kept = std::fs::read_to_string(kept).expect("the text is kept");
+    assert!(kept.contains("parametr.text"), "{kept}");
+    let unchanged = place.object("componentdefinition", "shout");
+    assert_eq!(
+        unchanged["metadata"]["generation"],
+        object["metadata"]["generation"]
+    );
+
+    let said = edit(&place, "sed -i 's/^shout:/other:/'").fails();
+    assert!(said.contains("metadata.name cannot be changed"), "{said}");
+}
+
+#[test]
+fn a_definition_in_use_is_deleted_only_by_force() {
+    let place = place("def-del");
+    let said = place.caravel("def del shout").fails();
+    assert!(
+        said.contains("def-del/loud") && said.contains("--force"),
+        "{said}"
+    );
+    assert!(place.get("componentdefinition", "shout").is_some());
+    let told = place.caravel("def del shout --force").ok();
+    assert!(told.contains("still used by def-del/loud"), "{told}");
+    assert!(place.get("componentdefinition", "shout").is_none());
+    assert_eq!(place.object("cm", "loud")["data"]["text"], "hello!");
+}
+
+#[test]
+fn a_file_is_compared_with_the_hub() {
+    let place = place("def-diff");
+    let same = place.caravel("def diff shout.cue");
+    assert_eq!(same.exit, 0, "{}{}", same.stdout, same.stderr);
+    let changed = SHOUT.replace(")!\"", ")?\"").replace(
+        "text: string",
+        "text: string\n\t\t// +usage=How often\n\t\ttimes: *1 | int",
+    );
+    place.kubectl.file("shout.cue", &changed);
+    let output = place.caravel("def diff shout.cue -o json");
+    assert_eq!(output.exit, 1, "{}", output.stderr);
+    let told = json(&output.stdout);
+    let change = &told["parameters"][0];
+    assert_eq!(
+        (&change["path"], &change["change"], &change["breaking"]),
+        (&"times".into(), &"added".into(), &false.into())
+    );
+    let impact = &told["applications"][0];
+    assert_eq!(
+        (&impact["application"], &impact["effect"]),
+        (&"loud".into(), &"differs".into())
+    );
+    let diff = impact["diff"].as_str().unwrap_or_default();
+    assert!(diff.contains("-  text: hello!\n+  text: hello?"), "{diff}");
+
+    // A parameter that must be given breaks the Application.
+    place.kubectl.file(
+        "shout.cue",
+        &SHOUT.replace("text: string", "text: string\n\t\tto: string"),
+    );
+    let told = place.caravel("def diff shout.cue");
+    assert_eq!(told.exit, 1);
+    assert!(told.stdout.contains("BREAKING"), "{}", told.stdout);
+    assert!(
+        told.stdout
+            .contains("def-diff/loud: does not render any more: spec.components[0].properties.to"),
+        "{}",
+        told.stdout
+    );
+
+    place.caravel("def apply shout.cue").ok();
+    eventually("the second revision", || {
+        place.get("definitionrevision", "shout-v2").map(drop)
+    });
+    let told = place.caravel("def diff shout@v1 shout@v2");
+    assert_eq!(told.exit, 1, "{}", told.stderr);
+    assert!(told.stdout.contains("+  to"), "{}", told.stdout);
+    let trouble = place.caravel("def diff shout@v1 shout@v7");
+    assert_eq!(trouble.exit, 2, "{}", trouble.stdout);
+}
+
+/// `caravel def dev` in the background, and what it has said so far.
+struct Dev {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Dev {
+    fn start(place: &Place) -> Self {
+        let mut child = Command::new(program())
+            .args(["def", "dev", "watched", "-n", &place.namespace])
+            .env("KUBECONFIG", place.daemon.kubeconfig())
+            .current_dir(place.kubectl.folder())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it can be started");
+        let said = Arc::new(Mutex::new(String::new()));
+        let out = child.stdout.take().expect("a pipe");
+        let err = child.stderr.take().expect("a pipe");
+        follow(BufReader::new(out), &said);
+        follow(BufReader::new(err), &said);
+        Self { child, said }
+    }
+
+    /// Waits until it says something.
+    fn says(&self, text: &str) -> String {
+        let look = || {
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.contains(text).then(|| said.clone())
+        };
+        eventually(&format!("it says {text:?}"), look)
+    }
+}
+
+fn follow(reader: impl std::io::BufRead + Send + 'static, said: &Arc<Mutex<String>>) {
+    let said = Arc::clone(said);
+    std::thread::spawn(move || {
+        for line in reader.lines().map_while(Result::ok) {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn what_is_saved_is_registered_and_shown_as_a_plan() {
+    let place = place("def-dev");
+    let folder = place.kubectl.folder().join("watched");
+    std::fs::create_dir(&folder).expect("a folder");
+    let save = |text: &str| {
+        // As editors do: the file is there at once, or not at all.
+        let new = folder.join(".new");
+        std::fs::write(&new, text).expect("a file");
+        std::fs::rename(&new, folder.join("shout.cue")).expect("a file");
+    };
+    let dev = Dev::start(&place);
+    dev.says("watching watched");
+    save(SHOUT);
+    dev.says("component shout: as in the hub");
+
+    save(&SHOUT.replace(")!\"", "), \\(parameter.text)!\""));
+    let plan = dev.says("+  text: hello, hello!");
+    assert!(plan.contains("def-dev/loud: renders differently"), "{plan}");
+    let template = |place: &Place| {
+        let object = place.object("componentdefinition", "shout");
+        object["spec"]["schematic"]["cue"]["template"].to_string()
+    };
+    let registered = template(&place);
+    assert!(registered.contains("), "), "{registered}");
+
+    // What is broken is shown, and the hub keeps what it has.
+    save(&SHOUT.replace("parameter.text", "nowhere.text"));
+    let said = dev.says("refused; the hub keeps what it has");
+    assert!(said.contains("reference \"nowhere\" not found"), "{said}");
+    assert!(said.contains("watched/shout.cue:15:"), "{said}");
+    assert_eq!(template(&place), registered);
+
+    save(&SHOUT.replace(")!\"", ")?\""));
+    dev.says("+  text: hello?");
+    assert!(template(&place).contains(")?"));
+}
