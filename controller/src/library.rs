@@ -113,17 +113,6 @@ impl Library {
         names
     }
 
-    /// All definitions of a kind in a namespace, by name.
-    pub(crate) fn in_namespace(&self, kind: DefinitionKind, namespace: &str) -> Vec<Entry> {
-        let shelf = KINDS.iter().position(|known| known.definition == kind);
-        let Some(shelf) = shelf else {
-            return Vec::new();
-        };
-        let shelf = self.read(shelf);
-        let here = shelf.iter().filter(|((place, _), _)| place == namespace);
-        here.map(|(_, entry)| entry.clone()).collect()
-    }
-
     /// Names of all revisions of a definition in a namespace.
     pub(crate) fn revision_names(
         &self,

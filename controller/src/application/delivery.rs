@@ -15,7 +15,8 @@ use caravel_core::render::{
     Target,
 };
 use caravel_engines::EngineError;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::Context;
@@ -174,6 +175,7 @@ impl Delivery {
                 place.namespace.clone()
             },
             replica_key: place.replica_key.clone(),
+            component_revision: component_revision(component),
             ..self.target()
         };
         let definition = &component.resolved.definition;
@@ -374,6 +376,22 @@ impl Delivery {
             None => services.insert(0, row),
         }
     }
+}
+
+/// `context.revision`: the same for the same component, whatever else changes (row REN-101).
+fn component_revision(component: &AppComponent) -> String {
+    let traits = component.traits.iter();
+    let traits: Vec<Value> = traits
+        .map(|part| json!({"type": part.type_, "properties": part.properties}))
+        .collect();
+    let spec = &component.spec;
+    let content = json!({
+        "name": spec.name,
+        "type": spec.type_,
+        "properties": spec.properties,
+        "traits": traits,
+    });
+    hex::encode(&Sha256::digest(content.to_string())[..8])
 }
 
 /// One row for several copies: that of the first that is not healthy, else of the last.

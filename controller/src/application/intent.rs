@@ -166,7 +166,11 @@ fn kept<'a>(
     known.iter().find(|revision| {
         Some(revision.latest.name.as_str()) == latest
             && revision.publish_version == publish_version(written)
-            && revision.authored.as_deref() == Some(&authored)
+            && match &revision.authored {
+                Some(before) => *before == authored,
+                // No policy held then.
+                None => revision.content.application.spec == written.spec,
+            }
     })
 }
 

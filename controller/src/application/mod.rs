@@ -17,6 +17,7 @@ mod ports;
 mod provided;
 mod queue;
 mod report;
+mod restart;
 mod revision;
 mod run;
 mod scoped;

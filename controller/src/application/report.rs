@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::TurnError;
 
 /// The fields of the status that this controller decides. What else stands there is somebody else's.
-const OURS: [&str; 7] = [
+const OURS: [&str; 10] = [
     "conditions",
     "observedGeneration",
     "status",
@@ -16,6 +16,9 @@ const OURS: [&str; 7] = [
     "workflow",
     "latestRevision",
     "appliedResources",
+    "appliedApplicationPolicies",
+    "applicationPoliciesConfigMap",
+    "workflowRestartScheduledAt",
 ];
 
 /// A time as Kubernetes writes it: whole seconds.

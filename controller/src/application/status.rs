@@ -49,6 +49,8 @@ pub(crate) struct Report {
     pub(crate) applied_resources: Vec<AppliedResource>,
     /// What policies did that work on the Application itself; none where that is not known now.
     pub(crate) policies: Option<Told>,
+    /// When the workflow is to run again.
+    pub(crate) restart_at: Option<Time>,
 }
 
 /// The status after a turn. What the report does not speak of stays as it was found.
@@ -65,6 +67,7 @@ pub(crate) fn project(found: &ApplicationStatus, report: Report, now: &Time) -> 
     status.workflow = report.workflow;
     status.services = report.services;
     status.applied_resources = report.applied_resources;
+    status.workflow_restart_scheduled_at = report.restart_at;
     if let Some(told) = report.policies {
         status.applied_application_policies = told.applied;
         status.application_policies_config_map = told.config_map;

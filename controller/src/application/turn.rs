@@ -7,7 +7,7 @@ use caravel_clusters::inventory::Tracker;
 use caravel_clusters::prune::{Cause, plan};
 use caravel_clusters::repair::drifted;
 use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
-use caravel_core::api::labels::annotations::{AUTO_UPDATE, POLICY_AUTO_REVISION};
+use caravel_core::api::labels::annotations::{AUTO_UPDATE, POLICY_AUTO_REVISION, RESTART_WORKFLOW};
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
 use caravel_core::api::{Application, ApplicationStatus, WorkflowStatus};
@@ -15,6 +15,7 @@ use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
 use caravel_core::render::RenderError;
 use caravel_workflow::{Command, RunPhase};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ use super::intent::{self, Intent, Obstacle, publish_version};
 use super::run::Run;
 use super::session::{Active, IntentKey, Key, Memory};
 use super::status::{Report, Stage, applied_resource, failure, is_healthy, phase};
-use super::{Context, TurnError, applications, events, report};
+use super::{Context, TurnError, applications, events, report, restart};
 use crate::FIELD_MANAGER;
 
 /// How far apart two reports are that only tell how a run goes on. Each is a write to the hub.
@@ -67,6 +68,8 @@ pub(crate) async fn turn(
     memory.seen = application.resource_version();
     memory.due = None;
     if is_paused(&application) {
+        // Its run goes on from its journal once somebody may touch it again.
+        memory.active = None;
         return Ok(None);
     }
     let mut turn = Turn {
@@ -87,12 +90,10 @@ pub(crate) async fn turn(
     Ok(due)
 }
 
-/// Row APP-002.
+/// Rows APP-002 and APP-003.
 fn is_paused(application: &Application) -> bool {
-    application
-        .labels()
-        .get(PAUSE)
-        .is_some_and(|value| value == "true")
+    let label = application.labels().get(PAUSE);
+    label.is_some_and(|value| value == "true") || restart::is_for_others(application.annotations())
 }
 
 /// A turn under way.
@@ -201,6 +202,7 @@ impl Turn<'_> {
         };
         self.memory.is_unresolved = false;
         self.obey().await?;
+        let restart_at = self.restart().await?;
         self.begin_or_go_on(&intent).await?;
         if let Some(active) = self.memory.active.as_ref().filter(|_| self.objects_changed) {
             active.run.nudge().await;
@@ -221,7 +223,63 @@ impl Turn<'_> {
             self.settle(&intent).await?;
         }
         self.keep_state().await?;
-        self.report(&intent).await
+        self.report(&intent, restart_at).await?;
+        if let Some(interval) = restart::interval(self.application.annotations()) {
+            self.wake_at(self.context.now() + interval);
+        }
+        Ok(())
+    }
+
+    fn wake_at(&mut self, at: Timestamp) {
+        let due = self.memory.due.filter(|due| *due <= at);
+        self.memory.due = due.or(Some(at));
+    }
+
+    /// Starts the workflow again where the annotation says so (rows APP-006, APP-034); when it is to start, if that
+    /// is later.
+    async fn restart(&mut self) -> Result<Option<Time>, TurnError> {
+        let now = self.context.now();
+        let found = self.application.status.clone().unwrap_or_default();
+        let scheduled = found.workflow_restart_scheduled_at.map(|time| time.0);
+        let Some(active) = self.memory.active.as_mut() else {
+            return Ok(scheduled.map(report::time));
+        };
+        let ended = active.run.look().status.end_time.clone();
+        let ended = ended.map(|time| time.0);
+        let wish = restart::restart(self.application.annotations(), scheduled, ended, now);
+        if let Some(problem) = &wish.problem {
+            warn!(
+                application = self.application.name_any(),
+                problem, "ignored"
+            );
+        }
+        if wish.is_noted {
+            // First it is told, then the annotation goes: a crash in between loses nothing.
+            let mut told = self.application.status.clone().unwrap_or_default();
+            told.workflow_restart_scheduled_at = wish.at.map(report::time);
+            self.write_status(&told).await?;
+            self.patch_metadata(json!({"annotations": {RESTART_WORKFLOW: null}}))
+                .await?;
+        }
+        if !restart::is_due(wish.at, ended, now) {
+            let later = wish.at.filter(|at| *at > now);
+            if let Some(at) = later {
+                self.wake_at(at);
+            }
+            return Ok(later.map(report::time));
+        }
+        info!(
+            application = self.application.name_any(),
+            "the workflow is started again"
+        );
+        if let Some(active) = self.memory.active.as_mut() {
+            let ports = active.delivery.clone();
+            active
+                .run
+                .command(self.context, Command::Restart, ports)
+                .await?;
+        }
+        Ok(None)
     }
 
     /// What is to be delivered; decided anew only when what it follows from has changed (TRAP-002).
@@ -329,6 +387,7 @@ impl Turn<'_> {
             services: found.services.clone(),
             applied_resources: found.applied_resources.clone(),
             policies: None,
+            restart_at: found.workflow_restart_scheduled_at.clone(),
         };
         if found
             .workflow
@@ -567,7 +626,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    async fn report(&mut self, intent: &Intent) -> Result<(), TurnError> {
+    async fn report(&mut self, intent: &Intent, restart_at: Option<Time>) -> Result<(), TurnError> {
         let found = self.application.status.clone().unwrap_or_default();
         let Some(active) = self.memory.active.as_ref() else {
             return Ok(());
@@ -606,6 +665,7 @@ impl Turn<'_> {
             services,
             applied_resources,
             policies: intent.told.clone(),
+            restart_at,
         };
         if run_phase.is_over() && !active.is_settled {
             // Something is still on its way out.
