@@ -276,12 +276,13 @@ async fn a_simulator_that_starts_late_finds_what_is_there() {
 
 /// Lets time pass until `look` finds what it wants.
 async fn eventually<T>(world: &World, look: impl AsyncFn() -> Option<T>) -> T {
-    for _ in 0..5_000 {
+    for _ in 0..3_000 {
         if let Some(found) = look().await {
             return found;
         }
         world.clock.advance(Duration::from_millis(100));
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        // Looking costs more than what is looked for.
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("it never comes");
 }
@@ -328,16 +329,19 @@ async fn a_deployment_has_a_history_and_pods_that_run_and_go_with_it() {
     })
     .await;
     // They rest: what is written once is as the server keeps it.
-    world.fence("fence-1").await;
+    world.clock.advance(Duration::from_mins(1));
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "fence"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+    }});
+    world.create(claim).await;
+    let bound = |status: &Value| status["phase"] == "Bound";
+    world
+        .until("", "PersistentVolumeClaim", "fence", bound)
+        .await;
     for pod in &running {
         let now = pods.get(&pod.name_any()).await.unwrap();
         assert_eq!(now.resource_version(), pod.resource_version());
     }
-    let fences = world.api("apps", "Deployment");
-    fences
-        .delete("fence-1", &kube::api::DeleteParams::background())
-        .await
-        .unwrap();
 
     // One that is deleted is replaced.
     pods.delete(&running[0].name_any(), &kube::api::DeleteParams::default())
