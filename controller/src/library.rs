@@ -100,6 +100,24 @@ impl Library {
             .filter(|entry| entry.definition.kind == kind)
     }
 
+    /// The object that a definition was read from: the definition itself, or the recorded version of it that was
+    /// meant (row DEF-003).
+    pub(crate) fn origin(&self, definition: &Definition) -> Option<Entry> {
+        let (namespace, name) = (&definition.namespace, &definition.name);
+        let current = self.definition(definition.kind, namespace, name);
+        if current
+            .as_ref()
+            .is_some_and(|entry| *entry.definition == *definition)
+        {
+            return current;
+        }
+        let shelf = self.read(REVISIONS);
+        let recorded = shelf
+            .iter()
+            .find(|((place, _), entry)| place == namespace && *entry.definition == *definition);
+        recorded.map(|(_, entry)| entry.clone()).or(current)
+    }
+
     /// Names of all definitions of a kind, wherever they are.
     pub(crate) fn names(&self, kind: DefinitionKind) -> Vec<String> {
         let Some(shelf) = KINDS.iter().position(|known| known.definition == kind) else {
