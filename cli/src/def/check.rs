@@ -105,7 +105,9 @@ fn trials(source: &Source) -> Vec<Problem> {
             };
             trial.render()
         };
-        let found = compare(source, extent, run(Evaluator::V2), run(Evaluator::V3));
+        let v2 = run(Evaluator::V2);
+        problems.extend(other_workload(source, &v2).filter(|_| extent == Extent::Required));
+        let found = compare(source, extent, v2, run(Evaluator::V3));
         // The second sample would only say the same again.
         if let Some(problem) = found {
             problems.push(problem);
@@ -113,6 +115,35 @@ fn trials(source: &Source) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// What the attributes say of the workload must be true: traits and health are chosen by it.
+fn other_workload(source: &Source, rendered: &Rendered) -> Option<Problem> {
+    let definition = &source.definition;
+    let said = definition
+        .workload
+        .as_ref()
+        .filter(|said| !said.kind.is_empty())?;
+    let Ok(Outcome::Objects(objects)) = rendered else {
+        return None;
+    };
+    if definition.kind != DefinitionKind::Component {
+        return None;
+    }
+    let made = &objects.first()?.object;
+    if made["apiVersion"] == said.api_version.as_str() && made["kind"] == said.kind.as_str() {
+        return None;
+    }
+    let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+    let message = format!(
+        "its output is a {} {}, and attributes.workload.definition says {} {}",
+        text("apiVersion"),
+        text("kind"),
+        said.api_version,
+        said.kind
+    );
+    let hint = "traits and health are chosen by what the attributes say: correct one of them";
+    Some(Problem::of_file(&source.file, message).warning().hint(hint))
 }
 
 /// The schema of the parameters, and what is to be said about it.

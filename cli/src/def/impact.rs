@@ -80,7 +80,13 @@ impl World {
         }
         for (kind, plural, version) in others {
             let api = versioned(hub, kind, plural, version);
-            for object in api.list(&everywhere).await.map_err(readable)? {
+            let objects = match api.list(&everywhere).await {
+                Ok(objects) => objects,
+                // A hub need not have these kinds.
+                Err(kube::Error::Api(status)) if status.is_not_found() => continue,
+                Err(error) => return Err(readable(error)),
+            };
+            for object in objects {
                 world.add(&serde_json::to_value(object)?, kind);
             }
         }

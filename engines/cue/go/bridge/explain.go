@@ -335,44 +335,59 @@ func (e *explanation) add(at moment, field string, part cue.Value, after string)
 	return true
 }
 
-// declaration gives the syntax that a value is made of, and where it stands. What a condition adds is known
-// as the whole condition: the field in it is meant.
+// declaration gives the syntax that a value is made of, and where it stands; no place where it is not in
+// force. What a condition adds is known as the whole condition: the field in it is meant.
 func (e *explanation) declaration(part cue.Value) (ast.Node, token.Pos) {
 	node := part.Source()
-	path := e.request.Path
-	if comprehension, ok := node.(*ast.Comprehension); ok && len(path) > 0 {
-		if field := fieldIn(comprehension.Value, path[len(path)-1]); field != nil {
+	comprehension, ok := node.(*ast.Comprehension)
+	if !ok {
+		return node, part.Pos()
+	}
+	// A condition that does not hold leaves nothing.
+	if part.IncompleteKind() == cue.TopKind || string(jsonOf(part)) == "{}" {
+		return nil, token.NoPos
+	}
+	// How far above the field the condition stands is not known: the nearest is tried first.
+	for from := len(e.request.Path) - 1; from >= 0; from-- {
+		if field := fieldAt(comprehension.Value, e.request.Path[from:], false); field != nil {
 			return field, field.Pos()
 		}
-		return nil, comprehension.Pos()
 	}
-	return node, part.Pos()
+	for from := len(e.request.Path) - 1; from >= 0; from-- {
+		if field := fieldAt(comprehension.Value, e.request.Path[from:], true); field != nil {
+			return field, field.Pos()
+		}
+	}
+	return nil, comprehension.Pos()
 }
 
-// fieldIn finds a field by its name in a struct and in the conditions in it; one with a computed name where
-// there is none of that name.
-func fieldIn(node ast.Node, name string) *ast.Field {
+// fieldAt follows a path through the syntax of structs and the conditions in them. With computed, a field whose
+// name is computed may be meant.
+func fieldAt(node ast.Node, path []string, computed bool) *ast.Field {
 	body, ok := node.(*ast.StructLit)
-	if !ok {
+	if !ok || len(path) == 0 {
 		return nil
 	}
-	var computed *ast.Field
 	for _, decl := range body.Elts {
 		switch x := decl.(type) {
 		case *ast.Field:
 			label, _, err := ast.LabelName(x.Label)
-			if err != nil {
-				computed = x
-			} else if label == name {
+			if err != nil && !computed || err == nil && label != path[0] {
+				continue
+			}
+			if len(path) == 1 {
 				return x
 			}
+			if found := fieldAt(x.Value, path[1:], computed); found != nil {
+				return found
+			}
 		case *ast.Comprehension:
-			if found := fieldIn(x.Value, name); found != nil {
+			if found := fieldAt(x.Value, path, computed); found != nil {
 				return found
 			}
 		}
 	}
-	return computed
+	return nil
 }
 
 // maxText is how much of an expression is repeated.
