@@ -400,3 +400,36 @@ async fn at_once_means_without_replica_sets() {
     world.fence("fence").await;
     assert!(history(&world).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_is_as_it_should_be_is_left_alone() {
+    let world = world(Options::default()).await;
+    world.create(deployment("web", &json!({}))).await;
+    let pods = world.api("", "Pod");
+    eventually(&world, async || {
+        let found = pods
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap()
+            .items;
+        let ready =
+            |pod: &DynamicObject| condition(&pod.data["status"], "Ready")["status"] == "True";
+        (found.len() == 2 && found.iter().all(ready)).then_some(())
+    })
+    .await;
+    let writes = async || {
+        let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+        let text = world.client.request_text(request).await.unwrap();
+        let patches = |line: &&str| line.contains("verb=\"patch\",resource=\"pods\"");
+        text.lines()
+            .filter(patches)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    // The last of them may just be answered.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = writes().await;
+    assert!(!before.is_empty());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(writes().await, before);
+}

@@ -144,7 +144,8 @@ struct Waiting {
     wish: Wish,
     since: Timestamp,
     alarm: Option<Timestamp>,
-    writing: bool,
+    /// A write is under way, decided from this version.
+    writing: Option<String>,
 }
 
 struct Simulator {
@@ -211,7 +212,7 @@ impl Simulator {
             wish,
             since: now,
             alarm: None,
-            writing: false,
+            writing: None,
         });
         if waiting.generation != generation || waiting.wish != wish {
             (waiting.generation, waiting.wish, waiting.since) = (generation, wish, now);
@@ -223,7 +224,11 @@ impl Simulator {
     /// Does what is due for an object.
     fn advance(&mut self, key: &Key) {
         let now = self.clock.now();
-        let Some(waiting) = self.waiting.get_mut(key).filter(|waiting| !waiting.writing) else {
+        let Some(waiting) = self
+            .waiting
+            .get_mut(key)
+            .filter(|waiting| waiting.writing.is_none())
+        else {
             return;
         };
         if let Some(at) = waiting.alarm.take() {
@@ -243,7 +248,8 @@ impl Simulator {
                 self.timers.insert((at, key.clone()));
             }
             Plan::Write(status) => {
-                waiting.writing = true;
+                let version = waiting.object["metadata"]["resourceVersion"].as_str();
+                waiting.writing = Some(version.unwrap_or_default().to_owned());
                 let write = write(self.client.clone(), key.0, &waiting.object, &status);
                 let key = key.clone();
                 self.writes.push(async move { (key, write.await) }.boxed());
@@ -265,8 +271,16 @@ impl Simulator {
         let Some(waiting) = self.waiting.get_mut(&key) else {
             return;
         };
-        waiting.writing = false;
+        let tried = waiting.writing.take();
         match written {
+            // The server makes of it what was there before: to write it again would never end.
+            Some(Ok(object))
+                if object.metadata.resource_version == tried
+                    && json!(tried) == waiting.object["metadata"]["resourceVersion"] =>
+            {
+                tracing::debug!(kind = ?key.0, name = object.name_any(), "a simulated status does not last");
+                self.forget(&key);
+            }
             // What was seen in the meantime counts, if it is newer than what was written.
             Some(Ok(object)) if json!(object.metadata.generation) == waiting.generation => {
                 self.consider(key.0, &object);

@@ -270,7 +270,7 @@ impl At<'_> {
                 |condition| condition["lastTransitionTime"].clone(),
             );
         let mut condition = json!({
-            "type": kind, "status": says, "lastProbeTime": null, "lastTransitionTime": since,
+            "type": kind, "status": says, "lastTransitionTime": since,
         });
         if !holds {
             condition["reason"] = "ContainersNotReady".into();
