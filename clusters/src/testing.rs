@@ -89,6 +89,14 @@ impl Hub {
             .unwrap()
     }
 
+    /// Takes an object away, whatever protects it.
+    pub(crate) async fn remove(&self, target: &Target) {
+        let unbound = json!({"metadata": {"finalizers": null}});
+        self.cluster.merge_patch(target, &unbound).await.unwrap();
+        let any = kube::core::params::Preconditions::default();
+        self.cluster.delete(target, any).await.unwrap();
+    }
+
     /// A write by somebody else.
     pub(crate) async fn edit(
         &self,

@@ -69,30 +69,59 @@ impl Index {
         }
     }
 
-    /// Follows the trackers of a hub for as long as it is polled.
-    pub(super) async fn follow(&self, hub: &Cluster, resource: &Resource) {
+    /// Follows the trackers of a hub for as long as it is polled. Says of which Application somebody else
+    /// deletes one.
+    pub(super) async fn follow(
+        &self,
+        hub: &Cluster,
+        resource: &Resource,
+        on_lost: impl Fn(&str, &str),
+    ) {
         let api: Api<DynamicObject> = Api::all_with(hub.client().clone(), &resource.api_resource());
         let mut events = watcher(api, watcher::Config::default())
             .default_backoff()
             .boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(tracker) | Event::InitApply(tracker)) => self.see(&tracker),
+                Ok(Event::Apply(tracker) | Event::InitApply(tracker)) => {
+                    let is_deleting = tracker.metadata.deletion_timestamp.is_some();
+                    if let Some((namespace, name)) = self.see(&tracker).filter(|_| is_deleting) {
+                        on_lost(&namespace, &name);
+                    }
+                }
+                // What we delete ourselves is not in the index any more.
+                Ok(Event::Delete(tracker)) => {
+                    if let Some((namespace, name)) = self.knows(&tracker) {
+                        on_lost(&namespace, &name);
+                    }
+                }
                 Ok(Event::InitDone) => self.names().is_complete = true,
-                // A name too many costs one read; it is dropped then.
-                Ok(Event::Init | Event::Delete(_)) => {}
+                Ok(Event::Init) => {}
                 Err(error) => tracing::warn!(%error, "the watch of ResourceTrackers begins anew"),
             }
         }
     }
 
-    fn see(&self, tracker: &DynamicObject) {
-        let labels = tracker.metadata.labels.as_ref();
-        let label = |name: &str| labels?.get(name).map(String::as_str);
-        if let (Some(application), Some(name)) = (application(label), &tracker.metadata.name) {
-            self.put(application, name);
-        }
+    fn see(&self, tracker: &DynamicObject) -> Option<Application> {
+        let application = owner(tracker)?;
+        self.put(application.clone(), tracker.metadata.name.as_ref()?);
+        Some(application)
     }
+
+    /// The Application of a tracker, if the tracker is in the index.
+    fn knows(&self, tracker: &DynamicObject) -> Option<Application> {
+        let application = owner(tracker)?;
+        let names = self.names();
+        let known = names.by_application.get(&application)?;
+        known
+            .contains(tracker.metadata.name.as_ref()?)
+            .then_some(application)
+    }
+}
+
+fn owner(tracker: &DynamicObject) -> Option<Application> {
+    let labels = tracker.metadata.labels.as_ref()?;
+    application(|name| labels.get(name).map(String::as_str))
 }
 
 fn application<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Option<Application> {

@@ -40,9 +40,10 @@ impl Store {
     }
 
     /// Keeps in mind which trackers there are, for as long as it is polled. Without it, each
-    /// [`Store::load`] looks through all trackers of the hub.
-    pub async fn follow(&self) {
-        self.index.follow(&self.hub, &self.resource).await;
+    /// [`Store::load`] looks through all trackers of the hub. Calls `on_lost` with namespace and name of an
+    /// Application of which somebody else deletes a tracker: see [`Store::revive`].
+    pub async fn follow(&self, on_lost: impl Fn(&str, &str)) {
+        self.index.follow(&self.hub, &self.resource, on_lost).await;
     }
 
     /// The same with another compression, or none.
@@ -157,7 +158,7 @@ impl Store {
     }
 
     /// Makes trackers that somebody deleted by hand anew, while the Application lives: the objects stay
-    /// (measured trap 9). What was removed for good comes back with the next dispatch.
+    /// (measured trap 9). Whether there were any.
     ///
     /// # Errors
     /// [`InventoryError::Conflict`] if another writer was faster.
@@ -165,14 +166,34 @@ impl Store {
         let mut revived = false;
         for tracker in inventory
             .trackers_mut()
-            .filter(|tracker| tracker.is_deleting())
+            .filter(|tracker| tracker.is_stored())
         {
-            self.drop_tracker(tracker).await?;
+            match self.hub.get(&self.target(tracker.name())).await? {
+                Some(live) if live["metadata"]["deletionTimestamp"].is_null() => continue,
+                Some(live) => self.drop_tracker(&Tracker::read(live)?).await?,
+                None => {}
+            }
             tracker.unstore();
             self.save_tracker(tracker).await?;
             revived = true;
         }
         Ok(revived)
+    }
+
+    /// Lets trackers go that somebody deleted, whose Application is not there any more. What they list
+    /// stays.
+    ///
+    /// # Errors
+    /// If the hub does not answer.
+    pub async fn release(&self, owner: &Owner) -> Result<(), InventoryError> {
+        let names = self.index.of(&owner.namespace, &owner.name);
+        for raw in self.read(owner, names.unwrap_or_default()).await? {
+            let tracker = Tracker::read(raw)?;
+            if tracker.is_deleting() {
+                self.drop_tracker(&tracker).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the trackers that list nothing, except the current one while the Application lives.
@@ -212,6 +233,12 @@ impl Store {
         }
         let target = self.target(tracker.name());
         let metadata = &tracker.raw()["metadata"];
+        let label = |name: &str| text(&metadata["labels"][name]);
+        self.index.remove(
+            label(labels::APP_NAMESPACE),
+            label(labels::APP_NAME),
+            tracker.name(),
+        );
         let patch = json!({"metadata": {
             "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"],

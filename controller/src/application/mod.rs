@@ -276,8 +276,18 @@ pub(crate) fn start(
         let waiting = observe::definitions(context.clone(), shutdown.clone());
         let following = follow(context.clone(), shutdown.clone());
         let indexing = shutdown.clone().run_until_cancelled_owned({
-            let inventories = context.inventories.clone();
-            async move { inventories.follow().await }
+            let context = context.clone();
+            async move {
+                let on_lost = |namespace: &str, name: &str| {
+                    let key = Key {
+                        namespace: namespace.to_owned(),
+                        name: name.to_owned(),
+                    };
+                    context.sessions.mark_lost(&key);
+                    context.queue.wake(&key);
+                };
+                context.inventories.follow(on_lost).await;
+            }
         });
         let turning = queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
         tokio::join!(watching, waiting, following, indexing, turning);

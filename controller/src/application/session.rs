@@ -81,6 +81,8 @@ pub(crate) struct Session {
     dirty: AtomicBool,
     /// One of its objects changed.
     changed: AtomicBool,
+    /// Somebody deleted a part of its inventory.
+    lost: AtomicBool,
     pub(crate) memory: tokio::sync::Mutex<Memory>,
 }
 
@@ -88,6 +90,11 @@ impl Session {
     /// Takes the mark of a changed object away; says whether it was there.
     pub(crate) fn take_change(&self) -> bool {
         self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes the mark of a lost inventory away; says whether it was there.
+    pub(crate) fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Takes the mark away; says whether it was there.
@@ -114,6 +121,11 @@ impl Sessions {
     /// Marks that an object changed.
     pub(crate) fn mark_change(&self, key: &Key) {
         self.get(key).changed.store(true, Ordering::Release);
+    }
+
+    /// Marks that somebody deleted a part of its inventory.
+    pub(crate) fn mark_lost(&self, key: &Key) {
+        self.get(key).lost.store(true, Ordering::Release);
     }
 
     /// Forgets one that is gone.

@@ -42,12 +42,16 @@ pub(crate) async fn turn(
     let session = context.sessions.get(key);
     let mut memory = session.memory.lock().await;
     let objects_changed = session.take_change();
-    let is_marked = session.take_mark() || objects_changed;
+    let is_lost = session.take_lost();
+    let is_marked = session.take_mark() || objects_changed || is_lost;
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &key.namespace, &applications());
     let Some(object) = api.get_opt(&key.name).await? else {
         drop(memory);
         context.forget(key);
+        if is_lost {
+            context.inventories.release(&gone(key)).await?;
+        }
         return Ok(None);
     };
     let now = context.now();
@@ -78,6 +82,7 @@ pub(crate) async fn turn(
         object,
         application,
         objects_changed,
+        is_lost,
         memory: &mut memory,
     };
     if turn.application.metadata.deletion_timestamp.is_some() {
@@ -88,6 +93,15 @@ pub(crate) async fn turn(
     }
     let due = memory.due;
     Ok(due)
+}
+
+/// An Application that is not there any more.
+fn gone(key: &Key) -> Owner {
+    Owner {
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+        ..Owner::default()
+    }
 }
 
 /// Rows APP-002 and APP-003.
@@ -105,6 +119,8 @@ struct Turn<'a> {
     application: Application,
     /// One of its objects changed: waiting steps look again.
     objects_changed: bool,
+    /// Somebody deleted a part of its inventory.
+    is_lost: bool,
     memory: &'a mut Memory,
 }
 
@@ -207,6 +223,9 @@ impl Turn<'_> {
         if let Some(active) = self.memory.active.as_ref().filter(|_| self.objects_changed) {
             active.run.nudge().await;
         }
+        if self.is_lost {
+            self.revive().await?;
+        }
         let Some(active) = self.memory.active.as_mut() else {
             return Ok(());
         };
@@ -280,6 +299,21 @@ impl Turn<'_> {
                 .await?;
         }
         Ok(None)
+    }
+
+    /// Somebody deleted ResourceTrackers: they come back, and their objects stay (measured trap 9).
+    async fn revive(&mut self) -> Result<(), TurnError> {
+        let Some(active) = self.memory.active.as_ref() else {
+            return Ok(());
+        };
+        let mut inventory = active.delivery.inventory.lock().await;
+        if self.context.inventories.revive(&mut inventory).await? {
+            warn!(
+                application = self.application.name_any(),
+                "somebody deleted its ResourceTracker: it is made anew, the objects stay"
+            );
+        }
+        Ok(())
     }
 
     /// What is to be delivered; decided anew only when what it follows from has changed (TRAP-002).
