@@ -7,7 +7,7 @@ const ABI: u32 = 1 << 16;
 
 /// Go's collector setting. The live heap between requests is tiny, so collecting rarely doubles the
 /// throughput (reference `cue-engine` section 3.1).
-const GOGC: i32 = 400;
+const GOGC: i32 = 800;
 
 /// Soft limit of Go's heap, about 70 % of the hard limit of a worker: near it the collector works harder
 /// instead of letting the process die.

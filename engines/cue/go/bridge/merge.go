@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cuelang.org/go/cue"
-	"github.com/kubevela/workflow/pkg/cue/model/sets"
 )
 
 // merge applies a patch to a base with KubeVela's own package (rows REN-011 to REN-017). A text of which
@@ -20,7 +19,7 @@ func merge(request *mergeRequest) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	merged, err := sets.StrategyUnify(base, patch, sets.CreateUnifyOptionsForPatcher(patch)...)
+	merged, err := applyPatch(base, patch)
 	if err != nil {
 		return nil, where.failure(stagePatch, err, err.Error())
 	}

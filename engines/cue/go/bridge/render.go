@@ -251,7 +251,7 @@ func (r *renderer) patchBase(where stage, patch cue.Value) error {
 	if r.base.Err() != nil || !r.base.Exists() {
 		return where.failure(stagePatch, nil, fmt.Sprintf("patch trait %s into an invalid workload", where.label))
 	}
-	merged, err := sets.StrategyUnify(r.base, patch, sets.CreateUnifyOptionsForPatcher(patch)...)
+	merged, err := applyPatch(r.base, patch)
 	if err != nil {
 		return where.failure(stagePatch, err, fmt.Sprintf("invalid patch trait %s into workload: %s", where.label, err))
 	}
@@ -288,7 +288,7 @@ func (r *renderer) applyPatches() error {
 		if err != nil {
 			return err
 		}
-		merged, err := sets.StrategyUnify(r.base, patch, sets.CreateUnifyOptionsForPatcher(patch)...)
+		merged, err := applyPatch(r.base, patch)
 		if err != nil {
 			return where.failure(stagePatch, err, fmt.Sprintf("patch workload: %s", err))
 		}

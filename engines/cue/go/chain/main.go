@@ -45,7 +45,7 @@ type times struct {
 
 func main() {
 	// As the workers of the pool have it.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(800)
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "chain:", err)
 		os.Exit(1)
