@@ -5,7 +5,7 @@ use std::time::Duration;
 use caravel_tests::wait::{eventually, within};
 use serde_json::{Value, json};
 
-use crate::place::{Place, application, generations};
+use crate::place::{Place, application, fields, generations};
 
 /// The promise of the product.
 const REPAIRED_WITHIN: Duration = Duration::from_secs(10);
@@ -64,6 +64,33 @@ fn what_was_changed_or_deleted_comes_back_without_a_new_revision() {
     let revisions = place.names("applicationrevision");
     assert_eq!(revisions, ["web-v1"]);
     assert_eq!(place.object("app", "web")["metadata"]["generation"], 1);
+}
+
+/// Measured trap 9: with KubeVela the objects go with it.
+#[test]
+fn a_resource_tracker_that_somebody_deletes_comes_back_and_the_objects_stay() {
+    let place = Place::own("default");
+    place.apply(&scaled()).ok();
+    place.wait_until_running("web");
+    let uids = || fields(&place, "deploy,svc", "/metadata/uid");
+    let before = uids();
+    let tracker = || place.get("resourcetracker", "web-v1-default");
+    let first = tracker().expect("the tracker")["metadata"]["uid"].clone();
+    place
+        .run("delete resourcetracker web-v1-default --timeout=30s")
+        .ok();
+    eventually("the tracker is back", || {
+        tracker().filter(|now| now["metadata"]["uid"] != first)
+    });
+    assert_eq!(uids(), before);
+    // It still says what is the Application's: drift is repaired, and nothing stays behind.
+    place.run("delete svc web").ok();
+    within(REPAIRED_WITHIN, "what was deleted is back", || {
+        place.get("svc", "web")
+    });
+    place.run("delete app web --timeout=60s").ok();
+    assert_eq!(place.get("deploy", "web"), None);
+    assert_eq!(place.names("resourcetracker"), [] as [String; 0]);
 }
 
 #[test]

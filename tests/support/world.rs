@@ -305,7 +305,10 @@ impl<'a> World<'a> {
     fn prometheus(&mut self, params: &Value) -> Called {
         let url = text(params, "metricEndpoint");
         let path = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let path = format!("{}/api/v1/query", path.find('/').map_or("", |at| &path[at..]));
+        let path = format!(
+            "{}/api/v1/query",
+            path.find('/').map_or("", |at| &path[at..])
+        );
         let body = json!(format!("query={}&time=TIME", text(params, "query")));
         self.actions.push(json!({
             "op": "http", "method": "POST", "path": path, "body": body,

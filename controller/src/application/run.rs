@@ -115,7 +115,10 @@ impl Run {
     /// How it stands now.
     pub(crate) fn look(&mut self) -> &Snapshot {
         if let Some(handle) = &self.handle {
+            // A wish for another run in place of this one stays, though this one is over and does not know of it.
+            let superseded = self.last.superseded;
             self.last = handle.snapshot();
+            self.last.superseded |= superseded;
         }
         &self.last
     }
@@ -193,9 +196,7 @@ impl Run {
             // A run that is over is replaced all the same.
             self.last.superseded |= wants_restart;
         }
-        let superseded = self.last.superseded;
         self.look();
-        self.last.superseded |= superseded;
         Ok(())
     }
 
