@@ -153,6 +153,11 @@ impl ApiServer {
     }
 
     #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
+    }
+
+    #[cfg(test)]
     pub(crate) fn router(&self) -> Router {
         self.router.clone()
     }

@@ -13,7 +13,7 @@ use caravel_apiserver::controllers::{self, Options};
 use caravel_apiserver::simulator::ManualClock;
 use caravel_apiserver::{ApiServer, Config, Identity};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 struct World {
     client: Client,
     clock: ManualClock,
-    _server: ApiServer,
+    server: ApiServer,
     _stop: DropGuard,
 }
 
@@ -50,7 +50,7 @@ async fn world() -> World {
     World {
         client,
         clock,
-        _server: server,
+        server,
         _stop: stop.drop_guard(),
     }
 }
@@ -445,4 +445,72 @@ async fn a_role_that_aggregates_has_the_rules_of_those_that_it_selects() {
         .await
         .unwrap();
     await_condition(roles, "all", has(&[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_lasts_is_a_secret_and_ends_with_it() {
+    let world = world().await;
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(world.client.clone());
+    let secrets: Api<Secret> = Api::default_namespaced(world.client.clone());
+    let account = from(json!({"metadata": {"name": "robot"}}));
+    accounts
+        .create(&PostParams::default(), &account)
+        .await
+        .unwrap();
+    let secret = |name: &str| {
+        from(json!({
+            "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "robot"}},
+            "type": "kubernetes.io/service-account-token",
+        }))
+    };
+    let filled = |secret: Option<&Secret>| {
+        secret
+            .and_then(|secret| secret.data.as_ref())
+            .is_some_and(|data| data.contains_key("token"))
+    };
+    let mut tokens = Vec::new();
+    for name in ["one", "two"] {
+        secrets
+            .create(&PostParams::default(), &secret(name))
+            .await
+            .unwrap();
+        let made = await_condition(secrets.clone(), name, filled)
+            .await
+            .unwrap()
+            .unwrap();
+        let data = made.data.unwrap();
+        assert_eq!(data["ca.crt"].0, b"the certificate");
+        assert_eq!(data["namespace"].0, b"default");
+        tokens.push(String::from_utf8(data["token"].0.clone()).unwrap());
+    }
+    let who = |token: &str| {
+        world
+            .server
+            .authenticate_token(token)
+            .map(|identity| identity.user)
+    };
+    let robot = Some("system:serviceaccount:default:robot".to_owned());
+    assert_eq!(
+        tokens.iter().map(|token| who(token)).collect::<Vec<_>>(),
+        [robot.clone(), robot.clone()]
+    );
+
+    secrets
+        .delete("one", &DeleteParams::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        tokens.iter().map(|token| who(token)).collect::<Vec<_>>(),
+        [None, robot]
+    );
+
+    let uid = secrets.get("two").await.unwrap().uid().unwrap();
+    accounts
+        .delete("robot", &DeleteParams::default())
+        .await
+        .unwrap();
+    assert_eq!(who(&tokens[1]), None);
+    await_condition(secrets, "two", is_deleted(&uid))
+        .await
+        .unwrap();
 }

@@ -391,3 +391,45 @@ async fn watches_end_and_the_port_is_free_when_the_server_stops() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_an_object_ends_with_it() {
+    let running = start().await;
+    let admin = running.admin();
+    let post = |path: &str, body: Value| {
+        http::Request::post(format!("/api/v1/namespaces/default/{path}"))
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes())
+            .unwrap()
+    };
+    let account = json!({"metadata": {"name": "robot"}});
+    admin
+        .request::<Value>(post("serviceaccounts", account))
+        .await
+        .unwrap();
+    let secret = json!({"metadata": {"name": "hook"}});
+    admin
+        .request::<Value>(post("secrets", secret))
+        .await
+        .unwrap();
+    let ask = |kind: &str, name: &str, uid: &str| {
+        let bound = json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": uid});
+        post(
+            "serviceaccounts/robot/token",
+            json!({"spec": {"boundObjectRef": bound}}),
+        )
+    };
+    for (question, status) in [
+        (ask("Secret", "none", ""), 404),
+        (ask("Secret", "hook", "another"), 409),
+        (ask("Node", "hook", ""), 400),
+    ] {
+        assert_eq!(code(admin.request::<Value>(question).await).0, status);
+    }
+    let issued: Value = admin.request(ask("Secret", "hook", "")).await.unwrap();
+    let token = issued["status"]["token"].as_str().unwrap();
+    assert!(running.server.authenticate_token(token).is_some());
+    let gone = http::Request::delete("/api/v1/namespaces/default/secrets/hook").body(Vec::new());
+    admin.request::<Value>(gone.unwrap()).await.unwrap();
+    assert!(running.server.authenticate_token(token).is_none());
+}

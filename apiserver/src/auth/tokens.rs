@@ -29,12 +29,50 @@ struct Claims {
 struct Bound {
     namespace: String,
     serviceaccount: Reference,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pod: Option<Reference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<Reference>,
 }
 
+impl Bound {
+    /// The objects that must exist for the token to be valid, each with the resource under which it is stored.
+    fn objects(&self) -> impl Iterator<Item = (&'static str, &Reference)> {
+        let account = Some(("serviceaccounts", &self.serviceaccount));
+        let pod = self.pod.as_ref().map(|pod| ("pods", pod));
+        let secret = self.secret.as_ref().map(|secret| ("secrets", secret));
+        [account, pod, secret].into_iter().flatten()
+    }
+
+    fn holds(&self, store: &Store) -> bool {
+        self.objects().all(|(resource, reference)| {
+            let key = Key::new(resource, &self.namespace, &reference.name);
+            store.get(&key).is_some_and(|object| {
+                let metadata = &object.value()["metadata"];
+                metadata["uid"] == reference.uid.as_str()
+                    && !metadata["deletionTimestamp"].is_string()
+            })
+        })
+    }
+}
+
+/// An object that a token depends on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Reference {
-    name: String,
-    uid: String,
+pub(crate) struct Reference {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+/// What a token is to say.
+pub(crate) struct Grant<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) account: Reference,
+    /// The token ends with this Pod.
+    pub(crate) pod: Option<Reference>,
+    /// The token ends with this Secret.
+    pub(crate) secret: Option<Reference>,
+    pub(crate) audiences: &'a [String],
+    pub(crate) seconds: i64,
 }
 
 /// Makes and checks tokens.
@@ -63,39 +101,36 @@ impl Tokens {
     }
 
     /// A token of a service account. `None` if it could not be signed.
-    pub(crate) fn issue(
-        &self,
-        (namespace, name, uid): (&str, &str, &str),
-        audiences: &[String],
-        seconds: i64,
-        now: Timestamp,
-    ) -> Option<String> {
+    pub(crate) fn issue(&self, grant: Grant<'_>, now: Timestamp) -> Option<String> {
         let now = now.as_second();
-        let audiences = if audiences.is_empty() {
+        let audiences = if grant.audiences.is_empty() {
             vec![ISSUER.to_owned()]
         } else {
-            audiences.to_vec()
+            grant.audiences.to_vec()
         };
         let claims = Claims {
             aud: audiences,
-            exp: now + seconds,
+            exp: now + grant.seconds,
             iat: now,
             nbf: now,
             iss: ISSUER.to_owned(),
             jti: uuid::Uuid::new_v4().to_string(),
-            sub: format!("system:serviceaccount:{namespace}:{name}"),
+            sub: format!(
+                "system:serviceaccount:{}:{}",
+                grant.namespace, grant.account.name
+            ),
             kubernetes: Bound {
-                namespace: namespace.to_owned(),
-                serviceaccount: Reference {
-                    name: name.to_owned(),
-                    uid: uid.to_owned(),
-                },
+                namespace: grant.namespace.to_owned(),
+                serviceaccount: grant.account,
+                pod: grant.pod,
+                secret: grant.secret,
             },
         };
         encode(&self.header, &claims, &self.sign).ok()
     }
 
-    /// Whose token it is, and which of `audiences` it is for. A deleted service account has no valid tokens.
+    /// Whose token it is, and which of `audiences` it is for. It is valid as long as the service account and what
+    /// else it is bound to exist.
     pub(crate) fn check(
         &self,
         store: &Store,
@@ -135,24 +170,20 @@ impl Tokens {
         if matching.is_empty() {
             return None;
         }
-        let Bound {
-            namespace,
-            serviceaccount,
-        } = claims.kubernetes;
-        let account = store
-            .get(&Key::new(
-                "serviceaccounts",
-                &namespace,
-                &serviceaccount.name,
-            ))?
-            .value();
-        if account["metadata"]["uid"] != serviceaccount.uid.as_str()
-            || account["metadata"]["deletionTimestamp"].is_string()
-        {
+        let bound = claims.kubernetes;
+        if !bound.holds(store) {
             return None;
         }
-        let mut identity =
-            Identity::service_account(&namespace, &serviceaccount.name, &serviceaccount.uid);
+        let account = &bound.serviceaccount;
+        let mut identity = Identity::service_account(&bound.namespace, &account.name, &account.uid);
+        if let Some(pod) = bound.pod {
+            let extra = [("pod-name", pod.name), ("pod-uid", pod.uid)];
+            identity.extra.extend(
+                extra.map(|(key, value)| {
+                    (format!("authentication.kubernetes.io/{key}"), vec![value])
+                }),
+            );
+        }
         identity.extra.insert(
             "authentication.kubernetes.io/credential-id".to_owned(),
             vec![format!("JTI={}", claims.jti)],

@@ -4,10 +4,12 @@
 //! - namespaces: the content of one that is deleted goes first;
 //! - garbage collection by owner references: background, foreground and orphaning deletions;
 //! - every namespace has a service account `default` and the ConfigMap `kube-root-ca.crt`;
+//! - Secrets of type `kubernetes.io/service-account-token` get their tokens;
 //! - cluster roles with an `aggregationRule` get the rules of those that they select;
 //! - events are deleted after a while;
 //! - the names of `CustomResourceDefinitions` are accepted, and their objects go with them.
 
+mod account_tokens;
 mod aggregation;
 mod defaults;
 mod definitions;
@@ -52,7 +54,8 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, options: Options, stop: 
         tokio::join!(
             namespaces::run(client.clone()),
             garbage::run(client.clone()),
-            defaults::run(client.clone(), options.authority),
+            defaults::run(client.clone(), options.authority.clone()),
+            account_tokens::run(client.clone(), options.authority),
             events::run(client.clone(), clock, options.event_ttl),
             aggregation::run(client.clone()),
             definitions::run(client),

@@ -44,14 +44,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Frontend {
     pub(crate) core: Arc<Core>,
     in_flight: Semaphore,
+    patience: Duration,
     metrics: Metrics,
 }
 
 /// The router that serves everything.
 pub(crate) fn router(core: Arc<Core>) -> Router {
+    bounded(core, IN_FLIGHT, PATIENCE)
+}
+
+/// The router with so many requests at once, and so much patience for those that wait.
+fn bounded(core: Arc<Core>, in_flight: usize, patience: Duration) -> Router {
     let frontend = Arc::new(Frontend {
         core,
-        in_flight: Semaphore::new(IN_FLIGHT),
+        in_flight: Semaphore::new(in_flight),
+        patience,
         metrics: Metrics::new(),
     });
     Router::new()
@@ -143,7 +150,7 @@ async fn permit<'a>(
     if incoming.parts.extensions.get::<Closing>().is_none() {
         return Ok(None);
     }
-    match tokio::time::timeout(PATIENCE, frontend.in_flight.acquire()).await {
+    match tokio::time::timeout(frontend.patience, frontend.in_flight.acquire()).await {
         Ok(Ok(permit)) => Ok(Some(permit)),
         _ => Err(Status::too_many_requests(
             "too many requests are under way, please try again later",

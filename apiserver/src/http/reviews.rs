@@ -4,6 +4,7 @@ use caravel_schema::field::Error;
 use serde_json::{Value, json};
 
 use crate::auth::rbac::Rule;
+use crate::auth::tokens::{Grant, Reference};
 use crate::core::text;
 use crate::identity::Identity;
 use crate::registry::{Answer, Call, Outcome};
@@ -298,29 +299,23 @@ fn issue(call: &Call, question: &mut Value) -> Result<Outcome> {
             &[error],
         ));
     }
-    if spec["boundObjectRef"].is_object() {
-        let error = Error::forbidden(
-            "spec.boundObjectRef",
-            "tokens bound to an object are not supported",
-        );
-        return Err(Status::invalid(
-            "authentication.k8s.io",
-            "TokenRequest",
-            "",
-            &[error],
-        ));
-    }
+    let (pod, secret) = bound(call, &spec["boundObjectRef"])?;
     let mut audiences = audiences(&spec["audiences"]);
     if audiences.is_empty() {
         audiences.push(crate::auth::tokens::ISSUER.to_owned());
     }
     let now = (call.core.clock)();
-    let uid = account["metadata"]["uid"].as_str().unwrap_or_default();
-    let token = call
-        .core
-        .auth
-        .tokens
-        .issue((&call.namespace, &call.name, uid), &audiences, seconds, now)
+    let grant = Grant {
+        namespace: &call.namespace,
+        account: reference(&account),
+        pod,
+        secret,
+        audiences: &audiences,
+        seconds,
+    };
+    let tokens = &call.core.auth.tokens;
+    let token = tokens
+        .issue(grant, now)
         .ok_or_else(|| Status::internal("the token could not be signed"))?;
     let expires = now
         .checked_add(jiff::SignedDuration::from_secs(seconds))
@@ -328,7 +323,7 @@ fn issue(call: &Call, question: &mut Value) -> Result<Outcome> {
     let object = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
         "metadata": {"name": call.name, "namespace": call.namespace, "creationTimestamp": call.core.now()},
-        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": null},
+        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": spec["boundObjectRef"]},
         "status": {"token": token, "expirationTimestamp": text(expires)},
     });
     Ok(Outcome {
@@ -336,4 +331,60 @@ fn issue(call: &Call, question: &mut Value) -> Result<Outcome> {
         warnings: Vec::new(),
         created: true,
     })
+}
+
+fn reference(object: &Value) -> Reference {
+    let text = |field: &str| {
+        object["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Reference {
+        name: text("name"),
+        uid: text("uid"),
+    }
+}
+
+/// The Pod or Secret with which a token is to end.
+fn bound(call: &Call, wanted: &Value) -> Result<(Option<Reference>, Option<Reference>)> {
+    if !wanted.is_object() {
+        return Ok((None, None));
+    }
+    let text = |field: &str| wanted[field].as_str().unwrap_or_default();
+    let (version, kind, name) = (text("apiVersion"), text("kind"), text("name"));
+    let plural = match (version, kind) {
+        ("v1", "Pod") => "pods",
+        ("v1", "Secret") => "secrets",
+        _ => {
+            return Err(Status::bad_request(format!(
+                "cannot bind token to object of type {version}, Kind={kind}: Pod and Secret of v1 can be named"
+            )));
+        }
+    };
+    let found = call
+        .core
+        .store
+        .get(&Key::new(plural, &call.namespace, name))
+        .ok_or_else(|| Status::not_found("", plural, name))?
+        .value();
+    let reference = reference(&found);
+    let uid = text("uid");
+    if !uid.is_empty() && uid != reference.uid {
+        let why = format!(
+            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have \
+             been deleted and then recreated"
+        );
+        return Err(Status::conflict("", plural, name, &why));
+    }
+    if plural == "secrets" {
+        return Ok((None, Some(reference)));
+    }
+    if found["spec"]["serviceAccountName"] != call.name.as_str() {
+        return Err(Status::bad_request(format!(
+            "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+            call.name
+        )));
+    }
+    Ok((Some(reference), None))
 }

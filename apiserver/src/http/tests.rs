@@ -395,3 +395,100 @@ async fn the_document_of_openapi_v2_names_what_is_served_in_both_encodings() {
         "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     );
 }
+
+#[tokio::test]
+async fn an_object_that_is_nested_too_deep_is_refused() {
+    let server = server().await;
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gears.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "gears", "kind": "Gear"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    });
+    send(
+        &server,
+        post(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            &definition,
+        ),
+    )
+    .await;
+    let path = "/apis/example.com/v1/namespaces/default/gears";
+    for (levels, code) in [(100, 201), (107, 400), (124, 400), (5_000, 400)] {
+        let body = format!(
+            r#"{{"apiVersion":"example.com/v1","kind":"Gear","metadata":{{"name":"g{levels}"}},"a":{}1{}}}"#,
+            r#"{"a":"#.repeat(levels),
+            "}".repeat(levels)
+        );
+        let json = Request::post(path)
+            .header("content-type", "application/json")
+            .body(Body::from(body.clone()));
+        assert_eq!(
+            send(&server, json.unwrap()).await.status(),
+            code,
+            "{levels} levels"
+        );
+        let yaml = Request::patch(format!("{path}/y{levels}?fieldManager=test"))
+            .header("content-type", "application/apply-patch+yaml")
+            .body(Body::from(body.replace("\"name\":\"g", "\"name\":\"y")));
+        assert_eq!(
+            send(&server, yaml.unwrap()).await.status(),
+            code,
+            "{levels} levels, applied"
+        );
+    }
+    let list = send(&server, get(path)).await;
+    assert_eq!(
+        value(&list)["items"].as_array().unwrap().len(),
+        2,
+        "a list can be read"
+    );
+}
+
+#[tokio::test]
+async fn more_requests_than_the_server_takes_at_once_are_told_to_come_back() {
+    let server = server().await;
+    let router = super::bounded(server.core(), 1, std::time::Duration::from_millis(20));
+    let request = |body: Body| {
+        let mut request = Request::post("/api/v1/namespaces/default/configmaps")
+            .header("content-type", "application/json")
+            .body(body)
+            .unwrap();
+        let closing = crate::listen::Closing(tokio_util::sync::CancellationToken::new());
+        request.extensions_mut().insert(closing);
+        request.extensions_mut().insert(Identity::admin("test"));
+        request
+    };
+    // Its body does not come, so it keeps its place.
+    let (sender, body) = tokio::sync::mpsc::channel::<Result<bytes::Bytes, std::io::Error>>(1);
+    let slow = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(body));
+    let slow = tokio::spawn(router.clone().oneshot(request(slow)));
+    sender
+        .send(Ok(bytes::Bytes::from_static(b"{")))
+        .await
+        .unwrap();
+    sender.reserve().await.unwrap();
+    let refused = router
+        .clone()
+        .oneshot(request(Body::from("{}")))
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+    drop(sender);
+    assert_eq!(
+        slow.await.unwrap().unwrap().status(),
+        StatusCode::BAD_REQUEST
+    );
+    let after = router.oneshot(request(Body::from("[]"))).await.unwrap();
+    assert_eq!(
+        after.status(),
+        StatusCode::BAD_REQUEST,
+        "the place is free again"
+    );
+}

@@ -22,6 +22,8 @@ pub(crate) use self::scale::{patch_scale, read_scale, replace_scale};
 pub(crate) use self::strategy::has_status;
 pub(crate) use self::update::{replace, update_with};
 
+use caravel_merge::patch::MAX_DEPTH;
+
 use crate::admission::{AdmissionAttributes, Operation};
 use crate::catalog::Kind;
 use crate::core::Core;
@@ -122,6 +124,12 @@ impl Call {
     }
 
     fn encode(object: &Value) -> Result<Draft> {
+        // Clients put it into lists, and many of them go no deeper than 128 levels: one object would hide all.
+        if caravel_merge::patch::depth(object) > MAX_DEPTH {
+            return Err(Status::bad_request(format!(
+                "the object is nested deeper than {MAX_DEPTH} levels, its managedFields included"
+            )));
+        }
         let draft = Draft::encode(object).map_err(|error| {
             Status::bad_request(format!("the object cannot be stored: {error}"))
         })?;

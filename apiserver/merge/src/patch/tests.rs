@@ -158,3 +158,39 @@ fn a_merge_patch_replaces_lists_and_null_removes() {
     );
     assert!(merge(&object, &json!("x")).is_err());
 }
+
+#[test]
+fn a_patch_that_would_grow_without_end_is_refused() {
+    let object = json!({"data": {"a": "x".repeat(1000)}});
+    let doubling: Vec<Value> = (0..60)
+        .map(|number| json!({"op": "copy", "from": "/data", "path": format!("/data/{number}")}))
+        .collect();
+    assert!(matches!(
+        json(&object, &Value::Array(doubling)),
+        Err(PatchError::Copied(_))
+    ));
+
+    let mut nested = json!("x");
+    for _ in 0..60 {
+        nested = json!({"a": nested});
+    }
+    let deep = "/a".repeat(60);
+    let nesting = json!([
+        {"op": "add", "path": "/a", "value": nested},
+        {"op": "add", "path": deep, "value": nested},
+    ]);
+    assert_eq!(json(&json!({}), &nesting), Err(PatchError::Deep));
+    let moved = json!([
+        {"op": "add", "path": "/a", "value": nested},
+        {"op": "add", "path": "/b", "value": nested},
+        {"op": "move", "from": "/b", "path": deep},
+    ]);
+    assert_eq!(json(&json!({}), &moved), Err(PatchError::Deep));
+}
+
+#[test]
+fn a_failed_operation_is_named_by_its_number() {
+    let patch = json!([{"op": "add", "path": "/a", "value": 1}, {"op": "remove", "path": "/nope"}]);
+    let error = json(&json!({}), &patch).unwrap_err().to_string();
+    assert!(error.contains("'/1'"), "{error}");
+}
