@@ -197,7 +197,7 @@ fn plan(old: Option<&Source>, new: &Source, world: &World) -> Result<()> {
     let parameters = |source: &Source| parameter::of(source).unwrap_or_default();
     for change in changes(&parameters(old), &parameters(new)) {
         let note = if change.breaking { " (BREAKING)" } else { "" };
-        writeln!(out, "  parameter {} {}{note}", change.path, change.change).context(Closed)?;
+        writeln!(out, "  parameter {} {}{note}", change.path, change.what).context(Closed)?;
     }
     let impacts = world.impacts(old, new);
     if impacts.is_empty() {

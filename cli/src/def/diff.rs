@@ -53,7 +53,8 @@ pub(crate) struct Args {
 pub(crate) struct Change {
     pub(crate) path: String,
     /// `added`, `removed`, `changed`.
-    pub(crate) change: &'static str,
+    #[serde(rename = "change")]
+    pub(crate) what: &'static str,
     /// Whether an Application that is good now may be refused afterwards.
     pub(crate) breaking: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,14 +217,14 @@ pub(crate) fn changes(old: &[Parameter], new: &[Parameter]) -> Vec<Change> {
         match find(&old, &one.path) {
             None => found.push(Change {
                 path: one.path.clone(),
-                change: "added",
+                what: "added",
                 breaking: one.required && is_reached(&one.path, &old),
                 before: None,
                 after: Some(after),
             }),
             Some(before) if before != after => found.push(Change {
                 path: one.path.clone(),
-                change: "changed",
+                what: "changed",
                 breaking: narrows(&before, &after),
                 before: Some(before),
                 after: Some(after),
@@ -235,7 +236,7 @@ pub(crate) fn changes(old: &[Parameter], new: &[Parameter]) -> Vec<Change> {
         if find(&new, &one.path).is_none() {
             found.push(Change {
                 path: one.path.clone(),
-                change: "removed",
+                what: "removed",
                 breaking: true,
                 before: Some(bare(one)),
                 after: None,
@@ -290,7 +291,7 @@ fn tell(old: &Source, new: &Source, changes: &[Change], texts: &str, same: bool)
         let mut table = Table::new();
         table.load_style(NOTHING);
         for change in changes {
-            let sign = match change.change {
+            let sign = match change.what {
                 "added" => "+",
                 "removed" => "-",
                 _ => "~",

@@ -80,7 +80,8 @@ fn collect(folder: &Path, found: &mut Vec<String>) -> Result<()> {
             continue;
         }
         if path.is_dir() {
-            if name != "tests" {
+            // A link may lead back to where it stands.
+            if name != "tests" && !path.is_symlink() {
                 collect(&path, found)?;
             }
         } else if may_define(name) && (is_cue(name) || defines(&path)) {
@@ -195,8 +196,8 @@ impl Source {
     /// What the engine says about the definition, at its place in the file.
     pub(crate) fn problem(&self, diagnostic: &Diagnostic) -> Problem {
         let problem = Problem::of(diagnostic, &self.file);
-        let places = diagnostic.positions.iter();
-        match places.filter_map(|place| self.lift(place)).next() {
+        let mut places = diagnostic.positions.iter();
+        match places.find_map(|place| self.lift(place)) {
             Some((line, column)) => problem.at(&self.text, line, column),
             None => problem,
         }
@@ -212,7 +213,7 @@ impl Source {
             "status/customStatus.cue" => &status.custom_status,
             "status/details.cue" => &status.details,
             // The name of a versioned definition in an Application is that of its revision.
-            file if file.ends_with(".cue") => &self.definition.template,
+            file if is_cue(file) => &self.definition.template,
             _ => return None,
         };
         lift(&self.text, part, place.line, place.column)

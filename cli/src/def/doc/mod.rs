@@ -65,16 +65,14 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     let mut pages = pages(args, hub, namespace).await?;
     let order = |kind: &Kind| KINDS.iter().position(|one| one == kind);
     pages.sort_by(|a, b| (order(a.kind), &a.name).cmp(&(order(b.kind), &b.name)));
-    match &args.out {
-        Some(folder) => write_all(Path::new(folder), &pages, args.format)?,
-        None => {
-            let [page] = pages.as_slice() else {
-                bail!("{} pages: name a folder with --out", pages.len());
-            };
-            let text = text(page, args.format);
-            std::io::stdout().write_all(text.as_bytes())?;
-        }
+    if let Some(folder) = &args.out {
+        write_all(Path::new(folder), &pages, args.format)?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let [page] = pages.as_slice() else {
+        bail!("{} pages: name a folder with --out", pages.len());
+    };
+    std::io::stdout().write_all(text(page, args.format).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -104,7 +104,7 @@ fn member(field: &str, go_name: &str, type_: &str, schema: &Value, required: boo
     if lines.is_empty() {
         lines.push(format!("The parameter {field}"));
     }
-    let comments: String = lines.iter().map(|line| format!("\t// {line}\n")).collect();
+    let comments = format!("\t// {}\n", lines.join("\n\t// "));
     let by_itself = type_.starts_with(['[', 'm']) || type_ == "any";
     let (type_, option) = if required {
         (type_.to_owned(), "")

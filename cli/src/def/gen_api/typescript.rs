@@ -23,11 +23,8 @@ fn documented(schema: &Value, depth: usize) -> String {
         [] => String::new(),
         [one] => format!("{indent}/** {one} */\n"),
         several => {
-            let lines: String = several
-                .iter()
-                .map(|line| format!("{indent} * {line}\n"))
-                .collect();
-            format!("{indent}/**\n{lines}{indent} */\n")
+            let lines = several.join(&format!("\n{indent} * "));
+            format!("{indent}/**\n{indent} * {lines}\n{indent} */\n")
         }
     }
 }

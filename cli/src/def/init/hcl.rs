@@ -157,10 +157,11 @@ fn heredoc(rest: &str) -> Result<(String, &str)> {
         .map(|line| line.len() - line.trim_start().len())
         .min()
         .unwrap_or(0);
-    let text: String = lines
-        .iter()
-        .map(|line| format!("{}\n", line.get(indent..).unwrap_or_default()))
-        .collect();
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.get(indent..).unwrap_or_default());
+        text.push('\n');
+    }
     Ok((text, body))
 }
 
@@ -218,9 +219,8 @@ impl Reader {
     }
 
     fn variable(&mut self) -> Result<Variable> {
-        let name = match self.next() {
-            Some(Token::Text(name) | Token::Word(name)) => name,
-            _ => bail!("a variable has no name"),
+        let Some(Token::Text(name) | Token::Word(name)) = self.next() else {
+            bail!("a variable has no name");
         };
         if self.next() != Some(Token::Sign('{')) {
             bail!("variable {name}: expected {{");
@@ -251,7 +251,7 @@ impl Reader {
             "type" => variable.type_ = self.type_()?,
             "description" => {
                 if let Some(Token::Text(text)) = self.next() {
-                    variable.description = text.trim().to_owned();
+                    text.trim().clone_into(&mut variable.description);
                 }
             }
             "default" => variable.default = Some(self.value()?),

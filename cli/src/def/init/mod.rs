@@ -43,7 +43,7 @@ pub(crate) struct Args {
         group = "origin"
     )]
     from: Option<String>,
-    /// A CustomResourceDefinition: its resource becomes the workload, its specification the parameters.
+    /// A custom resource definition: its resource becomes the workload, its specification the parameters.
     #[arg(long, value_name = "FILE", group = "origin")]
     from_crd: Option<String>,
     /// A Terraform module: its variables become the parameters.
@@ -206,11 +206,12 @@ fn copied(args: &Args, template: &str) -> Result<String> {
 
 fn assemble(args: &Args, draft: &Draft) -> String {
     let quoted = |text: &str| Value::from(text).to_string();
-    let imports: String = draft
+    let imports: Vec<String> = draft
         .imports
         .iter()
         .map(|one| format!("import \"{one}\"\n"))
         .collect();
+    let imports = imports.concat();
     let description = match args.description.as_str() {
         "" => format!("What {} is for", args.name),
         given => given.to_owned(),

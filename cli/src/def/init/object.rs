@@ -166,19 +166,17 @@ impl Knobs {
     fn name(&mut self, key: &str, path: &[String], object: &Value) -> String {
         let mut name = key.to_owned();
         if self.used.contains_key(&name) {
-            let parent =
-                path[..path.len() - 1]
-                    .iter()
-                    .fold(Some(object), |value, part| match value? {
-                        Value::Array(list) => list.get(part.parse::<usize>().ok()?),
-                        other => other.get(part),
-                    });
+            let mut parents = path[..path.len() - 1].iter();
+            let parent = parents.try_fold(object, |value, part| match value {
+                Value::Array(list) => list.get(part.parse::<usize>().ok()?),
+                other => other.get(part),
+            });
             let owner = parent
                 .and_then(|parent| parent["name"].as_str())
                 .unwrap_or_default();
             let owner = super::super::gen_api::type_name(owner);
             let mut letters = owner.chars();
-            if let Some(first) = letters.next().filter(|c| c.is_ascii_alphabetic()) {
+            if let Some(first) = letters.next().filter(char::is_ascii_alphabetic) {
                 let rest: String = letters.filter(char::is_ascii_alphanumeric).collect();
                 let key = super::super::gen_api::type_name(key);
                 name = format!("{}{rest}{key}", first.to_ascii_lowercase());

@@ -90,10 +90,9 @@ fn template(module: &str, found: &[Variable], fields: &[Field]) -> String {
             values.extend([format!("{name}: {selected}\n")]);
         }
     }
-    let references: String = RESERVED
-        .iter()
+    let references = RESERVED
         .map(|name| format!("if parameter.{name} != _|_ {{\n{name}: parameter.{name}\n}}\n"))
-        .collect();
+        .concat();
     format!(
         "output: {{\napiVersion: \"terraform.core.oam.dev/v1beta2\"\nkind: \"Configuration\"\nspec: {{\nhcl: {}\nvariable: \
          {{\n{values}}}\n{references}}}\n}}\n{}",
@@ -152,14 +151,12 @@ fn cue(type_: &Type) -> String {
         Type::List(inner) => format!("[...{}]", cue(inner)),
         Type::Map(inner) => format!("{{\n[string]: {}\n}}", cue(inner)),
         Type::Object(fields) => {
-            let fields: String = fields
-                .iter()
-                .map(|(name, type_, optional)| {
-                    let mark = if *optional { "?" } else { "" };
-                    format!("{}{mark}: {}\n", label(name), cue(type_))
-                })
-                .collect();
-            format!("{{\n{fields}}}")
+            let mut out = "{\n".to_owned();
+            for (name, type_, optional) in fields {
+                let mark = if *optional { "?" } else { "" };
+                out.extend([format!("{}{mark}: {}\n", label(name), cue(type_))]);
+            }
+            out + "}"
         }
     }
 }
