@@ -217,6 +217,9 @@ pub struct RenderRequest {
     /// Traits in the order in which they apply.
     #[serde(default)]
     pub traits: Vec<Template>,
+    /// The evaluator of each trait, where it is not that of the request: definitions choose theirs one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trait_evaluators: Vec<Option<Evaluator>>,
     /// `context` as the templates see it (row REN-101); the engine adds `output`, `outputs` and
     /// `parameter`.
     #[serde(default)]

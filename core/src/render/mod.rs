@@ -25,7 +25,7 @@ pub use name::generated_name;
 pub use policy::{PolicyRender, artifacts};
 pub use scoped::{Scoped, ScopedPolicy, ScopedRender};
 
-use crate::api::LOCAL_CLUSTER;
+use crate::api::{LOCAL_CLUSTER, labels};
 use crate::appfile::{AppComponent, Appfile, Stage};
 use crate::engine::{
     Call, Diagnostic, Evaluator, Operation, Outcome, RenderBase, RenderRequest, RenderResult,
@@ -227,14 +227,6 @@ pub fn offline<T>(
     }
 }
 
-/// The evaluator that a component asks for, or else the first of its traits that does: the base stays CUE
-/// between them, so that one evaluator reads the whole chain.
-fn wanted_evaluator(component: &AppComponent) -> Option<Evaluator> {
-    let traits = component.traits.iter().map(|part| &part.resolved);
-    let mut chain = std::iter::once(&component.resolved).chain(traits);
-    chain.find_map(|resolved| resolved.definition.evaluator)
-}
-
 /// What is rendered without doing anything itself: a component, or a policy.
 pub trait Render {
     /// What it comes to.
@@ -257,6 +249,7 @@ pub struct ComponentRender<'a> {
     component: &'a AppComponent,
     target: Target,
     stage: RenderStage,
+    /// The hub's, for definitions that do not choose.
     evaluator: Evaluator,
     /// Which trait of the component each trait of the request is.
     traits: Vec<usize>,
@@ -306,7 +299,7 @@ impl<'a> ComponentRender<'a> {
             component,
             target,
             stage,
-            evaluator: wanted_evaluator(component).unwrap_or(evaluator),
+            evaluator,
             traits,
             workload_patch: None,
             trait_patches: BTreeMap::new(),
@@ -356,9 +349,12 @@ impl<'a> ComponentRender<'a> {
                 None => (Some(self.component_template()), None),
             },
         };
+        let own = &self.component.resolved.definition;
+        let evaluator = own.evaluator.unwrap_or(self.evaluator);
         let request = RenderRequest {
             component,
             base,
+            trait_evaluators: self.trait_evaluators(evaluator),
             traits: traits
                 .map(|part| Template {
                     name: part.resolved.type_name.clone(),
@@ -375,9 +371,24 @@ impl<'a> ComponentRender<'a> {
         let operation = Operation::Render(request);
         Progress::Eval(Box::new(Request {
             id: 0,
-            evaluator: self.evaluator,
+            evaluator,
             operation,
         }))
+    }
+
+    /// The evaluators of the traits, as far as they are not the component's.
+    fn trait_evaluators(&self, component: Evaluator) -> Vec<Option<Evaluator>> {
+        let own = |index: &usize| {
+            let definition = &self.component.traits[*index].resolved.definition;
+            let chosen = definition.evaluator.unwrap_or(self.evaluator);
+            (chosen != component).then_some(chosen)
+        };
+        let all: Vec<_> = self.traits.iter().map(own).collect();
+        if all.iter().any(Option::is_some) {
+            all
+        } else {
+            Vec::new()
+        }
     }
 
     fn component_template(&self) -> Template {
@@ -453,6 +464,11 @@ impl<'a> ComponentRender<'a> {
                     let name = &self.component.spec.name;
                     RenderError::plain(RenderFailure::Result, name, &path, message)
                 })?;
+            let mut rendered = rendered;
+            if post_dispatch {
+                // What is dispatched late does not carry it in KubeVela (measured: `c-multi-stage-traits`).
+                object::remove_texts(&mut rendered.object, "labels", [labels::RESOURCE_TYPE]);
+            }
             objects.push(rendered);
         }
         if !post_dispatch {

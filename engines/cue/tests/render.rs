@@ -70,6 +70,28 @@ fn numbers_stay_what_they_are() {
     assert_eq!(rendered["output"]["sum"], 81);
 }
 
+/// The evaluators report a list that is too short in different words.
+#[test]
+fn each_definition_is_read_by_the_evaluator_that_it_chooses() {
+    let short = "v: {a: [\"x\"]} & {a: [\"y\", \"z\"]}";
+    let said = |evaluators: Value| {
+        let body = json!({
+            "component": component("output: kind: \"Pod\"", &Value::Null),
+            "traits": [part("fine", "patch: a: [\"b\"]"), part("short", short)],
+            "traitEvaluators": evaluators,
+        });
+        let reply = call("v2", "render", &body);
+        let body = &reply["body"];
+        assert_eq!(body["traitIndex"], 1, "{reply}");
+        body["errors"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let v2 = said(json!([]));
+    let v3 = said(json!([null, "v3"]));
+    assert!(v2.contains("incompatible list lengths"), "{v2}");
+    assert!(v3.contains("conflicting values"), "{v3}");
+    assert_eq!(said(json!(["v3", null])), v2, "only the trait's own is v3");
+}
+
 #[test]
 fn each_trait_sees_what_earlier_ones_made() {
     let source = "output: {kind: \"Deployment\", spec: replicas: *1 | int}\noutputs: svc: {kind: \"Service\", port: 80}";

@@ -27,19 +27,23 @@ var current cuecontext.EvalVersion
 // useEvaluator selects the evaluator for every context that is made until the next call. With v2,
 // validators are simplified as KubeVela's chart asks for (`evalv3=0,keepvalidators=0`).
 func useEvaluator(name string) error {
-	cuecontext.New() // lets CUE read its environment before we overrule it
 	switch name {
 	case "", "v2":
-		current = cuecontext.EvalV2
+		setEvaluator(cuecontext.EvalV2)
 	case "v3":
-		current = cuecontext.EvalV3
+		setEvaluator(cuecontext.EvalV3)
 	default:
 		return fmt.Errorf("unknown evaluator %q: v2 and v3 exist", name)
 	}
+	return nil
+}
+
+func setEvaluator(version cuecontext.EvalVersion) {
+	cuecontext.New() // lets CUE read its environment before we overrule it
+	current = version
 	v3 := current == cuecontext.EvalV3
 	cueExperiments.evalV3 = v3
 	cueExperiments.keepValidators = v3
-	return nil
 }
 
 // newContext makes a context for one evaluation. Contexts grow with use, so none outlives its request.

@@ -69,14 +69,16 @@ type endpoint struct {
 }
 
 type renderRequest struct {
-	Component     *template         `json:"component"`
-	Base          *renderBase       `json:"base"`
-	Traits        []template        `json:"traits"`
-	Context       jsonObject        `json:"context"`
-	WorkloadPatch *string           `json:"workloadPatch"`
-	TraitPatches  map[string]string `json:"traitPatches"`
-	Packages      []userPackage     `json:"packages"`
-	Replay        replay            `json:"replay"`
+	Component *template   `json:"component"`
+	Base      *renderBase `json:"base"`
+	Traits    []template  `json:"traits"`
+	// TraitEvaluators has an entry for each trait, or none at all.
+	TraitEvaluators []*string         `json:"traitEvaluators"`
+	Context         jsonObject        `json:"context"`
+	WorkloadPatch   *string           `json:"workloadPatch"`
+	TraitPatches    map[string]string `json:"traitPatches"`
+	Packages        []userPackage     `json:"packages"`
+	Replay          replay            `json:"replay"`
 }
 
 type renderBase struct {

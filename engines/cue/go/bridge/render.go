@@ -182,7 +182,7 @@ func (r *renderer) applyTrait(index int) error {
 		return where.failure(stageExport, err, err.Error())
 	}
 	src.appendData("context", context.text())
-	value, err := r.evaluate(where, "trait."+strconv.Itoa(index)+"|")
+	value, err := r.evaluateTrait(where, index)
 	if err != nil {
 		return err
 	}
@@ -196,6 +196,21 @@ func (r *renderer) applyTrait(index int) error {
 		return err
 	}
 	return r.patchOutputs(where, value.LookupPath(patchOutputsPath))
+}
+
+// evaluateTrait evaluates a trait's template with the evaluator of its own definition. What it makes is merged
+// with the request's.
+func (r *renderer) evaluateTrait(where stage, index int) (cue.Value, error) {
+	scope := "trait." + strconv.Itoa(index) + "|"
+	if index >= len(r.request.TraitEvaluators) || r.request.TraitEvaluators[index] == nil {
+		return r.evaluate(where, scope)
+	}
+	of := current
+	if err := useEvaluator(*r.request.TraitEvaluators[index]); err != nil {
+		return cue.Value{}, &badRequestError{err.Error()}
+	}
+	defer setEvaluator(of)
+	return r.evaluate(where, scope)
 }
 
 // traitContext adds what earlier stages made; it must be concrete by now.
