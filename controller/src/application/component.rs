@@ -70,6 +70,11 @@ impl Delivery {
         asked: Asked<'_>,
     ) -> Result<Delivered, DeliveryError> {
         let name = &asked.component.spec.name;
+        let referred = self.with_referred(asked.component).await?;
+        let asked = Asked {
+            component: referred.as_ref().unwrap_or(asked.component),
+            ..asked
+        };
         self.remember(asked).await;
         let rendered = self.render(asked, RenderStage::Dispatch).await;
         self.note_problem(name, &rendered);

@@ -52,6 +52,9 @@ pub(crate) enum DeliveryError {
     /// A cluster could not be asked.
     #[error("{0}")]
     Cluster(#[from] ClusterError),
+    /// What the component refers to is not there, or the reference says nothing.
+    #[error("failed to parseReferredObjects: {0}")]
+    Referred(String),
     /// The engine is at fault.
     #[error("{0}")]
     Engine(#[from] EngineError),
@@ -178,10 +181,7 @@ impl Delivery {
             component_revision: component_revision(component),
             ..self.target()
         };
-        let definition = &component.resolved.definition;
-        let evaluator = definition
-            .evaluator
-            .unwrap_or_else(|| self.evaluation.evaluator());
+        let evaluator = self.evaluation.evaluator();
         let mut render = ComponentRender::new(appfile, component, target, stage, evaluator);
         if let Some(patches) = patches {
             render = render.patched(patches.workload.clone(), patches.traits.clone());

@@ -16,6 +16,7 @@ mod observe;
 mod ports;
 mod provided;
 mod queue;
+mod referred;
 mod report;
 mod restart;
 mod revision;

@@ -2,7 +2,7 @@
 
 use super::parameter::{of_diagnostic, places};
 use super::variant::Variant;
-use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule};
+use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule, REF_OBJECTS};
 use crate::engine::Evaluator;
 use crate::render::{
     ClusterVersion, ComponentRender, RenderError, RenderFailure, RenderStage, Target,
@@ -109,6 +109,10 @@ fn has_same_traits(known: &AppComponent, variant: &Variant) -> bool {
 
 /// Templates that read what only a delivery knows would fail for want of it.
 fn needs_more(appfile: &Appfile, component: &AppComponent) -> bool {
+    if component.resolved.definition.name == REF_OBJECTS {
+        // The objects come from clusters.
+        return true;
+    }
     let is_copied = appfile
         .policies
         .iter()
