@@ -1,6 +1,7 @@
 //! The Application on whose behalf objects are written, and what marks them as its own.
 
 use caravel_core::api::labels::{self, annotations};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -10,7 +11,7 @@ use crate::key::{group_of, text};
 const MAX_LAST_APPLIED: usize = 200 << 10;
 
 /// The Application that owns objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Its name.
     pub name: String,

@@ -33,9 +33,10 @@ pub(crate) async fn measure(
 ) -> Result<Recorded> {
     let daemon = Daemon::start(&["--local-runtime", "instant"]);
     let client = client(&daemon.kubeconfig()).await?;
+    let empty = memory(daemon.pid())?;
     table.row(
         "memory of the empty daemon with its workers",
-        memory(daemon.pid())?,
+        format!("{} MiB", empty / 1024),
     );
 
     let recorder = Recorder::start(&client).await?;
@@ -94,7 +95,11 @@ pub(crate) async fn measure(
             "memory of the daemon with its workers, {} Applications at rest",
             one_by_one + at_once
         ),
-        memory(daemon.pid())?,
+        {
+            let full = memory(daemon.pid())?;
+            let each = full.saturating_sub(empty) / u64::try_from(one_by_one + at_once)?;
+            format!("{} MiB, {each} KiB each", full / 1024)
+        },
     );
     Ok(Recorded { writes, took })
 }
@@ -155,8 +160,8 @@ async fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Result<T> {
     }
 }
 
-/// Memory of the daemon and of its worker processes, each page counted once.
-fn memory(daemon: u32) -> Result<String> {
+/// Memory of the daemon and of its worker processes in KiB, each page counted once.
+fn memory(daemon: u32) -> Result<u64> {
     let mut kib = proportional(daemon)?;
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
@@ -172,7 +177,7 @@ fn memory(daemon: u32) -> Result<String> {
             kib += proportional(pid).unwrap_or(0);
         }
     }
-    Ok(format!("{} MiB", kib / 1024))
+    Ok(kib)
 }
 
 fn proportional(pid: u32) -> Result<u64> {

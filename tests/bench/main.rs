@@ -1,4 +1,5 @@
-//! The figures of `docs/benchmarks.md`: `make bench` prints them and writes nothing.
+//! The figures of `docs/benchmarks.md`: `make bench` prints them and writes nothing. `BENCH_AT_ONCE` is the number of
+//! Applications that are applied at once.
 
 mod delivery;
 mod record;
@@ -12,7 +13,7 @@ use table::Table;
 
 /// Applications that are delivered one after the other.
 const ONE_BY_ONE: usize = 100;
-/// Applications that are applied at once.
+/// Applications that are applied at once, unless the environment says otherwise.
 const AT_ONCE: usize = 500;
 
 #[tokio::main]
@@ -37,6 +38,10 @@ async fn run(table: &mut Table) -> anyhow::Result<()> {
     if std::env::args().nth(1).is_some_and(|only| only == "render") {
         return Ok(());
     }
-    let recorded = delivery::measure(table, ONE_BY_ONE, AT_ONCE).await?;
+    let at_once = match std::env::var("BENCH_AT_ONCE") {
+        Ok(text) => text.parse()?,
+        Err(_) => AT_ONCE,
+    };
+    let recorded = delivery::measure(table, ONE_BY_ONE, at_once).await?;
     replay::measure(table, recorded).await
 }

@@ -18,10 +18,30 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Book {
     inventory: Inventory,
+    /// The same as JSON text, while nobody works with it: `inventory` is empty then. It takes a tenth of
+    /// the memory.
+    packed: Option<Box<[u8]>>,
     /// Counts edits.
     edited: u64,
     /// How many of them are on the hub.
     written: u64,
+}
+
+impl Book {
+    fn unpacked(&self) -> Option<Inventory> {
+        // What was packed here can be read here.
+        self.packed
+            .as_deref()
+            .and_then(|text| serde_json::from_slice(text).ok())
+    }
+
+    fn open(&mut self) -> &mut Inventory {
+        if let Some(inventory) = self.unpacked() {
+            self.inventory = inventory;
+        }
+        self.packed = None;
+        &mut self.inventory
+    }
 }
 
 /// The whole inventory for one writer.
@@ -51,6 +71,7 @@ impl Ledger {
         Self {
             book: Mutex::new(Book {
                 inventory,
+                packed: None,
                 edited: 0,
                 written: 0,
             }),
@@ -61,15 +82,21 @@ impl Ledger {
     /// Waits until nobody writes, and keeps all others out.
     pub async fn lock(&self) -> Exclusive<'_> {
         let writing = self.writing.lock().await;
+        let mut book = self.book.lock().await;
+        book.open();
         Exclusive {
-            book: self.book.lock().await,
+            book,
             _writing: writing,
         }
     }
 
     /// Looks at the inventory, as far as it is known here.
     pub async fn read<T>(&self, look: impl FnOnce(&Inventory) -> T) -> T {
-        look(&self.book.lock().await.inventory)
+        let book = self.book.lock().await;
+        match book.unpacked() {
+            Some(inventory) => look(&inventory),
+            None => look(&book.inventory),
+        }
     }
 
     /// Changes the inventory in memory. What must be on the hub before something happens needs a
@@ -77,7 +104,18 @@ impl Ledger {
     pub async fn edit<T>(&self, change: impl FnOnce(&mut Inventory) -> T) -> T {
         let mut book = self.book.lock().await;
         book.edited += 1;
-        change(&mut book.inventory)
+        change(book.open())
+    }
+
+    /// Keeps it small until it is needed again.
+    pub async fn pack(&self) {
+        let mut book = self.book.lock().await;
+        if book.packed.is_none()
+            && let Ok(text) = serde_json::to_vec(&book.inventory)
+        {
+            book.packed = Some(text.into_boxed_slice());
+            book.inventory = Inventory::empty(book.inventory.owner().clone());
+        }
     }
 
     /// Returns when all that was edited before is on the hub.
@@ -88,16 +126,16 @@ impl Ledger {
         let wanted = self.book.lock().await.edited;
         let _writing = self.writing.lock().await;
         let (mut snapshot, edited) = {
-            let book = self.book.lock().await;
+            let mut book = self.book.lock().await;
             if book.written >= wanted {
                 return Ok(());
             }
-            (book.inventory.clone(), book.edited)
+            (book.open().clone(), book.edited)
         };
         let saved = store.save(&mut snapshot).await;
         // Trackers that were written before one failed are known to be.
         let mut book = self.book.lock().await;
-        book.inventory.stored(snapshot);
+        book.open().stored(snapshot);
         saved?;
         book.written = edited;
         Ok(())
@@ -186,5 +224,29 @@ mod tests {
                 .entry(&ObjectKey::of_entry(&entry("theirs")))
                 .is_some()
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_is_the_same_and_can_be_written() {
+        let hub = Hub::open().await;
+        let ledger = hub.ledger(&owner("app", 1)).await;
+        let key = ObjectKey::of_entry(&entry("a"));
+        let mut with_manifest = entry("a");
+        with_manifest.raw = Some(serde_json::json!({"kind": "ConfigMap", "data": {"a": "b"}}));
+        ledger
+            .edit(|inventory| inventory.intend(TrackerType::Root, with_manifest))
+            .await;
+        ledger.pack().await;
+        ledger.pack().await;
+        let kept = |inventory: &Inventory| inventory.entry(&key).and_then(|one| one.raw.clone());
+        assert_eq!(ledger.read(kept).await.unwrap()["data"]["a"], "b");
+        // It was not written before it was packed, and is not forgotten.
+        ledger.commit(&hub.store).await.unwrap();
+        ledger.pack().await;
+        ledger.edit(|inventory| inventory.settle(&key, "u1")).await;
+        ledger.commit(&hub.store).await.unwrap();
+        let stored = hub.inventory(&owner("app", 1)).await;
+        assert_eq!(stored.entry(&key).unwrap().uid.as_deref(), Some("u1"));
+        assert_eq!(kept(&stored).unwrap()["data"]["a"], "b");
     }
 }

@@ -12,6 +12,7 @@ mod tracker;
 use std::collections::BTreeSet;
 
 use caravel_core::api::{CompressionError, ManagedResource, TrackerType};
+use serde::{Deserialize, Serialize};
 
 pub use ledger::{Exclusive, Ledger};
 pub use store::Store;
@@ -74,7 +75,7 @@ pub enum InventoryError {
 }
 
 /// All trackers of an Application.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Inventory {
     owner: Owner,
     root: Option<Tracker>,

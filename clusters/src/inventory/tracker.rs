@@ -4,6 +4,7 @@ use caravel_core::api::labels::{self, annotations, finalizers};
 use caravel_core::api::{
     Algorithm, Compression, CompressionError, ManagedResource, ResourceTrackerSpec, TrackerType,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::InventoryError;
@@ -11,7 +12,7 @@ use crate::key::{ObjectKey, text};
 use crate::owner::{Owner, object_at};
 
 /// A ResourceTracker, with its entries unpacked. Fields that we do not know stay as they are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tracker {
     raw: Value,
     type_: TrackerType,

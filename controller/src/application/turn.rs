@@ -243,6 +243,9 @@ impl Turn<'_> {
         }
         self.keep_state().await?;
         self.report(&intent, restart_at).await?;
+        if let Some(active) = self.memory.active.as_ref().filter(|one| one.is_settled) {
+            active.delivery.inventory.pack().await;
+        }
         if let Some(interval) = restart::interval(self.application.annotations()) {
             self.wake_at(self.context.now() + interval);
         }
@@ -605,6 +608,12 @@ impl Turn<'_> {
         active.is_settled = true;
         let limit = garbage.application_revision_limit;
         intent::drop_surplus(self.context, &self.application, intent, limit).await?;
+        let found = self.application.status.as_ref();
+        let told = found.and_then(|status| status.workflow.as_ref());
+        if !active.is_complete && told == Some(&active.run.status(&self.application)) {
+            // Of a run that was over before this process began, or before it was forgotten.
+            return Ok(());
+        }
         let (reason, message) = if phase == RunPhase::Succeeded {
             (EventReason::Applied, "Workflow finished".to_owned())
         } else {
