@@ -1,6 +1,6 @@
 //! `caravel def` against a hub: what is registered comes back, is edited, compared, deleted, and follows what is saved.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -170,13 +170,13 @@ impl Session<'_> {
             object,
             ..source.clone()
         };
-        plan(old.as_ref(), &placed, &world)?;
+        plan(old.as_ref(), &placed, &world, self.namespace)?;
         Ok(true)
     }
 }
 
 /// What changed, and what it means for the Applications.
-fn plan(old: Option<&Source>, new: &Source, world: &World) -> Result<()> {
+fn plan(old: Option<&Source>, new: &Source, world: &World, namespace: &str) -> Result<()> {
     let mut out = std::io::stdout();
     let Some(old) = old else {
         // Before, Applications that name it had nothing to render.
@@ -188,7 +188,7 @@ fn plan(old: Option<&Source>, new: &Source, world: &World) -> Result<()> {
             object: serde_json::json!({"kind": "none"}),
             ..new.clone()
         };
-        let impacts = world.impacts(&nothing, new);
+        let impacts = world.impacts(&nothing, new, namespace);
         if impacts.is_empty() {
             writeln!(out, "  new: no Application uses it yet").context(Closed)?;
         }
@@ -199,7 +199,7 @@ fn plan(old: Option<&Source>, new: &Source, world: &World) -> Result<()> {
         let note = if change.breaking { " (BREAKING)" } else { "" };
         writeln!(out, "  parameter {} {}{note}", change.path, change.what).context(Closed)?;
     }
-    let impacts = world.impacts(old, new);
+    let impacts = world.impacts(old, new, namespace);
     if impacts.is_empty() {
         writeln!(out, "  no Application uses it").context(Closed)?;
     }

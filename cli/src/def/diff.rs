@@ -97,7 +97,7 @@ async fn compare(args: &Args, hub_args: &HubArgs, namespace: &str) -> Result<Exi
         &new.file,
     );
     let impacts = match &hub {
-        Some(hub) => World::load(hub).await?.impacts(&old, &new),
+        Some(hub) => World::load(hub).await?.impacts(&old, &new, namespace),
         None => Vec::new(),
     };
     let same = changes.is_empty() && old.object["spec"] == new.object["spec"];

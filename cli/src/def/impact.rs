@@ -151,12 +151,12 @@ impl World {
         self.applications.iter().filter(uses).collect()
     }
 
-    /// What the Applications that use a definition would become.
-    pub(crate) fn impacts(&self, old: &Source, new: &Source) -> Vec<Impact> {
+    /// What the Applications that use a definition would become. `namespace` is that of a definition that says none.
+    pub(crate) fn impacts(&self, old: &Source, new: &Source, namespace: &str) -> Vec<Impact> {
         let definition = &new.definition;
         let namespace = match new.object["metadata"]["namespace"].as_str() {
             Some(namespace) if !namespace.is_empty() => namespace,
-            _ => SYSTEM,
+            _ => namespace,
         };
         let (mut before, mut after) = (self.clone(), self.clone());
         for (world, source) in [(&mut before, old), (&mut after, new)] {
