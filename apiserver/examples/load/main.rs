@@ -9,6 +9,12 @@
 //! The server runs in a process of its own (this program again, as `serve FOLDER`), so that its processor time and its
 //! memory are its own. Both share the processors of the machine.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "it says what it measured, to a few digits"
+)]
+
 mod client;
 mod objects;
 mod process;

@@ -27,7 +27,7 @@ pub(crate) async fn run(watchers: usize, rate: usize, length: Duration) -> Resul
     let mut tasks = Vec::new();
     for _ in 0..watchers {
         let client = connect(&server.kubeconfig()).await?;
-        let stop = length + Duration::from_secs(3600);
+        let stop = length + Duration::from_hours(1);
         tasks.push(tokio::spawn(watch(client, began, Arc::clone(&open), stop)));
     }
     while open.load(Ordering::Relaxed) < watchers {
@@ -70,7 +70,7 @@ pub(crate) async fn run(watchers: usize, rate: usize, length: Duration) -> Resul
     for task in tasks {
         lags.extend(task.await??);
     }
-    let used = server.processor()? - used;
+    let used = server.processor()?.saturating_sub(used);
     println!(
         "{watchers} watchers over TLS, {events} events in {wrote:.2?} ({:.0}/s wanted {rate}/s)",
         events as f64 / wrote.as_secs_f64()

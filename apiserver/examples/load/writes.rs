@@ -41,7 +41,7 @@ pub(crate) async fn run(clients: usize, length: Duration) -> Result<()> {
     for (verb, times) in times {
         println!("{}", say(verb, times, over));
     }
-    let used = server.processor()? - used;
+    let used = server.processor()?.saturating_sub(used);
     let (now, most) = server.memory()?;
     println!(
         "server: {:.0} µs of processor a write, {} MiB of memory, {} MiB at most",

@@ -1,4 +1,4 @@
-//! What workloads make: the ReplicaSets of Deployments, and Pods. Nothing is kept: when a workload or something that
+//! What workloads make: the `ReplicaSets` of Deployments, and Pods. Nothing is kept: when a workload or something that
 //! it made changes, both are read, and what is missing follows.
 
 use std::collections::HashSet;

@@ -66,7 +66,7 @@ fn name(object: &Value) -> String {
         .to_owned()
 }
 
-/// A Pod of a StatefulSet.
+/// A Pod of a `StatefulSet`.
 fn numbered(owner: &Value, name: &str, revision: Option<&str>) -> Value {
     let mut pod = pod(owner, revision);
     let ordinal = name.rsplit('-').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The ReplicaSets of a Deployment: pure. Facts: what kube-controller-manager 1.36 does.
+//! The `ReplicaSets` of a Deployment: pure. Facts: what kube-controller-manager 1.36 does.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::children::{Step, controlled_by, reference};
 
-/// The label and annotations by which clients find their way from a Deployment to its ReplicaSets and back.
+/// The label and annotations by which clients find their way from a Deployment to its `ReplicaSets` and back.
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const HISTORY: &str = "deployment.kubernetes.io/revision-history";
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 const MAXIMUM: &str = "deployment.kubernetes.io/max-replicas";
-/// Annotations of a Deployment that its ReplicaSets do not take over.
+/// Annotations of a Deployment that its `ReplicaSets` do not take over.
 const OWN: &[&str] = &[
     "kubectl.kubernetes.io/last-applied-configuration",
     "deprecated.deployment.rollback.to",
@@ -22,7 +22,7 @@ const OWN: &[&str] = &[
     MAXIMUM,
 ];
 
-/// What to do so that the ReplicaSets of a Deployment are as they should be. `found` are those that its selector
+/// What to do so that the `ReplicaSets` of a Deployment are as they should be. `found` are those that its selector
 /// matches.
 pub(super) fn steps(deployment: &Value, found: &[Value]) -> Vec<Step> {
     let found: Vec<&Value> = found
@@ -129,7 +129,7 @@ fn hash(template: &Value) -> String {
         .collect()
 }
 
-/// The annotations that a ReplicaSet takes over, and its own.
+/// The annotations that a `ReplicaSet` takes over, and its own.
 fn annotations(deployment: &Value, number: i64) -> Map<String, Value> {
     let taken = deployment["metadata"]["annotations"].as_object();
     let mut all: Map<String, Value> = taken
@@ -197,7 +197,7 @@ fn new_set(deployment: &Value, replicas: i64, number: i64) -> Value {
     set
 }
 
-/// The patch of a ReplicaSet that is there already, if it needs one.
+/// The patch of a `ReplicaSet` that is there already, if it needs one.
 fn bring_up_to_date(deployment: &Value, set: &Value, share: i64, number: i64) -> Option<Step> {
     let mut wanted = annotations(deployment, number);
     let before = revision(set);
@@ -231,7 +231,7 @@ fn bring_up_to_date(deployment: &Value, set: &Value, share: i64, number: i64) ->
     })
 }
 
-/// The old ReplicaSets that the history has no room for.
+/// The old `ReplicaSets` that the history has no room for.
 fn forget(deployment: &Value, old: &[&Value]) -> Vec<Step> {
     let limit = deployment["spec"]["revisionHistoryLimit"]
         .as_u64()

@@ -30,7 +30,7 @@ const METHODS: &[(&str, u32)] = &[
     ("put", 3),
     ("post", 4),
     ("delete", 5),
-    ("patch", 7),
+    ("patch", 8),
 ];
 
 /// Encodes a document of v2.
@@ -262,6 +262,18 @@ fn parameter(source: &Value) -> Message {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn methods_have_their_tags() {
+        // 6 and 7 are `options` and `head`.
+        let item = json!({"get": {}, "put": {}, "post": {}, "delete": {}, "patch": {}});
+        let empty: [u8; 2] = [9 << 3 | 2, 0];
+        let expected: Vec<u8> = [2_u8, 3, 4, 5, 8]
+            .iter()
+            .flat_map(|tag| [&[tag << 3 | 2, 2][..], &empty].concat())
+            .collect();
+        assert_eq!(path_item(&item).0, expected);
+    }
 
     #[test]
     fn a_document_is_encoded_field_by_field() {
