@@ -53,9 +53,16 @@ impl Deployed<'_> {
     pub(crate) async fn assess(&self, evaluation: &Evaluation) -> ComponentStatus {
         let definition = &self.component.resolved.definition;
         let parameters = self.component.spec.properties.clone().unwrap_or_default();
-        let own = self
-            .evaluate(evaluation, &definition.status, &parameters)
-            .await;
+        let own = if self.component.workload_is_managed() {
+            // A trait applies the workload, so there is none to look at here (row REN-020).
+            StatusResult {
+                healthy: true,
+                ..StatusResult::default()
+            }
+        } else {
+            self.evaluate(evaluation, &definition.status, &parameters)
+                .await
+        };
         let missing = self.missing();
         let workload_healthy = own.healthy && missing.is_none();
         let mut traits = Vec::new();
@@ -95,7 +102,7 @@ impl Deployed<'_> {
                 .contains(&part.resolved.type_name)
         {
             return TraitStatus {
-                type_: part.type_.clone(),
+                type_: part.resolved.type_name.clone(),
                 healthy: false,
                 pending: true,
                 message: Some("⏳ Waiting for component to be healthy".to_owned()),
@@ -107,7 +114,7 @@ impl Deployed<'_> {
             .evaluate(evaluation, &definition.status, &parameters)
             .await;
         TraitStatus {
-            type_: part.type_.clone(),
+            type_: part.resolved.type_name.clone(),
             healthy: result.healthy,
             message: Some(result.message).filter(|text| !text.is_empty()),
             details: result.details,
@@ -293,7 +300,7 @@ fn still_pending(component: &AppComponent, row: &ComponentStatus) -> Vec<String>
     component
         .traits
         .iter()
-        .filter(|part| waits(&part.type_))
+        .filter(|part| waits(&part.resolved.type_name))
         .map(|part| part.resolved.type_name.clone())
         .collect()
 }

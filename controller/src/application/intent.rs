@@ -9,10 +9,9 @@ use caravel_core::api::{
     RevisionContent, WorkflowStep, WorkflowSubStep,
 };
 use caravel_core::appfile::{
-    Appfile, DefinitionSet, DefinitionSource, Finding, PolicyRule, Rejection, apply_component_step,
-    parse,
+    Appfile, Definition, DefinitionSet, DefinitionSource, Finding, PolicyRule, Rejection,
+    apply_component_step, parse,
 };
-use caravel_core::engine::DefinitionKind;
 use caravel_core::render::{RenderError, Scoped};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
@@ -180,53 +179,14 @@ fn from_revision(
     pinned: &Known,
     publish_version: Option<String>,
 ) -> Result<Intent, Obstacle> {
+    let set = recorded(
+        &pinned.content,
+        &application.namespace().unwrap_or_default(),
+    );
+    let set = set.map_err(|problem| {
+        TurnError::Damaged(format!("revision {}: {problem}", pinned.latest.name))
+    })?;
     let content = &pinned.content;
-    let mut set = DefinitionSet::default();
-    let namespace = application.namespace().unwrap_or_default();
-    let with_kind = |kind: &str, object: Value| {
-        let mut object = object;
-        object["kind"] = json!(kind);
-        object
-    };
-    let definitions = content
-        .component_definitions
-        .values()
-        .map(|d| with_kind("ComponentDefinition", json!(d)))
-        .chain(
-            content
-                .trait_definitions
-                .values()
-                .map(|d| with_kind("TraitDefinition", json!(d))),
-        )
-        .chain(
-            content
-                .policy_definitions
-                .values()
-                .map(|d| with_kind("PolicyDefinition", json!(d))),
-        )
-        .chain(
-            content
-                .workflow_step_definitions
-                .values()
-                .map(|d| with_kind("WorkflowStepDefinition", json!(d))),
-        )
-        .chain(
-            content
-                .policies
-                .values()
-                .map(|p| with_kind("Policy", json!(p))),
-        )
-        .chain(
-            content
-                .workflow
-                .iter()
-                .map(|w| with_kind("Workflow", json!(w))),
-        );
-    for object in definitions {
-        set.add(&object, &namespace).map_err(|problem| {
-            TurnError::Damaged(format!("revision {}: {problem}", pinned.latest.name))
-        })?;
-    }
     let mut pinned_application = application.clone();
     pinned_application.spec = content.application.spec.clone();
     let mut appfile = parse(&pinned_application, &set).map_err(Obstacle::Rejected)?;
@@ -242,6 +202,45 @@ fn from_revision(
         custom: pinned.custom.clone(),
         told: None,
     })
+}
+
+/// The definitions and objects that a revision was resolved with.
+fn recorded(content: &RevisionContent, namespace: &str) -> Result<DefinitionSet, String> {
+    let mut set = DefinitionSet::default();
+    let of_components = content.component_definitions.iter();
+    let of_traits = content.trait_definitions.iter();
+    let of_policies = content.policy_definitions.iter();
+    let of_steps = content.workflow_step_definitions.iter();
+    let definitions = of_components
+        .map(|(name, one)| ("Component", "componentDefinition", name, json!(one)))
+        .chain(of_traits.map(|(name, one)| ("Trait", "traitDefinition", name, json!(one))))
+        .chain(of_policies.map(|(name, one)| ("Policy", "policyDefinition", name, json!(one))))
+        .chain(
+            of_steps
+                .map(|(name, one)| ("WorkflowStep", "workflowStepDefinition", name, json!(one))),
+        );
+    for (type_, field, name, mut object) in definitions {
+        object["kind"] = format!("{type_}Definition").into();
+        if object["metadata"]["name"] == name.as_str() {
+            set.add(&object, namespace)?;
+            continue;
+        }
+        // A version that was asked for (`x@v1.2`) is recorded under its own name (row DEF-003).
+        let place = object["metadata"]["namespace"].clone();
+        let revision = json!({
+            "kind": "DefinitionRevision",
+            "metadata": {"name": name, "namespace": place},
+            "spec": {"definitionType": type_, field: object},
+        });
+        set.add(&revision, namespace)?;
+    }
+    let policies = content.policies.values().map(|one| ("Policy", json!(one)));
+    let workflow = content.workflow.iter().map(|one| ("Workflow", json!(one)));
+    for (kind, mut object) in policies.chain(workflow) {
+        object["kind"] = kind.into();
+        set.add(&object, namespace)?;
+    }
+    Ok(set)
 }
 
 /// The steps as the engine runs them: `apply-component` takes over what its component says of inputs,
@@ -324,15 +323,13 @@ fn content(
     };
     for component in &appfile.components {
         let definition = &component.resolved.definition;
-        let place = (definition.namespace.as_str(), definition.name.as_str());
         let name = component.resolved.type_name.clone();
-        if let Some(found) = object(context, DefinitionKind::Component, place) {
+        if let Some(found) = object(context, definition) {
             content.component_definitions.insert(name, found);
         }
         for part in &component.traits {
             let definition = &part.resolved.definition;
-            let place = (definition.namespace.as_str(), definition.name.as_str());
-            if let Some(found) = object(context, DefinitionKind::Trait, place) {
+            if let Some(found) = object(context, definition) {
                 content
                     .trait_definitions
                     .insert(part.resolved.type_name.clone(), found);
@@ -344,16 +341,14 @@ fn content(
             continue;
         };
         let definition = &resolved.definition;
-        let place = (definition.namespace.as_str(), definition.name.as_str());
-        if let Some(found) = object(context, DefinitionKind::Policy, place) {
+        if let Some(found) = object(context, definition) {
             let name = resolved.type_name.clone();
             content.policy_definitions.insert(name, found);
         }
     }
     for (type_, resolved) in &appfile.step_definitions {
         let definition = &resolved.definition;
-        let place = (definition.namespace.as_str(), definition.name.as_str());
-        if let Some(found) = object(context, DefinitionKind::WorkflowStep, place) {
+        if let Some(found) = object(context, definition) {
             content
                 .workflow_step_definitions
                 .insert(type_.clone(), found);
@@ -362,12 +357,8 @@ fn content(
     content
 }
 
-fn object<T: DeserializeOwned>(
-    context: &Context,
-    kind: DefinitionKind,
-    (namespace, name): (&str, &str),
-) -> Option<T> {
-    let entry = context.library.definition(kind, namespace, name)?;
+fn object<T: DeserializeOwned>(context: &Context, definition: &Definition) -> Option<T> {
+    let entry = context.library.origin(definition)?;
     let mut object = (*entry.object).clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|field, _| {
@@ -442,4 +433,36 @@ pub(crate) async fn drop_surplus(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use caravel_core::appfile::resolve;
+    use caravel_core::engine::DefinitionKind;
+
+    use super::*;
+
+    #[test]
+    fn a_recorded_version_is_found_under_the_type_that_asked_for_it() {
+        let definition = |text: &str| {
+            json!({
+                "metadata": {"name": "box", "namespace": "vela-system"},
+                "spec": {"schematic": {"cue": {"template": text}}},
+            })
+        };
+        let content: RevisionContent = serde_json::from_value(json!({
+            "application": {"metadata": {"name": "web"}, "spec": {"components": []}},
+            "componentDefinitions": {"box": definition("new"), "box-v1": definition("old")},
+        }))
+        .expect("the content of a revision");
+        let set = recorded(&content, "prod").expect("definitions");
+        let found = |type_: &str| {
+            let kind = DefinitionKind::Component;
+            let resolved = resolve(&set, kind, type_, "prod", false);
+            resolved.map(|one| one.definition.template.clone())
+        };
+        assert_eq!(found("box").as_deref(), Some("new"));
+        assert_eq!(found("box@v1").as_deref(), Some("old"));
+        assert_eq!(found("box@v2"), None);
+    }
 }

@@ -89,7 +89,8 @@ impl Run {
             revision: intent.revision.name.clone(),
             opened: context.now(),
         };
-        let spec = spec(application, intent);
+        let version = context.cluster_version.to_json();
+        let spec = spec(application, intent, version);
         let handle = match adopted {
             Some(status) => {
                 let values = read_context(context, application).await;
@@ -353,7 +354,7 @@ fn follow(context: &Arc<Context>, app: &AppKey, handle: &RunHandle) {
 }
 
 /// What the run is made of (rows APP-037 to APP-040, REN-107).
-fn spec(application: &Application, intent: &Intent) -> RunSpec {
+fn spec(application: &Application, intent: &Intent, version: Value) -> RunSpec {
     let appfile = &intent.appfile;
     let workflow = &appfile.workflow;
     RunSpec {
@@ -363,14 +364,14 @@ fn spec(application: &Application, intent: &Intent) -> RunSpec {
             sub_steps: Some(workflow.sub_mode),
         },
         steps: intent.steps.clone(),
-        context: step_context(application, intent),
+        context: step_context(application, intent, version),
         seed: rand::random(),
         limits: Limits::default(),
     }
 }
 
 /// `context` of steps, without what belongs to one step.
-fn step_context(application: &Application, intent: &Intent) -> Map<String, Value> {
+fn step_context(application: &Application, intent: &Intent, version: Value) -> Map<String, Value> {
     let mut context = Map::new();
     let mut put = |key: &str, value: Value| context.insert(key.to_owned(), value);
     let name = application.name_any();
@@ -386,6 +387,13 @@ fn step_context(application: &Application, intent: &Intent) -> Map<String, Value
         "workflowName",
         json!(workflow_name.cloned().unwrap_or(name)),
     );
+    // What belongs to one component or place is there, and empty.
+    put("cluster", json!(""));
+    put("clusterVersion", version);
+    put("components", Value::Null);
+    put("replicaKey", json!(""));
+    put("revision", json!(""));
+    put("spanID", json!(""));
     put(
         "publishVersion",
         json!(publish_version(application).unwrap_or_default()),

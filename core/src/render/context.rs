@@ -57,7 +57,8 @@ impl ClusterVersion {
         digits.parse().unwrap_or_default()
     }
 
-    fn to_json(&self) -> Value {
+    /// As templates see it (`context.clusterVersion`).
+    pub fn to_json(&self) -> Value {
         json!({
             "major": self.major,
             "minor": self.minor_number(),

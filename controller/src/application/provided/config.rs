@@ -4,12 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use caravel_core::api::SYSTEM_NAMESPACE;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams};
 use serde_json::{Map, Value, json};
 
 use super::super::delivery::Delivery;
 use super::required;
-use crate::FIELD_MANAGER;
 use crate::calls::text;
 use crate::engine::PortError;
 
@@ -38,11 +37,15 @@ impl Delivery {
             Some(reference) => Some(self.config_template(reference).await?),
             None => None,
         };
-        let (type_, scope) = template.as_ref().map_or(("", ""), |template| {
-            (template.name.as_str(), template.scope.as_str())
-        });
+        let mut labels = Map::new();
         let mut annotations = Map::new();
+        labels.insert(CATALOG.to_owned(), CATALOG_VALUE.into());
+        labels.insert(TYPE.to_owned(), "".into());
+        annotations.insert(ALIAS.to_owned(), "".into());
+        annotations.insert(DESCRIPTION.to_owned(), "".into());
         if let Some(template) = &template {
+            labels.insert(TYPE.to_owned(), template.name.as_str().into());
+            labels.insert(SCOPE.to_owned(), template.scope.as_str().into());
             annotations.insert(
                 TEMPLATE_NAMESPACE.to_owned(),
                 template.namespace.clone().into(),
@@ -54,21 +57,21 @@ impl Delivery {
             PROPERTIES.to_owned(),
             STANDARD.encode(config.to_string()).into(),
         );
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
                 "name": name,
                 "namespace": namespace,
-                "labels": {CATALOG: CATALOG_VALUE, TYPE: type_, SCOPE: scope},
+                "labels": labels,
                 "annotations": annotations,
             },
-            "type": format!("/{type_}"),
             "data": data,
         });
-        let apply = PatchParams::apply(FIELD_MANAGER).force();
-        self.secrets(namespace)?
-            .patch(name, &apply, &Patch::Apply(object))
+        if let Some(template) = &template {
+            object["type"] = format!("/{}", template.name).into();
+        }
+        self.apply_object("", object)
             .await
             .map_err(|error| PortError::new(format!("configuration {name}: {error}")))?;
         Ok(Value::Null)
@@ -109,10 +112,9 @@ impl Delivery {
     pub(super) async fn delete_config(&self, params: &Value) -> Result<Value, PortError> {
         let (name, namespace) = (required(params, "name")?, required(params, "namespace")?);
         self.config_secret(name, namespace).await?;
-        self.secrets(namespace)?
-            .delete(name, &DeleteParams::default())
-            .await
-            .map_err(|error| PortError::new(format!("configuration {name}: {error}")))?;
+        let secret = json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace}});
+        self.delete(&json!({"value": secret})).await?;
         Ok(Value::Null)
     }
 

@@ -71,9 +71,19 @@ impl Delivery {
 
     async fn metric(&self, endpoint: &str, query: &str) -> Result<String, PortError> {
         let address = format!("{}/api/v1/query", endpoint.trim_end_matches('/'));
-        let url = reqwest::Url::parse_with_params(&address, [("query", query)])
-            .map_err(|error| PortError::new(format!("metricEndpoint {endpoint:?}: {error}")))?;
-        let request = http::request(&json!({"url": url.as_str()})).map_err(PortError::new)?;
+        // As Prometheus' own clients do: a query may be longer than an address can be.
+        let form = reqwest::Url::parse_with_params("http://form", [("query", query)])
+            .map_err(|error| PortError::new(format!("query {query:?}: {error}")))?;
+        let request = http::request(&json!({
+            "method": "POST",
+            "url": address,
+            "request": {
+                "body": form.query().unwrap_or_default(),
+                "header": {"Content-Type": "application/x-www-form-urlencoded"},
+            },
+        }));
+        let request =
+            request.map_err(|why| PortError::new(format!("metricEndpoint {endpoint:?}: {why}")))?;
         let answer = http::send(&self.http, request)
             .await
             .map_err(|failure| PortError::new(failure.message))?;
