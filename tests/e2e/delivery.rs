@@ -276,7 +276,7 @@ spec:
     - name: read
       type: read-config
       properties: {name: settings}
-      outputs: [{name: user, valueFrom: read.$returns.config.user}]
+      outputs: [{name: user, valueFrom: output.$returns.config.user}]
     - name: show
       type: export2config
       inputs: [{from: user, parameterKey: data.user}]
@@ -299,4 +299,162 @@ fn steps_use_objects_configurations_and_components() {
     assert!(place.get("cm", "one").is_none());
     assert_eq!(place.object("cm", "shown")["data"]["user"], "admin");
     assert_eq!(place.object("cm", "plain")["data"]["a"], "1");
+}
+
+const PACKAGE: &str = r##"
+apiVersion: cue.oam.dev/v1alpha1
+kind: Package
+metadata: {name: oracle}
+spec:
+  path: ext/oracle
+  provider: {protocol: http, endpoint: "URL"}
+  templates:
+    oracle.cue: |
+      package oracle
+      #Ask: {
+        #do: "ask"
+        #provider: "oracle"
+        $params: {question: string}
+        $returns?: {value: string, ...}
+      }
+---
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: wise}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  schematic:
+    cue:
+      template: |
+        import "ext/oracle"
+        asking: oracle.#Ask & {$params: question: parameter.question}
+        output: {apiVersion: "v1", kind: "ConfigMap", data: answer: asking.$returns.value}
+        parameter: question: string
+"##;
+
+#[test]
+fn a_package_of_a_user_is_asked_over_http() {
+    let place = Place::shared("delivery-package");
+    let sink = Sink::start();
+    let manifest = PACKAGE.replace("URL", &sink.url(""));
+    let (package, definition) = manifest.split_once("---").expect("two objects");
+    place.apply(package).ok();
+    // A definition that imports a package is taken once the package is known.
+    eventually("the definition is taken", || {
+        let taken = place.apply(definition);
+        (taken.exit == 0).then_some(())
+    });
+    place
+        .apply(&application("asks", "wise", "{question: why}"))
+        .ok();
+    place.wait_until_running("asks");
+    assert_eq!(place.object("cm", "asks")["data"]["answer"], "from-sink");
+    assert_eq!(sink.count("/ask"), 1);
+}
+
+#[test]
+fn a_workflow_runs_again_when_the_annotation_says_so() {
+    let place = Place::shared("delivery-restart");
+    place
+        .apply(&application("web", "webservice", "{image: nginx}"))
+        .ok();
+    let first = place.wait_until_running("web")["status"]["workflow"]["steps"][0]["id"].clone();
+    let again = |what: &str, before: &serde_json::Value| {
+        eventually(what, || {
+            let app = place.object("app", "web");
+            let id = app["status"]["workflow"]["steps"][0]["id"].clone();
+            (id.is_string() && id != *before && app["status"]["status"] == "running")
+                .then_some((id, app))
+        })
+    };
+    place
+        .run("annotate app web app.oam.dev/restart-workflow=true")
+        .ok();
+    let (second, app) = again("it runs again at once", &first);
+    let left = &app["metadata"]["annotations"]["app.oam.dev/restart-workflow"];
+    assert!(left.is_null(), "{left}");
+    assert_eq!(place.names("apprev"), ["web-v1"]);
+
+    place
+        .run("annotate app web app.oam.dev/restart-workflow=2s")
+        .ok();
+    let (third, app) = again("it runs again after each end", &second);
+    assert_eq!(
+        app["metadata"]["annotations"]["app.oam.dev/restart-workflow"],
+        "2s"
+    );
+    again("and again", &third);
+}
+
+#[test]
+fn an_application_of_another_version_is_left_alone() {
+    let place = Place::shared("delivery-version");
+    let other = application("web", "webservice", "{image: nginx}").replace(
+        "metadata: {name: web}",
+        "metadata: {name: web, annotations: {app.oam.dev/controller-version-require: v9.9.9}}",
+    );
+    place.apply(&other).ok();
+    // One that was applied later has been delivered: the first one had its turn.
+    place
+        .apply(&application("next", "webservice", "{image: nginx}"))
+        .ok();
+    place.wait_until_running("next");
+    let app = place.object("app", "web");
+    assert!(app["status"].is_null(), "{:#}", app["status"]);
+    assert!(app["metadata"]["finalizers"].is_null());
+    place
+        .run("annotate app web app.oam.dev/controller-version-require-")
+        .ok();
+    place.wait_until_running("web");
+}
+
+const PATCHED: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: WorkflowStepDefinition
+metadata: {name: apply-patched}
+spec:
+  schematic:
+    cue:
+      template: |
+        import "vela/oam"
+        load: oam.#LoadComponents & {$params: {}}
+        apply: oam.#ApplyComponent & {$params: {
+          value: load.$returns.value.web
+          patch: {
+            workload: spec: template: spec: {
+              // +patchKey=name
+              containers: [{name: "web", env: [{name: "ADDED", value: parameter.added}]}]
+            }
+            traits: gateway: metadata: annotations: patched: "yes"
+          }
+        }}
+        parameter: added: string
+---
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {name: web}
+spec:
+  components:
+  - name: web
+    type: webservice
+    properties: {image: nginx, ports: [{port: 80}]}
+    traits:
+    - {type: gateway, properties: {domain: a.example.com, http: {"/": 80}}}
+  workflow:
+    steps:
+    - {name: apply, type: apply-patched, properties: {added: "now"}}
+"#;
+
+#[test]
+fn a_step_patches_workload_and_traits_of_a_component() {
+    let place = Place::shared("delivery-patched");
+    place.apply(PATCHED).ok();
+    place.wait_until_running("web");
+    let deploy = place.object("deploy", "web");
+    let container = &deploy["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "nginx", "{container}");
+    assert_eq!(container["env"][0]["name"], "ADDED", "{container}");
+    assert_eq!(container["env"][0]["value"], "now", "{container}");
+    let ingress = place.object("ingress", "web");
+    assert_eq!(ingress["metadata"]["annotations"]["patched"], "yes");
 }

@@ -9,6 +9,7 @@ mod def;
 mod definitions;
 mod delivery;
 mod drift;
+mod handover;
 mod informers;
 mod life;
 mod list;
