@@ -9,7 +9,7 @@ use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, Finding, Layered, read_application};
 use caravel_core::check::{Check, of_render};
 use caravel_core::engine::{Evaluator, Request};
-use caravel_core::plan::{DryRunError, dry_run, render_group};
+use caravel_core::plan::{DryRunError, DryRunGroup, dry_run, render_group};
 use caravel_core::render::{ClusterVersion, Offline, offline};
 use caravel_core::yaml;
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
@@ -75,10 +75,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Format::Yaml => yaml::stream(&objects),
         Format::Json => format!("{:#}\n", Value::Array(objects)),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    crate::written(std::io::stdout().write_all(text.as_bytes()))
 }
 
 /// An Application and where it comes from.
@@ -144,7 +141,13 @@ fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<
             return Err(manifest.failure(findings));
         }
         // What is wrong with steps keeps nobody from seeing the objects.
-        Ok(_) if findings.iter().any(is_of_objects) => return Err(manifest.failure(findings)),
+        Ok(groups) if findings.iter().any(is_of_objects) => {
+            let mut failure = manifest.failure(findings);
+            if args.verbose {
+                failure.all = all_that_is_said(&groups, &version, evaluator);
+            }
+            return Err(failure);
+        }
         Ok(groups) => groups,
     };
     let mut objects = Vec::new();
@@ -171,6 +174,23 @@ fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<
     }
     manifest.warn(args.output, &findings);
     Ok(objects)
+}
+
+/// The evaluator's own words about the first component that does not render.
+fn all_that_is_said(
+    groups: &[DryRunGroup],
+    version: &ClusterVersion,
+    evaluator: Evaluator,
+) -> String {
+    let mut rendered = groups
+        .iter()
+        .map(|group| render_group(group, version, evaluator, &mut engine::eval));
+    rendered
+        .find_map(|outcome| match outcome {
+            Err(DryRunError::Render(error)) => Some(error.kubevela_text),
+            _ => None,
+        })
+        .unwrap_or_default()
 }
 
 /// Whether a finding is an error that concerns what is rendered.

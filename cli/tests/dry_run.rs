@@ -102,6 +102,30 @@ fn a_wrong_parameter_is_shown_where_it_stands() {
 }
 
 #[test]
+fn programs_get_each_part_of_an_error_as_a_field() {
+    let said = refused(&["-f", "wrong.yaml", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let error = &told["errors"][0];
+    assert_eq!(error["path"], "spec.components[0].properties.ports[0].port");
+    assert_eq!(error["expected"], "int");
+    assert_eq!(error["found"], "\"80\"");
+    assert_eq!(error["hint"], "write 80 without quotes");
+    assert_eq!(error["definition"], "webservice");
+    assert!(error["positions"][0]["line"].is_number(), "{error}");
+}
+
+#[test]
+fn what_the_evaluator_says_is_shown_on_request() {
+    let short = refused(&["-f", "wrong.yaml"]);
+    let long = refused(&["-f", "wrong.yaml", "--verbose"]);
+    assert!(!short.contains("mismatched types"), "{short}");
+    assert!(
+        long.starts_with(&short) && long.contains("mismatched types"),
+        "{long}"
+    );
+}
+
+#[test]
 fn unknown_types_and_dependencies_are_shown_together() {
     insta::assert_snapshot!(refused(&["-f", "unknown.yaml"]));
 }

@@ -35,9 +35,8 @@ fn error(finding: &Finding) -> field::Error {
 
 /// All fields of a finding but those that a cause has already.
 fn structured(finding: &Finding) -> serde_json::Map<String, Value> {
-    let mut fields = match serde_json::to_value(finding) {
-        Ok(Value::Object(fields)) => fields,
-        _ => return serde_json::Map::new(),
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(finding) else {
+        return serde_json::Map::new();
     };
     for known in ["path", "message", "kubevelaText"] {
         fields.remove(known);

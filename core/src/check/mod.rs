@@ -10,8 +10,6 @@ mod definition;
 mod input;
 mod order;
 mod parameter;
-#[cfg(test)]
-mod tests;
 mod trial;
 mod unfit;
 mod usage;
