@@ -206,7 +206,7 @@ mod tests {
                 let source = format!("text {}", (random >> 16) % 40);
                 let answer = engine.call(job(&source, Evaluator::V2)).await;
                 assert_eq!(answer, Ok(Answer::Done(json!(source))), "{bytes} bytes");
-                if random % 50 == 0 {
+                if random.is_multiple_of(50) {
                     engine.clear();
                 }
             }

@@ -121,7 +121,7 @@ fn what_a_policy_may_not_do_is_said_with_its_place() {
     assert_eq!(error["kind"], "missing");
 }
 
-const WEATHER: &str = r##"
+const WEATHER: &str = r#"
 package weather
 
 #Today: {
@@ -130,7 +130,7 @@ package weather
 	$params: city: string
 	$returns?: sky: string
 }
-"##;
+"#;
 
 fn packages(name: &str, text: &str) -> Value {
     json!([{
