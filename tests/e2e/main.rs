@@ -18,3 +18,4 @@ mod policies;
 mod process;
 mod refused;
 mod rest;
+mod secrets;

@@ -83,7 +83,7 @@ impl Rest {
         })
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path).bearer_auth(&self.token))
     }
 
