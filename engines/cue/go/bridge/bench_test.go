@@ -73,3 +73,19 @@ func processorTime() time.Duration {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
+
+// BenchmarkSchema makes the schema of webservice.
+func BenchmarkSchema(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	if err := useEvaluator("v2"); err != nil {
+		b.Fatal(err)
+	}
+	request := &schemaRequest{Name: "webservice", Source: builtIn(b, "component/webservice.cue")}
+	before := processorTime()
+	for b.Loop() {
+		if _, err := schema(request); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(processorTime()-before)/float64(b.N)/1e6, "cpu-ms/op")
+}
