@@ -390,7 +390,11 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Report> {
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
         let known = file.extension().and_then(|extension| extension.to_str());
-        if matches!(known, Some("yaml" | "yml" | "json" | "cue")) && file.is_file() {
+        // Tests lie beside the definitions that they are about (`caravel def test`).
+        let is_test = file
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().ends_with("_test"));
+        if matches!(known, Some("yaml" | "yml" | "json" | "cue")) && !is_test && file.is_file() {
             files.push(file);
         }
     }

@@ -104,6 +104,15 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// What writing to standard output came to.
+fn written(result: std::io::Result<()>) -> ExitCode {
+    told(
+        result
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(anyhow::Error::from),
+    )
+}
+
 /// Says what went wrong, if something did.
 fn told(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {

@@ -23,8 +23,5 @@ pub(crate) fn run(_: &Args) -> ExitCode {
         },
     );
     let text = format!("caravel {}\nengine  {engine}\n", env!("CARGO_PKG_VERSION"));
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    crate::written(std::io::stdout().write_all(text.as_bytes()))
 }

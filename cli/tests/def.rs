@@ -12,9 +12,14 @@ fn folder() -> PathBuf {
 }
 
 fn command(arguments: &[&str], folder: &Path) -> Command {
+    let mut all = vec!["def"];
+    all.extend(arguments);
+    caravel(&all, folder)
+}
+
+fn caravel(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_caravel"));
     command
-        .arg("def")
         .args(arguments)
         .current_dir(folder)
         .env_clear()
@@ -115,6 +120,31 @@ fn mistakes_are_data_for_machines() {
         .collect();
     // In the template, and in the health policy, which begins with its first line in the object.
     assert_eq!(places, [(Some(23), Some(11)), (Some(12), Some(14))]);
+}
+
+#[test]
+fn what_stands_around_the_template_is_checked_too() {
+    let place = copy();
+    let file = place.path().join("settings.cue");
+    let source = fs::read_to_string(&file).expect("a file");
+    let wrong = source.replace(
+        "workload: definition: {apiVersion: \"v1\", kind: \"ConfigMap\"}",
+        "{version: \"v1\", workload: definition: {apiVersion: \"v1\", kind: \"Secret\"}}",
+    );
+    fs::write(&file, wrong).expect("a file");
+    let output = run_in(place.path(), &["vet", "settings.cue"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("attributes.version") && said.contains("1.2.0"),
+        "{said}"
+    );
+
+    let other = source.replace("kind: \"ConfigMap\"}", "kind: \"Secret\"}");
+    fs::write(&file, other).expect("a file");
+    let output = run_in(place.path(), &["vet", "settings.cue"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("its output is a v1 ConfigMap"), "{said}");
 }
 
 #[test]
@@ -440,9 +470,12 @@ fn the_object_of_a_definition_is_shown_without_a_hub() {
 #[test]
 fn a_closed_pipe_ends_a_command_silently() {
     for arguments in [
-        &["show", "webservice", "--builtin"][..],
-        &["doc", "webservice", "--builtin"],
+        &["version"][..],
+        &["dry-run", "-f", "app.yaml", "-d", "defs"],
+        &["def", "show", "webservice", "--builtin"],
+        &["def", "doc", "webservice", "--builtin"],
         &[
+            "def",
             "render",
             "defs/greeting.cue",
             "--set",
@@ -451,7 +484,7 @@ fn a_closed_pipe_ends_a_command_silently() {
             "json",
         ],
     ] {
-        let mut child = command(arguments, &folder())
+        let mut child = caravel(arguments, &folder())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

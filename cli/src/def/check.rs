@@ -1,5 +1,6 @@
 //! Checks of one definition: those of its registration, and what only a trial shows.
 
+use caravel_core::check::DefinitionCheck;
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
     ValidateResult,
@@ -10,7 +11,7 @@ use super::ask::{Refusal, ask};
 use super::parameter;
 use super::problem::{Level, Problem};
 use super::sample::{Extent, sample};
-use super::source::Source;
+use super::source::{Source, is_cue};
 use super::trial::{Outcome, Trial};
 
 /// Everything that is wrong with a definition, errors first.
@@ -28,10 +29,37 @@ pub(crate) fn check(source: &Source) -> Vec<Problem> {
 
 /// What the hub checks when a definition is registered.
 pub(crate) fn registration(source: &Source) -> Vec<Problem> {
+    let mut problems = shape(source);
     if source.definition.template.trim().is_empty() {
-        return without_template(source);
+        problems.extend(without_template(source));
+    } else {
+        let evaluator = source.definition.evaluator.unwrap_or_default();
+        problems.extend(validated(source, evaluator));
     }
-    validated(source, source.definition.evaluator.unwrap_or_default())
+    problems
+}
+
+/// What is wrong with the definition around its template: version, scope.
+fn shape(source: &Source) -> Vec<Problem> {
+    let findings = DefinitionCheck::new(&source.object).findings().into_iter();
+    findings
+        .map(|finding| {
+            let is_warning = finding.kind.is_warning();
+            let mut problem = Problem::of_file(&source.file, finding.message).hint(finding.hint);
+            // In the source format `spec` is called `attributes`.
+            problem.path = match finding.path.strip_prefix("spec.") {
+                Some(rest) if is_cue(&source.file) => format!("attributes.{rest}"),
+                _ => finding.path,
+            };
+            problem.expected = finding.expected;
+            problem.found = finding.found;
+            if is_warning {
+                problem.warning()
+            } else {
+                problem
+            }
+        })
+        .collect()
 }
 
 fn validated(source: &Source, evaluator: Evaluator) -> Vec<Problem> {
