@@ -7,6 +7,7 @@ mod check;
 mod constraints;
 mod crd;
 mod default;
+mod fields;
 mod format;
 mod lists;
 mod node;

@@ -1,5 +1,6 @@
 //! `x-kubernetes-validations`: CEL rules.
 
+use super::fields::undeclared;
 use super::node::{Additional, Node};
 use crate::field::{Error, ErrorKind, Errors, Path};
 use kube_cel::{CompiledSchema, compile_schema, validate_compiled};
@@ -29,8 +30,14 @@ impl Rules {
         let mut own = without_rules(schema);
         own["x-kubernetes-validations"] = rules.clone().into();
         let compiled = compile_schema(&own);
+        let root = path.ends_with("openAPIV3Schema");
         for (i, result) in compiled.validations.iter().enumerate() {
-            if let Err(error) = result {
+            let fault = match result {
+                Err(error) => Some(error.to_string()),
+                Ok(compiled) => undeclared(compiled.program.expression(), schema, root)
+                    .map(|field| format!("undefined field '{field}'")),
+            };
+            if let Some(fault) = fault {
                 let rule = rules
                     .get(i)
                     .and_then(|r| r.get("rule"))
@@ -40,7 +47,7 @@ impl Rules {
                 errors.push(Error::invalid(
                     at,
                     rule,
-                    format!("compilation failed: {error}"),
+                    format!("compilation failed: {fault}"),
                 ));
             }
         }
