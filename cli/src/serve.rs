@@ -157,7 +157,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             evaluator: arguments.cue_evaluator.into(),
             strict: arguments.strict_admission,
             definition_revisions: arguments.definition_revision_limit,
-            applications: ApplicationOptions::new(store, version),
+            applications: ApplicationOptions::new(store.clone(), version),
         },
         &shutdown,
     )
@@ -184,7 +184,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             }
         });
     }
-    let rest = rest::router(&hub, &oam);
+    let rest = rest::router(&hub, &oam, store);
     if secure {
         let (hub, names, shutdown) = (
             hub.clone(),

@@ -26,6 +26,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::get;
+use caravel_store::History;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
@@ -44,6 +45,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub struct Context {
     /// Who may do what, and as whom.
     pub hub: Arc<dyn Hub>,
+    /// What was delivered.
+    pub history: Arc<dyn History>,
     /// Renders the daemon's metrics in the Prometheus text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why the daemon is not ready; empty when it is.

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Context;
-use crate::route::{application, definition, stream, workflow};
+use crate::route::{application, definition, delivery, stream, workflow};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,6 +47,8 @@ pub(crate) fn router() -> OpenApiRouter<Context> {
         .routes(routes!(application::revisions))
         .routes(routes!(application::topology))
         .routes(routes!(application::events))
+        .routes(routes!(delivery::list))
+        .routes(routes!(delivery::read))
         .routes(routes!(workflow::operate))
         .routes(routes!(definition::list_all))
         .routes(routes!(definition::list))

@@ -398,3 +398,36 @@ fn the_stream_of_changes_resumes_where_it_was_left() {
     let rest_of_it = rest.stream(Some(from), |event| event.name == "delete");
     assert_eq!(rest_of_it.len(), missed.len() - 1);
 }
+
+#[test]
+fn what_was_delivered_is_kept_and_shown() {
+    let place = Place::shared("rest-deliveries");
+    place
+        .apply(&application("web", "worker", "{image: busybox:1}"))
+        .ok();
+    place.wait_until_running("web");
+    place
+        .apply(&application("web", "worker", "{image: busybox:2}"))
+        .ok();
+    eventually("the second revision runs", || {
+        let status = &place.object("app", "web")["status"];
+        (status["latestRevision"]["revision"] == 2 && status["status"] == "running").then_some(())
+    });
+    let rest = Rest::new(&place.daemon);
+    let base = "/api/v1/namespaces/rest-deliveries/applications/web/deliveries";
+    let first = rest.get(&format!("{base}?limit=1")).json();
+    assert_eq!(first["items"][0]["revision"], "web-v2");
+    assert_eq!(first["items"][0]["result"], "succeeded");
+    assert!(first["items"][0]["seconds"].is_number(), "{first}");
+    let next = first["continue"].as_str().expect("there is another");
+    let second = rest.get(&format!("{base}?limit=1&continue={next}")).json();
+    assert_eq!(second["items"][0]["revision"], "web-v1");
+    assert_eq!(second["items"][1], Value::Null);
+    let run = second["items"][0]["run"].as_str().expect("its run");
+    let one = rest.get(&format!("{base}/{run}")).json();
+    assert_eq!(one["steps"][0]["name"], "web");
+    assert_eq!(one["steps"][0]["phase"], "succeeded");
+    let problem = rest.get(&format!("{base}?continue=nonsense")).problem();
+    assert_eq!(problem["status"], 400);
+    assert_eq!(rest.get(&format!("{base}/nosuch")).problem()["status"], 404);
+}

@@ -7,6 +7,7 @@ use axum::Router;
 use caravel_apiserver::ApiServer;
 use caravel_controller::Controllers;
 use caravel_server::{Context, Hub, Refused};
+use caravel_store::History;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,10 +25,15 @@ impl Hub for EmbeddedHub {
 }
 
 /// The service.
-pub(crate) fn router(hub: &ApiServer, controllers: &Controllers) -> Router {
+pub(crate) fn router(
+    hub: &ApiServer,
+    controllers: &Controllers,
+    history: Arc<dyn History>,
+) -> Router {
     let applications = controllers.applications.clone();
     caravel_server::router(Context {
         hub: Arc::new(EmbeddedHub(hub.clone())),
+        history,
         metrics: Arc::new(move || applications.metrics()),
         unready: Arc::new(Vec::new),
     })

@@ -2,6 +2,7 @@
 
 pub(crate) mod application;
 pub(crate) mod definition;
+pub(crate) mod delivery;
 pub(crate) mod stream;
 pub(crate) mod topology;
 pub(crate) mod workflow;
