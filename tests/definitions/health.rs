@@ -7,7 +7,7 @@ use caravel_tests::render::{eval, parse_file};
 use serde_json::{Map, Value, json};
 
 /// The states that objects of a workload go through, by definition.
-fn states(name: &str) -> Vec<(&'static str, Value, Value)> {
+fn states(name: &str) -> States {
     let workload = |spec: Value, status: Value| {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -47,36 +47,8 @@ fn states(name: &str) -> Vec<(&'static str, Value, Value)> {
                 ("ready", workload(spec, replicas(2, 2)), json!({})),
             ]
         }
-        "daemon" => {
-            let status = |ready: u32| {
-                json!({
-                    "desiredNumberScheduled": 3, "currentNumberScheduled": 3, "numberReady": ready,
-                    "updatedNumberScheduled": ready, "observedGeneration": 2,
-                })
-            };
-            vec![
-                ("new", workload(json!({}), json!({})), json!({})),
-                ("two of three", workload(json!({}), status(2)), json!({})),
-                ("ready", workload(json!({}), status(3)), json!({})),
-            ]
-        }
-        "task" => {
-            let spec = json!({ "parallelism": 2, "completions": 2 });
-            vec![
-                ("new", workload(spec.clone(), json!({})), json!({})),
-                (
-                    "runs",
-                    workload(spec.clone(), json!({ "active": 1, "succeeded": 1 })),
-                    json!({}),
-                ),
-                (
-                    "failed",
-                    workload(spec.clone(), json!({ "failed": 1 })),
-                    json!({}),
-                ),
-                ("done", workload(spec, json!({ "succeeded": 2 })), json!({})),
-            ]
-        }
+        "daemon" => daemon_states(&workload),
+        "task" => task_states(&workload),
         "helmchart" => {
             let chart = |status: &str| {
                 let conditions =
@@ -118,6 +90,40 @@ fn states(name: &str) -> Vec<(&'static str, Value, Value)> {
         ],
         other => panic!("{other} judges objects: give it some states here"),
     }
+}
+
+type States = Vec<(&'static str, Value, Value)>;
+
+fn daemon_states(workload: &dyn Fn(Value, Value) -> Value) -> States {
+    let status = |ready: u32| {
+        json!({
+            "desiredNumberScheduled": 3, "currentNumberScheduled": 3, "numberReady": ready,
+            "updatedNumberScheduled": ready, "observedGeneration": 2,
+        })
+    };
+    vec![
+        ("new", workload(json!({}), json!({})), json!({})),
+        ("two of three", workload(json!({}), status(2)), json!({})),
+        ("ready", workload(json!({}), status(3)), json!({})),
+    ]
+}
+
+fn task_states(workload: &dyn Fn(Value, Value) -> Value) -> States {
+    let spec = json!({ "parallelism": 2, "completions": 2 });
+    vec![
+        ("new", workload(spec.clone(), json!({})), json!({})),
+        (
+            "runs",
+            workload(spec.clone(), json!({ "active": 1, "succeeded": 1 })),
+            json!({}),
+        ),
+        (
+            "failed",
+            workload(spec.clone(), json!({ "failed": 1 })),
+            json!({}),
+        ),
+        ("done", workload(spec, json!({ "succeeded": 2 })), json!({})),
+    ]
 }
 
 /// Parameters that the texts read.

@@ -197,7 +197,12 @@ impl Player<'_, '_> {
         let namespace = &self.world.appfile.namespace;
         let kind = DefinitionKind::WorkflowStep;
         match resolve(self.world.source, kind, &shape.type_, namespace, false) {
-            Some(found) => request.template.source = found.definition.template.clone(),
+            Some(found) => {
+                request
+                    .template
+                    .source
+                    .clone_from(&found.definition.template);
+            }
             None => return execute(format!("there is no step of type {}", shape.type_)),
         }
         self.template(step, request)

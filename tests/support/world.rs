@@ -346,7 +346,7 @@ impl<'a> World<'a> {
         Called::Answer(Value::Null)
     }
 
-    fn config_key(&self, params: &Value) -> String {
+    fn config_key(params: &Value) -> String {
         key(&Self::placed(json!({
             "kind": "Secret",
             "metadata": { "name": params["name"], "namespace": params["namespace"] },
@@ -354,14 +354,14 @@ impl<'a> World<'a> {
     }
 
     fn delete_config(&mut self, params: &Value) -> Called {
-        match self.objects.remove(&self.config_key(params)) {
+        match self.objects.remove(&Self::config_key(params)) {
             Some(_) => Called::Answer(Value::Null),
             None => Called::Failed("the config is not found".to_owned()),
         }
     }
 
     fn read_config(&self, params: &Value) -> Called {
-        match self.objects.get(&self.config_key(params)) {
+        match self.objects.get(&Self::config_key(params)) {
             Some(secret) => Called::Answer(json!({ "config": config_of(secret) })),
             None => Called::Failed(format!("secrets \"{}\" not found", text(params, "name"))),
         }

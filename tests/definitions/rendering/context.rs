@@ -46,7 +46,7 @@ fn a_trait_knows_its_component() {
     let spec =
         thing(r#"output: {apiVersion: "apps/v1", kind: "Deployment", spec: {}}, parameter: {}"#)
             .with(
-                r#"
+                r"
 patch: spec: {
 	type: context.componentType
 	kind: context.output.kind
@@ -55,7 +55,7 @@ patch: spec: {
 	own:  parameter.x
 }
 parameter: x: int
-"#,
+",
                 json!({"x": 3}),
             )
             .spec();

@@ -244,12 +244,12 @@ parameter: {}
 "#,
     )
     .with(
-        r#"
+        r"
 // +patchStrategy=jsonMergePatch
 patch: {
 	spec: {drop: null, list: [9], deep: {a: null, c: 3}}
 }
-"#,
+",
         json!({}),
     )
     .spec();
@@ -313,7 +313,7 @@ fn what_a_patch_reads_may_not_be_there() {
 fn a_patch_may_come_from_the_parameters_by_comprehension() {
     let spec = thing(POD)
         .with(
-            r#"
+            r"
 patch: spec: {
 	// +patchKey=name
 	containers: [{
@@ -326,7 +326,7 @@ parameter: {
 	container: string
 	env: [string]: string
 }
-"#,
+",
             json!({"container": "b", "env": {"B": "2", "A": "1"}}),
         )
         .spec();
