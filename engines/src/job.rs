@@ -31,16 +31,9 @@ impl Job {
 
     /// Who waits for it, and for which templates.
     pub(crate) fn lane(&self) -> Lane {
-        let templates = templates(&self.operation);
-        let mut work = Sha256::new();
-        work.update(name(&self.operation));
-        for template in &templates {
-            work.update(template);
-        }
         Lane {
             namespace: self.namespace.clone(),
-            templates,
-            work: work.finalize().into(),
+            templates: templates(&self.operation),
         }
     }
 
@@ -76,28 +69,6 @@ pub(crate) struct Lane {
     pub(crate) namespace: String,
     /// SHA-256 of the text of each template.
     pub(crate) templates: Vec<Fingerprint>,
-    /// SHA-256 of what is done with all of them.
-    pub(crate) work: Fingerprint,
-}
-
-/// What is done, as the protocol names it.
-fn name(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Ping => "ping",
-        Operation::Render(_) => "render",
-        Operation::Policy(_) => "policy",
-        Operation::Explain(_) => "explain",
-        Operation::Step(_) => "step",
-        Operation::Expression(_) => "expression",
-        Operation::Status(_) => "status",
-        Operation::Merge(_) => "merge",
-        Operation::Schema(_) => "schema",
-        Operation::Validate(_) => "validate",
-        Operation::ParseDefinition(_) => "parseDefinition",
-        Operation::PrintDefinition(_) => "printDefinition",
-        Operation::Format(_) => "format",
-        Operation::Upgrade(_) => "upgrade",
-    }
 }
 
 /// Digests of what definitions' authors wrote in an operation. What is no definition is a template of its

@@ -72,7 +72,7 @@ pub struct Deadlines {
     pub render: Duration,
     /// Schemas.
     pub schema: Duration,
-    /// How long any evaluation may last at first. One that needs longer begins again when there is nothing
+    /// How much processor time any evaluation may take at first. One that needs longer begins again when there is nothing
     /// quick to do; so a few endless ones do not keep the others waiting.
     pub moment: Duration,
 }
@@ -191,7 +191,6 @@ impl Engine for Pool {
             EngineError::Fault(format!("the request cannot be written: {error}"))
         })?;
         let (reply, answer) = oneshot::channel();
-        let slow = shared.trust.is_slow(&lane);
         let ticket = Ticket {
             lane,
             digest,
@@ -199,7 +198,7 @@ impl Engine for Pool {
             deadline,
             reply,
         };
-        shared.queue.push(ticket, slow)?;
+        shared.queue.push(ticket)?;
         answer
             .await
             .unwrap_or_else(|_| Err(EngineError::Fault("the engine was shut down".to_owned())))

@@ -81,7 +81,7 @@ impl Patience for Once {
         false
     }
 
-    fn longer(&self) -> Option<Duration> {
+    fn longer(&self, _worked: Duration) -> Option<Duration> {
         None
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn run(shared: &Shared) {
         let turn = Turn {
             shared,
             deadline: ticket.deadline,
+            begin: Instant::now(),
             slow: Cell::new(slow),
         };
         match lane.serve(&ticket, &turn) {
@@ -43,10 +44,14 @@ pub(super) fn run(shared: &Shared) {
     }
 }
 
+/// How long to wait at least before looking again how much was worked; the kernel counts in such steps.
+const LEAST: Duration = Duration::from_millis(10);
+
 /// The time that a job has a lane.
 struct Turn<'a> {
     shared: &'a Shared,
     deadline: Duration,
+    begin: Instant,
     slow: Cell<bool>,
 }
 
@@ -66,14 +71,20 @@ impl Patience for Turn<'_> {
         self.shared.queue.is_closed()
     }
 
-    /// After its moment a job may go on as a slow one, unless others wait.
-    fn longer(&self) -> Option<Duration> {
-        let rest = self.deadline.saturating_sub(self.limit());
-        if rest.is_zero() || !self.shared.queue.go_on() {
+    /// A moment is one of work. After it a job may go on as a slow one, unless others wait.
+    fn longer(&self, worked: Duration) -> Option<Duration> {
+        let rest = self.deadline.saturating_sub(self.begin.elapsed());
+        if rest.is_zero() || self.slow.get() {
             return None;
         }
-        self.slow.set(true);
-        Some(rest)
+        let moment = self.limit();
+        if worked < moment {
+            return Some((moment - worked).max(LEAST).min(rest));
+        }
+        self.shared.queue.go_on().then(|| {
+            self.slow.set(true);
+            rest
+        })
     }
 }
 
@@ -119,13 +130,8 @@ impl Lane<'_> {
             shared.counters.quarantined.fetch_add(1, Ordering::Relaxed);
             return Some(Err(refused));
         }
-        let begin = Instant::now();
         match self.exchange(ticket, turn) {
-            Ok(frame) => {
-                let long = begin.elapsed() > shared.options.deadlines.moment;
-                shared.trust.took(&ticket.lane, long);
-                Some(self.answered(ticket, &frame))
-            }
+            Ok(frame) => Some(self.answered(ticket, &frame)),
             Err(stop) => {
                 // Dropping a worker kills it.
                 self.worker = None;

@@ -82,11 +82,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a job; one of which it is known that it takes its time is slow from the beginning.
+    /// Adds a job.
     ///
     /// # Errors
     /// Where too many jobs of the namespace wait already, or the pool is closed.
-    pub(super) fn push(&self, ticket: Ticket, slow: bool) -> Result<(), EngineError> {
+    pub(super) fn push(&self, ticket: Ticket) -> Result<(), EngineError> {
         let mut state = self.lock();
         if state.closed {
             return Err(EngineError::Fault("the engine was shut down".to_owned()));
@@ -98,7 +98,7 @@ impl Queue {
                 ticket.lane.namespace
             )));
         }
-        state.turns(slow).push(ticket);
+        state.quick.push(ticket);
         drop(state);
         self.changed.notify_one();
         Ok(())
@@ -136,7 +136,7 @@ impl Queue {
     pub(super) fn put_back(&self, ticket: Ticket) {
         let mut state = self.lock();
         if !state.closed {
-            state.turns(true).push(ticket);
+            state.slow.push(ticket);
         }
         drop(state);
         self.changed.notify_all();
@@ -176,14 +176,6 @@ impl Queue {
 }
 
 impl State {
-    fn turns(&mut self, slow: bool) -> &mut Turns {
-        if slow {
-            &mut self.slow
-        } else {
-            &mut self.quick
-        }
-    }
-
     /// How many jobs of a namespace wait.
     fn waiting(&self, namespace: &str) -> usize {
         [&self.quick, &self.slow]
@@ -273,7 +265,6 @@ mod tests {
         let lane = Lane {
             namespace: namespace.to_owned(),
             templates: Vec::new(),
-            work: [0; 32],
         };
         let ticket = Ticket {
             lane,
@@ -287,7 +278,11 @@ mod tests {
 
     fn push(queue: &Queue, namespace: &str, number: u8, slow: bool) -> Waiter {
         let (ticket, waiter) = ticket(namespace, number);
-        queue.push(ticket, slow).unwrap();
+        if slow {
+            queue.put_back(ticket);
+        } else {
+            queue.push(ticket).unwrap();
+        }
         waiter
     }
 
@@ -374,7 +369,7 @@ mod tests {
         let queue = Queue::new(2, 1);
         let _waiter = push(&queue, "a", 1, false);
         let (again, _receiver) = ticket("a", 2);
-        let refused = queue.push(again, false);
+        let refused = queue.push(again);
         assert!(matches!(refused, Err(EngineError::Limit(_))));
     }
 }

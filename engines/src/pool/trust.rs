@@ -27,8 +27,6 @@ pub(super) struct Trust {
     proven: Cache<Fingerprint, u32>,
     /// Stops of a template that had not proven itself, or of one exact job.
     strikes: Cache<Fingerprint, Strike>,
-    /// Work that took longer than a moment when it last succeeded.
-    slow: Cache<Fingerprint, ()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,26 +43,11 @@ impl Default for Trust {
                 .max_capacity(REMEMBERED)
                 .time_to_idle(GRUDGE)
                 .build(),
-            slow: Cache::new(REMEMBERED),
         }
     }
 }
 
 impl Trust {
-    /// Whether such a job took its time before: there is no point in trying it for a moment.
-    pub(super) fn is_slow(&self, lane: &Lane) -> bool {
-        self.slow.contains_key(&lane.work)
-    }
-
-    /// Notes whether a job that succeeded took longer than a moment.
-    pub(super) fn took(&self, lane: &Lane, long: bool) {
-        if long {
-            self.slow.insert(lane.work, ());
-        } else {
-            self.slow.invalidate(&lane.work);
-        }
-    }
-
     /// Refuses a job that was stopped too often, until its time has come.
     pub(super) fn check(&self, lane: &Lane, job: &Fingerprint) -> Result<(), EngineError> {
         let now = Instant::now();
@@ -144,18 +127,7 @@ mod tests {
         Lane {
             namespace: "a".to_owned(),
             templates: templates.iter().map(|byte| [*byte; 32]).collect(),
-            work: [templates.first().copied().unwrap_or_default(); 32],
         }
-    }
-
-    #[test]
-    fn what_took_its_time_is_slow_until_it_was_quick() {
-        let trust = Trust::default();
-        assert!(!trust.is_slow(&lane(&[1])));
-        trust.took(&lane(&[1]), true);
-        assert!(trust.is_slow(&lane(&[1])) && !trust.is_slow(&lane(&[2])));
-        trust.took(&lane(&[1]), false);
-        assert!(!trust.is_slow(&lane(&[1])));
     }
 
     #[test]

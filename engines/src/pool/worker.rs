@@ -144,8 +144,11 @@ impl Worker {
         patience: &dyn Patience,
     ) -> Result<Vec<u8>, Stop> {
         self.calls += 1;
+        let process = self.child.id();
         let wait = Wait {
             until: Cell::new(Instant::now() + limit),
+            process,
+            worked_before: worked(process),
             patience,
         };
         let length = u32::try_from(frame.len())
@@ -242,13 +245,15 @@ fn complete(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Stop> {
 pub(super) trait Patience {
     /// Nobody wants it any more.
     fn is_over(&self) -> bool;
-    /// How much longer, now that the time is up.
-    fn longer(&self) -> Option<Duration>;
+    /// How much longer, now that the time is up and so much was worked: on a busy machine less than has passed.
+    fn longer(&self, worked: Duration) -> Option<Duration>;
 }
 
 /// Waiting with an end.
 struct Wait<'a> {
     until: Cell<Instant>,
+    process: u32,
+    worked_before: Duration,
     patience: &'a dyn Patience,
 }
 
@@ -260,7 +265,8 @@ impl Wait<'_> {
             }
             let mut left = self.until.get().saturating_duration_since(Instant::now());
             if left.is_zero() {
-                left = self.patience.longer().ok_or(Stop::Deadline)?;
+                let worked = worked(self.process).saturating_sub(self.worked_before);
+                left = self.patience.longer(worked).ok_or(Stop::Deadline)?;
                 self.until.set(Instant::now() + left);
             }
             let timeout = Timespec::try_from(left.min(GLANCE)).ok();
@@ -274,6 +280,19 @@ impl Wait<'_> {
             }
         }
     }
+}
+
+/// Processor time that a process used so far; nothing where the system does not tell.
+fn worked(pid: u32) -> Duration {
+    let ticks = || -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may have blanks: state is the first field, user and system time are 12 and 13.
+        let (_, fields) = text.rsplit_once(") ")?;
+        let mut times = fields.split(' ').skip(11).map(str::parse::<u64>);
+        Some(times.next()?.ok()? + times.next()?.ok()?)
+    };
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_millis(ticks().unwrap_or_default() * 1_000 / per_second)
 }
 
 /// Resident memory of a process in bytes; `None` where the system does not tell.
