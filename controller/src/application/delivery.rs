@@ -69,6 +69,9 @@ impl From<RenderingError> for DeliveryError {
     }
 }
 
+/// A component, and the Application that it was delivered as a part of: steps may override both.
+type AsDelivered = (Arc<Appfile>, Arc<AppComponent>);
+
 /// What a delivery works with; shared by all its steps.
 pub(crate) struct Delivery {
     pub(crate) clusters: Clusters,
@@ -99,7 +102,7 @@ pub(crate) struct Delivery {
     /// Rows of replicated components, by component and place, then by key of the copy.
     copies: Mutex<BTreeMap<(String, Place), BTreeMap<String, ComponentStatus>>>,
     /// Components as they were delivered, by name and place.
-    delivered: Mutex<BTreeMap<(String, Place), (Arc<Appfile>, Arc<AppComponent>)>>,
+    delivered: Mutex<BTreeMap<(String, Place), AsDelivered>>,
     /// Components that cannot be rendered, and why.
     problems: std::sync::Mutex<BTreeMap<String, String>>,
 }

@@ -1,19 +1,17 @@
 //! One turn of an Application: gather, decide, act, report.
 
-use std::collections::BTreeSet;
+mod settle;
+mod tell;
+
 use std::sync::Arc;
 
-use caravel_clusters::inventory::Tracker;
-use caravel_clusters::prune::{Cause, plan};
-use caravel_clusters::repair::drifted;
-use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
+use caravel_clusters::{Owner, ResourcePolicies};
+use caravel_core::api::Application;
 use caravel_core::api::labels::annotations::{AUTO_UPDATE, POLICY_AUTO_REVISION, RESTART_WORKFLOW};
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
-use caravel_core::api::{Application, ApplicationStatus, WorkflowStatus};
-use caravel_core::appfile::{Appfile, GarbageOrder, PolicyRule, Rejection};
-use caravel_core::render::RenderError;
-use caravel_workflow::{Command, RunPhase};
+use caravel_core::appfile::PolicyRule;
+use caravel_workflow::Command;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
@@ -21,18 +19,14 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use super::deletion::{self, Left};
+use super::deletion::Left;
 use super::delivery::{Delivery, DeliveryError};
-use super::health::reassess;
-use super::intent::{self, Intent, Obstacle, publish_version};
+use super::intent::{Intent, Obstacle, publish_version};
 use super::run::Run;
 use super::session::{Active, IntentKey, Key, Memory};
-use super::status::{Report, Stage, applied_resource, failure, is_healthy, phase};
-use super::{Context, TurnError, applications, events, report, restart};
+use super::status::Stage;
+use super::{Context, TurnError, applications, deletion, intent, report, restart};
 use crate::FIELD_MANAGER;
-
-/// How far apart two reports are that only tell how a run goes on. Each is a write to the hub.
-const PROGRESS: SignedDuration = SignedDuration::from_millis(250);
 
 /// Makes a turn; when the next one is due by itself.
 pub(crate) async fn turn(
@@ -304,21 +298,6 @@ impl Turn<'_> {
         Ok(None)
     }
 
-    /// Somebody deleted ResourceTrackers: they come back, and their objects stay (measured trap 9).
-    async fn revive(&mut self) -> Result<(), TurnError> {
-        let Some(active) = self.memory.active.as_ref() else {
-            return Ok(());
-        };
-        let mut inventory = active.delivery.inventory.lock().await;
-        if self.context.inventories.revive(&mut inventory).await? {
-            warn!(
-                application = self.application.name_any(),
-                "somebody deleted its ResourceTracker: it is made anew, the objects stay"
-            );
-        }
-        Ok(())
-    }
-
     /// What is to be delivered; decided anew only when what it follows from has changed (TRAP-002).
     async fn intent(&mut self) -> Result<Intent, Obstacle> {
         let annotations = self.application.annotations();
@@ -346,99 +325,6 @@ impl Turn<'_> {
         }
         self.memory.intent = Some((key, intent.clone()));
         Ok(intent)
-    }
-
-    /// Events of policies that worked on the Application.
-    fn tell_policies(&self, intent: &Intent) {
-        let applied = intent.told.iter().flat_map(|told| &told.applied);
-        for one in applied {
-            let is_global = one.source.as_deref() == Some("global");
-            let (reason, message) = match (is_global, one.applied) {
-                (true, true) => (
-                    EventReason::GlobalPolicyApplied,
-                    format!(
-                        "Applied global policy {} from namespace {}",
-                        one.name, one.namespace
-                    ),
-                ),
-                (false, true) => (
-                    EventReason::PolicyApplied,
-                    format!("Applied policy {}", one.name),
-                ),
-                (true, false) => (
-                    EventReason::GlobalPolicySkipped,
-                    format!("Skipped global policy {}", one.name),
-                ),
-                (false, false) => (
-                    EventReason::PolicySkipped,
-                    format!("Skipped policy {}", one.name),
-                ),
-            };
-            self.event(reason, &message);
-        }
-    }
-
-    /// The Application cannot be delivered as it is. What ran before keeps running.
-    async fn reject(&mut self, rejection: &Rejection) -> Result<(), TurnError> {
-        self.memory.intent = None;
-        self.memory.is_unresolved = rejection.unresolved().next().is_some();
-        let stage = Stage::failed(ConditionType::Parsed, rejection.to_string());
-        self.stop(
-            ApplicationPhase::Rendering,
-            vec![stage],
-            EventReason::FailedParse,
-        )
-        .await
-    }
-
-    /// A policy that works on the Application cannot be evaluated; a new definition may help.
-    async fn refuse(&mut self, error: &RenderError) -> Result<(), TurnError> {
-        self.memory.intent = None;
-        self.memory.is_unresolved = true;
-        let message = format!("{}\n{error}", error.kubevela_text);
-        let stage = Stage::failed(ConditionType::Synced, message);
-        self.stop(
-            ApplicationPhase::Starting,
-            vec![stage],
-            EventReason::PolicyFailed,
-        )
-        .await
-    }
-
-    /// Reports the stage that did not succeed.
-    async fn stop(
-        &mut self,
-        phase: ApplicationPhase,
-        stages: Vec<Stage>,
-        reason: EventReason,
-    ) -> Result<(), TurnError> {
-        let problem = stages.iter().find_map(|stage| stage.problem.clone());
-        let message = problem.unwrap_or_default();
-        let found = self.application.status.clone().unwrap_or_default();
-        let mut report = Report {
-            generation: self.application.metadata.generation.unwrap_or(0),
-            phase: Some(phase),
-            stages,
-            latest_revision: found.latest_revision.clone(),
-            workflow: found.workflow.clone(),
-            services: found.services.clone(),
-            applied_resources: found.applied_resources.clone(),
-            policies: None,
-            restart_at: found.workflow_restart_scheduled_at.clone(),
-        };
-        if found
-            .workflow
-            .as_ref()
-            .is_some_and(|workflow| workflow.finished)
-        {
-            // The last delivery still stands: the phase tells of it, the condition of the mistake.
-            report.phase = None;
-        }
-        let status = super::status::project(&found, report, &report::time(self.context.now()));
-        if status != found {
-            self.event(reason, &message);
-        }
-        self.write_status(&status).await
     }
 
     /// Status is also a command channel (rows WF-028, TRAP-009).
@@ -587,303 +473,6 @@ impl Turn<'_> {
             revision: intent.map(|intent| intent.revision.name.clone()),
         }
     }
-
-    /// The run is over: what it no longer applied goes, and what came of it is recorded.
-    async fn settle(&mut self, intent: &Intent) -> Result<(), TurnError> {
-        let Some(active) = self.memory.active.as_mut() else {
-            return Ok(());
-        };
-        let phase = active.run.phase();
-        let garbage = active.delivery.policies.garbage().clone();
-        let may_prune = phase == RunPhase::Succeeded
-            || (phase == RunPhase::Failed && garbage.continue_on_failure);
-        if may_prune && !prune(self.context, &self.application, active).await? {
-            // What is on its way out is looked at again when it is seen to be gone.
-            return Ok(());
-        }
-        active
-            .run
-            .close(self.context, &self.application, intent)
-            .await?;
-        active.is_settled = true;
-        let limit = garbage.application_revision_limit;
-        intent::drop_surplus(self.context, &self.application, intent, limit).await?;
-        let found = self.application.status.as_ref();
-        let told = found.and_then(|status| status.workflow.as_ref());
-        if !active.is_complete && told == Some(&active.run.status(&self.application)) {
-            // Of a run that was over before this process began, or before it was forgotten.
-            return Ok(());
-        }
-        let (reason, message) = if phase == RunPhase::Succeeded {
-            (EventReason::Applied, "Workflow finished".to_owned())
-        } else {
-            let status = active.run.status(&self.application);
-            let message = failure(&status).unwrap_or_else(|| "Workflow ended".to_owned());
-            (EventReason::FailedWorkflow, message)
-        };
-        self.event(reason, &message);
-        if phase == RunPhase::Succeeded {
-            self.event(EventReason::Deployed, "Deployed successfully");
-        }
-        Ok(())
-    }
-
-    /// Brings objects back that somebody changed or deleted, from what was recorded (row APP-048).
-    async fn keep_state(&mut self) -> Result<(), TurnError> {
-        let Some(active) = self.memory.active.as_ref() else {
-            return Ok(());
-        };
-        let delivery = active.delivery.clone();
-        let holds = active.is_settled || active.run.phase() == RunPhase::Suspending;
-        if !holds {
-            return Ok(());
-        }
-        let objects = self.context.observer.objects();
-        let lost = delivery
-            .inventory
-            .read(|inventory| drifted(inventory, &delivery.policies, |key| objects.get(key)))
-            .await;
-        if !lost.is_empty() {
-            info!(
-                application = self.application.name_any(),
-                objects = lost.len(),
-                "drift is repaired"
-            );
-            match self
-                .context
-                .dispatcher
-                .repair(&delivery.inventory, Some(&lost), &delivery.policies)
-                .await
-            {
-                Ok(_) => self
-                    .context
-                    .metrics
-                    .repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
-                Err(error) => {
-                    warn!(application = self.application.name_any(), %error, "drift could not be repaired");
-                    self.memory.due = Some(self.context.now() + SignedDuration::from_secs(5));
-                }
-            }
-        }
-        reassess(self.context, &delivery).await;
-        Ok(())
-    }
-
-    async fn report(&mut self, intent: &Intent, restart_at: Option<Time>) -> Result<(), TurnError> {
-        let found = self.application.status.clone().unwrap_or_default();
-        let Some(active) = self.memory.active.as_ref() else {
-            return Ok(());
-        };
-        let workflow = active.run.status(&self.application);
-        let services = active.delivery.services.lock().await.clone();
-        let policies = &active.delivery.policies;
-        let mut seen = BTreeSet::new();
-        let applied = active.delivery.applied.lock().await.clone();
-        // Once the run is over, what an earlier one left in the root tracker is no longer told of.
-        let is_told =
-            |key: &ObjectKey| !(active.is_settled && active.is_complete) || applied.contains(key);
-        let applied_resources = active
-            .delivery
-            .inventory
-            .read(|inventory| {
-                self.context.watch(&self.application, inventory, policies);
-                inventory
-                    .kept()
-                    .flat_map(Tracker::entries)
-                    .filter(|entry| !entry.deleted && seen.insert(ObjectKey::of_entry(entry)))
-                    .filter(|entry| is_told(&ObjectKey::of_entry(entry)))
-                    .map(applied_resource)
-                    .collect()
-            })
-            .await;
-        let run_phase = active.run.phase();
-        let services = of_spec(&intent.appfile, services);
-        let now_phase = phase(run_phase, is_healthy(&services));
-        let mut report = Report {
-            generation: self.application.metadata.generation.unwrap_or(0),
-            phase: Some(now_phase),
-            stages: stages(run_phase, problem(&active.delivery, &workflow)),
-            latest_revision: Some(intent.revision.clone()),
-            workflow: Some(workflow.clone()),
-            services,
-            applied_resources,
-            policies: intent.told.clone(),
-            restart_at,
-        };
-        if run_phase.is_over() && !active.is_settled {
-            // Something is still on its way out.
-            report
-                .stages
-                .retain(|stage| stage.condition != ConditionType::Ready);
-        }
-        let status = super::status::project(&found, report, &report::time(self.context.now()));
-        if self.is_too_soon(&found, &status) {
-            return Ok(());
-        }
-        if let Some(active) = self.memory.active.as_mut() {
-            // Uids of what was made since the last write.
-            let inventory = &active.delivery.inventory;
-            inventory.commit(&self.context.inventories).await?;
-            active
-                .run
-                .project(self.context, found.workflow.as_ref(), &workflow)
-                .await?;
-        }
-        self.write_status(&status).await?;
-        if let Some(active) = self.memory.active.as_mut() {
-            active.run.projected();
-        }
-        Ok(())
-    }
-
-    /// Whether this report can wait: it tells only how a run goes on, and the one before was written a moment
-    /// ago. The next turn is due when it no longer is too soon.
-    fn is_too_soon(&mut self, found: &ApplicationStatus, wanted: &ApplicationStatus) -> bool {
-        let stage = |status: &ApplicationStatus| {
-            let workflow = status.workflow.as_ref();
-            (
-                status.status.clone(),
-                workflow.map(|one| (one.suspend, one.terminated, one.finished)),
-                status.latest_revision.clone(),
-            )
-        };
-        let earliest = self.memory.reported.map(|last| last + PROGRESS);
-        let Some(earliest) = earliest.filter(|earliest| *earliest > self.context.now()) else {
-            return false;
-        };
-        if found == wanted || stage(found) != stage(wanted) {
-            return false;
-        }
-        let due = self.memory.due.map_or(earliest, |due| due.min(earliest));
-        self.memory.due = Some(due);
-        true
-    }
-
-    async fn write_status(&mut self, status: &ApplicationStatus) -> Result<(), TurnError> {
-        let Some(patch) = report::patch(&self.object, status)? else {
-            return Ok(());
-        };
-        self.memory.reported = Some(self.context.now());
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let name = self.application.name_any();
-        match self
-            .api
-            .patch_status(&name, &parameters, &Patch::Merge(patch))
-            .await
-        {
-            Ok(object) => self.take(object),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_conflict() => {
-                Err(TurnError::Again("the Application changed"))
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Writes an event beside the turn: nothing waits for it.
-    fn event(&self, reason: EventReason, message: &str) {
-        let (client, now) = (self.context.client.clone(), self.context.now());
-        let (application, message) = (self.application.clone(), message.to_owned());
-        tokio::spawn(async move {
-            events::record(&client, &application, reason, &message, now).await;
-        });
-    }
-}
-
-/// Deletes what the run did not apply; whether nothing is on its way out any more.
-async fn prune(
-    context: &Context,
-    application: &Application,
-    active: &Active,
-) -> Result<bool, TurnError> {
-    let delivery = &active.delivery;
-    let mut inventory = delivery.inventory.lock().await;
-    let mut applied = delivery.applied.lock().await.clone();
-    if !active.is_complete {
-        // Steps that were done before this process began are not done again: what they applied is in the
-        // inventory of this generation.
-        applied.extend(
-            inventory
-                .kept()
-                .flat_map(Tracker::entries)
-                .map(ObjectKey::of_entry),
-        );
-    }
-    let items = plan(
-        &inventory,
-        &delivery.policies,
-        &Cause::Succeeded { applied: &applied },
-    );
-    let in_order = delivery.policies.garbage().order == GarbageOrder::Dependency;
-    let dependents = in_order.then(|| deletion::dependents(&application.spec.components));
-    let report = context
-        .pruner
-        .prune(&mut inventory, items, dependents.as_ref())
-        .await?;
-    for (key, problem) in &report.failed {
-        warn!(application = application.name_any(), object = %key, problem, "could not be deleted");
-    }
-    let is_done = report.is_done();
-    if is_done {
-        context.pruner.tidy(&mut inventory, false).await?;
-    }
-    context.watch(application, &inventory, &delivery.policies);
-    Ok(is_done)
-}
-
-/// Rows of components that the specification still has (row APP-013).
-fn of_spec(
-    appfile: &Appfile,
-    mut services: Vec<caravel_core::api::ComponentStatus>,
-) -> Vec<caravel_core::api::ComponentStatus> {
-    services.retain(|row| {
-        appfile
-            .components
-            .iter()
-            .any(|one| one.spec.name == row.name)
-    });
-    services
-}
-
-/// What failed: KubeVela's words where clients expect them (the step), ours with place and hint behind them.
-fn problem(delivery: &Delivery, workflow: &WorkflowStatus) -> Option<String> {
-    let told = failure(workflow)?;
-    let places = delivery.problems();
-    Some(if places.is_empty() {
-        told
-    } else {
-        format!("{told}\n{}", places.join("\n"))
-    })
-}
-
-/// The stages that have come to pass when a run stands so.
-fn stages(run: RunPhase, problem: Option<String>) -> Vec<Stage> {
-    let mut stages: Vec<Stage> = [
-        ConditionType::Parsed,
-        ConditionType::Revision,
-        ConditionType::Policy,
-        ConditionType::Render,
-    ]
-    .map(Stage::done)
-    .into();
-    match (run, problem) {
-        (RunPhase::Succeeded, _) => {
-            stages.push(Stage::done(ConditionType::Workflow));
-            stages.push(Stage::done(ConditionType::Ready));
-        }
-        (_, Some(problem)) => stages.push(Stage::failed(ConditionType::Workflow, problem)),
-        (RunPhase::Terminated, None) => {
-            stages.push(Stage::failed(
-                ConditionType::Workflow,
-                "the workflow was terminated",
-            ));
-        }
-        (_, None) => {}
-    }
-    stages
 }
 
 /// The policies that a deletion needs, read from the specification alone: definitions may be gone.

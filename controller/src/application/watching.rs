@@ -111,11 +111,11 @@ mod tests {
         }
     }
 
-    fn of(names: &[&str]) -> Option<Watched> {
-        Some(Watched {
+    fn of(names: &[&str]) -> Watched {
+        Watched {
             kinds: names.iter().map(|name| kind(name)).collect(),
             only_read: BTreeSet::new(),
-        })
+        }
     }
 
     fn app(name: &str) -> Key {
@@ -134,13 +134,13 @@ mod tests {
     fn only_the_first_and_the_last_of_a_kind_change_what_is_watched() {
         let mut all = Watching::default();
         assert_eq!(
-            kinds(all.put(app("a"), of(&["Service"]))),
+            kinds(all.put(app("a"), Some(of(&["Service"])))),
             Some(vec!["Service".into()])
         );
-        assert_eq!(kinds(all.put(app("b"), of(&["Service"]))), None);
-        assert_eq!(kinds(all.put(app("b"), of(&["Service"]))), None);
+        assert_eq!(kinds(all.put(app("b"), Some(of(&["Service"])))), None);
+        assert_eq!(kinds(all.put(app("b"), Some(of(&["Service"])))), None);
         assert_eq!(
-            kinds(all.put(app("a"), of(&["Job"]))),
+            kinds(all.put(app("a"), Some(of(&["Job"])))),
             Some(vec!["Job".into(), "Service".into()])
         );
         assert_eq!(all.having(&kind("Service")), [app("b")]);

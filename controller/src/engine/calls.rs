@@ -77,7 +77,7 @@ impl Attempt {
                 Ok(value) => Called::Answer(value),
                 Err(why) => failed(call, why),
             },
-            end => end,
+            end @ Called::End(_) => end,
         })
     }
 

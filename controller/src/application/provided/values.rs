@@ -73,20 +73,16 @@ pub(super) fn timestamp(params: &Value) -> Result<Value, PortError> {
     }
     let layout = layout(params)?;
     let parsed = jiff::fmt::strtime::parse(&layout, date).map_err(wrong)?;
-    let instant = match parsed.to_timestamp() {
-        Ok(instant) => instant,
-        // Without a zone it is UTC, as in Go.
-        Err(_) => {
-            let civil = match parsed.to_datetime() {
-                Ok(civil) => civil,
-                Err(_) => parsed.to_date().map_err(wrong)?.at(0, 0, 0, 0),
-            };
-            civil
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .map_err(wrong)?
-                .timestamp()
-        }
+    if let Ok(instant) = parsed.to_timestamp() {
+        return Ok(json!({"timestamp": instant.as_second()}));
+    }
+    // Without a zone it is UTC, as in Go.
+    let civil = match parsed.to_datetime() {
+        Ok(civil) => civil,
+        Err(_) => parsed.to_date().map_err(wrong)?.at(0, 0, 0, 0),
     };
+    let instant = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(wrong)?;
+    let instant = instant.timestamp();
     Ok(json!({"timestamp": instant.as_second()}))
 }
 

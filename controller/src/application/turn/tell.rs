@@ -1,0 +1,306 @@
+//! Telling how an Application stands: its status and its events.
+
+use std::collections::BTreeSet;
+
+use caravel_clusters::ObjectKey;
+use caravel_clusters::inventory::Tracker;
+use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
+use caravel_core::api::{ApplicationStatus, WorkflowStatus};
+use caravel_core::appfile::{Appfile, Rejection};
+use caravel_core::render::RenderError;
+use caravel_workflow::RunPhase;
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use kube::api::{Patch, PatchParams};
+
+use super::super::delivery::Delivery;
+use super::super::intent::Intent;
+use super::super::status::{Report, Stage, applied_resource, failure, is_healthy, phase, project};
+use super::super::{TurnError, events, report};
+use super::Turn;
+use crate::FIELD_MANAGER;
+
+/// How far apart two reports are that only tell how a run goes on. Each is a write to the hub.
+const PROGRESS: SignedDuration = SignedDuration::from_millis(250);
+
+impl Turn<'_> {
+    pub(super) async fn report(
+        &mut self,
+        intent: &Intent,
+        restart_at: Option<Time>,
+    ) -> Result<(), TurnError> {
+        let found = self.application.status.clone().unwrap_or_default();
+        let Some(active) = self.memory.active.as_ref() else {
+            return Ok(());
+        };
+        let workflow = active.run.status(&self.application);
+        let services = active.delivery.services.lock().await.clone();
+        let policies = &active.delivery.policies;
+        let mut seen = BTreeSet::new();
+        let applied = active.delivery.applied.lock().await.clone();
+        // Once the run is over, what an earlier one left in the root tracker is no longer told of.
+        let is_told =
+            |key: &ObjectKey| !(active.is_settled && active.is_complete) || applied.contains(key);
+        let applied_resources = active
+            .delivery
+            .inventory
+            .read(|inventory| {
+                self.context.watch(&self.application, inventory, policies);
+                inventory
+                    .kept()
+                    .flat_map(Tracker::entries)
+                    .filter(|entry| !entry.deleted && seen.insert(ObjectKey::of_entry(entry)))
+                    .filter(|entry| is_told(&ObjectKey::of_entry(entry)))
+                    .map(applied_resource)
+                    .collect()
+            })
+            .await;
+        let run_phase = active.run.phase();
+        let services = of_spec(&intent.appfile, services);
+        let now_phase = phase(run_phase, is_healthy(&services));
+        let mut report = Report {
+            generation: self.application.metadata.generation.unwrap_or(0),
+            phase: Some(now_phase),
+            stages: stages(run_phase, problem(&active.delivery, &workflow)),
+            latest_revision: Some(intent.revision.clone()),
+            workflow: Some(workflow.clone()),
+            services,
+            applied_resources,
+            policies: intent.told.clone(),
+            restart_at,
+        };
+        if run_phase.is_over() && !active.is_settled {
+            // Something is still on its way out.
+            report
+                .stages
+                .retain(|stage| stage.condition != ConditionType::Ready);
+        }
+        let status = project(&found, report, &report::time(self.context.now()));
+        if self.is_too_soon(&found, &status) {
+            return Ok(());
+        }
+        if let Some(active) = self.memory.active.as_mut() {
+            // Uids of what was made since the last write.
+            let inventory = &active.delivery.inventory;
+            inventory.commit(&self.context.inventories).await?;
+            active
+                .run
+                .project(self.context, found.workflow.as_ref(), &workflow)
+                .await?;
+        }
+        self.write_status(&status).await?;
+        if let Some(active) = self.memory.active.as_mut() {
+            active.run.projected();
+        }
+        Ok(())
+    }
+
+    /// Whether this report can wait: it tells only how a run goes on, and the one before was written a moment
+    /// ago. The next turn is due when it no longer is too soon.
+    pub(super) fn is_too_soon(
+        &mut self,
+        found: &ApplicationStatus,
+        wanted: &ApplicationStatus,
+    ) -> bool {
+        let stage = |status: &ApplicationStatus| {
+            let workflow = status.workflow.as_ref();
+            (
+                status.status.clone(),
+                workflow.map(|one| (one.suspend, one.terminated, one.finished)),
+                status.latest_revision.clone(),
+            )
+        };
+        let earliest = self.memory.reported.map(|last| last + PROGRESS);
+        let Some(earliest) = earliest.filter(|earliest| *earliest > self.context.now()) else {
+            return false;
+        };
+        if found == wanted || stage(found) != stage(wanted) {
+            return false;
+        }
+        let due = self.memory.due.map_or(earliest, |due| due.min(earliest));
+        self.memory.due = Some(due);
+        true
+    }
+
+    pub(super) async fn write_status(
+        &mut self,
+        status: &ApplicationStatus,
+    ) -> Result<(), TurnError> {
+        let Some(patch) = report::patch(&self.object, status)? else {
+            return Ok(());
+        };
+        self.memory.reported = Some(self.context.now());
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let name = self.application.name_any();
+        match self
+            .api
+            .patch_status(&name, &parameters, &Patch::Merge(patch))
+            .await
+        {
+            Ok(object) => self.take(object),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                Err(TurnError::Again("the Application changed"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes an event beside the turn: nothing waits for it.
+    pub(super) fn event(&self, reason: EventReason, message: &str) {
+        let (client, now) = (self.context.client.clone(), self.context.now());
+        let (application, message) = (self.application.clone(), message.to_owned());
+        tokio::spawn(async move {
+            events::record(&client, &application, reason, &message, now).await;
+        });
+    }
+
+    /// Events of policies that worked on the Application.
+    pub(super) fn tell_policies(&self, intent: &Intent) {
+        let applied = intent.told.iter().flat_map(|told| &told.applied);
+        for one in applied {
+            let is_global = one.source.as_deref() == Some("global");
+            let (reason, message) = match (is_global, one.applied) {
+                (true, true) => (
+                    EventReason::GlobalPolicyApplied,
+                    format!(
+                        "Applied global policy {} from namespace {}",
+                        one.name, one.namespace
+                    ),
+                ),
+                (false, true) => (
+                    EventReason::PolicyApplied,
+                    format!("Applied policy {}", one.name),
+                ),
+                (true, false) => (
+                    EventReason::GlobalPolicySkipped,
+                    format!("Skipped global policy {}", one.name),
+                ),
+                (false, false) => (
+                    EventReason::PolicySkipped,
+                    format!("Skipped policy {}", one.name),
+                ),
+            };
+            self.event(reason, &message);
+        }
+    }
+
+    /// The Application cannot be delivered as it is. What ran before keeps running.
+    pub(super) async fn reject(&mut self, rejection: &Rejection) -> Result<(), TurnError> {
+        self.memory.intent = None;
+        self.memory.is_unresolved = rejection.unresolved().next().is_some();
+        let stage = Stage::failed(ConditionType::Parsed, rejection.to_string());
+        self.stop(
+            ApplicationPhase::Rendering,
+            vec![stage],
+            EventReason::FailedParse,
+        )
+        .await
+    }
+
+    /// A policy that works on the Application cannot be evaluated; a new definition may help.
+    pub(super) async fn refuse(&mut self, error: &RenderError) -> Result<(), TurnError> {
+        self.memory.intent = None;
+        self.memory.is_unresolved = true;
+        let message = format!("{}\n{error}", error.kubevela_text);
+        let stage = Stage::failed(ConditionType::Synced, message);
+        self.stop(
+            ApplicationPhase::Starting,
+            vec![stage],
+            EventReason::PolicyFailed,
+        )
+        .await
+    }
+
+    /// Reports the stage that did not succeed.
+    pub(super) async fn stop(
+        &mut self,
+        phase: ApplicationPhase,
+        stages: Vec<Stage>,
+        reason: EventReason,
+    ) -> Result<(), TurnError> {
+        let problem = stages.iter().find_map(|stage| stage.problem.clone());
+        let message = problem.unwrap_or_default();
+        let found = self.application.status.clone().unwrap_or_default();
+        let mut report = Report {
+            generation: self.application.metadata.generation.unwrap_or(0),
+            phase: Some(phase),
+            stages,
+            latest_revision: found.latest_revision.clone(),
+            workflow: found.workflow.clone(),
+            services: found.services.clone(),
+            applied_resources: found.applied_resources.clone(),
+            policies: None,
+            restart_at: found.workflow_restart_scheduled_at.clone(),
+        };
+        if found
+            .workflow
+            .as_ref()
+            .is_some_and(|workflow| workflow.finished)
+        {
+            // The last delivery still stands: the phase tells of it, the condition of the mistake.
+            report.phase = None;
+        }
+        let status = project(&found, report, &report::time(self.context.now()));
+        if status != found {
+            self.event(reason, &message);
+        }
+        self.write_status(&status).await
+    }
+}
+
+/// Rows of components that the specification still has (row APP-013).
+fn of_spec(
+    appfile: &Appfile,
+    mut services: Vec<caravel_core::api::ComponentStatus>,
+) -> Vec<caravel_core::api::ComponentStatus> {
+    services.retain(|row| {
+        appfile
+            .components
+            .iter()
+            .any(|one| one.spec.name == row.name)
+    });
+    services
+}
+
+/// What failed: KubeVela's words where clients expect them (the step), ours with place and hint behind them.
+fn problem(delivery: &Delivery, workflow: &WorkflowStatus) -> Option<String> {
+    let told = failure(workflow)?;
+    let places = delivery.problems();
+    Some(if places.is_empty() {
+        told
+    } else {
+        format!("{told}\n{}", places.join("\n"))
+    })
+}
+
+/// The stages that have come to pass when a run stands so.
+fn stages(run: RunPhase, problem: Option<String>) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = [
+        ConditionType::Parsed,
+        ConditionType::Revision,
+        ConditionType::Policy,
+        ConditionType::Render,
+    ]
+    .map(Stage::done)
+    .into();
+    match (run, problem) {
+        (RunPhase::Succeeded, _) => {
+            stages.push(Stage::done(ConditionType::Workflow));
+            stages.push(Stage::done(ConditionType::Ready));
+        }
+        (_, Some(problem)) => stages.push(Stage::failed(ConditionType::Workflow, problem)),
+        (RunPhase::Terminated, None) => {
+            stages.push(Stage::failed(
+                ConditionType::Workflow,
+                "the workflow was terminated",
+            ));
+        }
+        (_, None) => {}
+    }
+    stages
+}
