@@ -13,8 +13,9 @@ const MOST_LINES: usize = 800;
 pub(crate) fn check(root: &Path, metadata: &Value) -> Result<Vec<String>, String> {
     let mut violations = Vec::new();
     let mut reached = BTreeSet::new();
-    for target in local_targets(root, metadata) {
-        follow(&target, &mut reached);
+    let targets = local_targets(root, metadata);
+    for target in targets.iter().chain(&fuzz_targets(root)) {
+        follow(target, &mut reached);
     }
     for file in rust_files(root)? {
         let text = read(&file)?;
@@ -48,6 +49,17 @@ fn local_targets(root: &Path, metadata: &Value) -> Vec<PathBuf> {
         .map(PathBuf::from)
         .filter(|path| path.starts_with(root))
         .collect()
+}
+
+/// Root files of the fuzz targets, which are no part of the workspace: they need another toolchain.
+fn fuzz_targets(root: &Path) -> Vec<PathBuf> {
+    let folder = root.join("fuzz");
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let named = manifest.lines().filter_map(|line| {
+        let path = line.strip_prefix("path = \"")?.strip_suffix(".rs\"")?;
+        Some(folder.join(format!("{path}.rs")))
+    });
+    named.chain([folder.join("src/lib.rs")]).collect()
 }
 
 /// Adds `file` and every file that its `mod` declarations reach.
