@@ -566,6 +566,10 @@ pub struct ValidateRequest {
     /// Paths of parameters that a step's or component's `inputs` will fill: not missing yet.
     #[serde(default)]
     pub provided_later: Vec<String>,
+    /// The parameters as they were before: those that the template marks as immutable must not have changed
+    /// (row REN-032).
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub previous: Value,
     /// Status texts to check for syntax and references.
     #[serde(default)]
     pub status: DefinitionStatusText,

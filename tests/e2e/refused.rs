@@ -341,3 +341,32 @@ fn a_strict_hub_refuses_what_others_warn_of() {
     );
     kubectl.run("apply -f app.yaml").ok();
 }
+
+/// Row REN-032: set once, a parameter stays; an annotation lets it change.
+#[test]
+fn an_immutable_parameter_does_not_change() {
+    let place = Place::shared("refused-immutable");
+    let definition = "apiVersion: core.oam.dev/v1beta1\nkind: ComponentDefinition\nmetadata: {name: vault}\nspec:\n  \
+                      workload: {definition: {apiVersion: v1, kind: ConfigMap}}\n  schematic:\n    cue:\n      template: |\n        \
+                      output: {apiVersion: \"v1\", kind: \"ConfigMap\", data: zone: parameter.zone}\n        \
+                      parameter: {\n          // +immutable\n          zone: string\n        }\n";
+    place.apply(definition).ok();
+    place.apply(&application("mine", "vault", "{zone: a}")).ok();
+    place.wait_until_running("mine");
+    let said = place
+        .apply(&application("mine", "vault", "{zone: b}"))
+        .fails();
+    assert!(
+        said.contains("properties.zone") && said.contains("immutable"),
+        "{said}"
+    );
+    assert_eq!(place.object("cm", "mine")["data"]["zone"], "a");
+    let forced = application("mine", "vault", "{zone: b}").replace(
+        "metadata: {name: mine}",
+        "metadata: {name: mine, annotations: {app.oam.dev/force-param-mutations: \"true\"}}",
+    );
+    place.apply(&forced).ok();
+    caravel_tests::wait::eventually("the change arrives", || {
+        (place.object("cm", "mine")["data"]["zone"] == "b").then_some(())
+    });
+}

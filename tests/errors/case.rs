@@ -20,13 +20,14 @@ pub(crate) struct Case {
 
 /// What the mistake is in.
 pub(crate) enum What {
-    Application(Value),
+    /// An Application, and what it was before; null where it is new.
+    Application(Value, Value),
     Definition(Value),
 }
 
 impl Case {
     /// All cases of all files. A document is a case: `case` names it, `spec` is that of an Application (`components`
-    /// alone will do), or `definition` is what is looked at; `with` holds definitions.
+    /// alone will do; `before` is what it was), or `definition` is what is looked at; `with` holds definitions.
     pub(crate) fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("errors/cases");
         let mut files: Vec<_> = fs::read_dir(folder)
@@ -61,7 +62,11 @@ impl Case {
         let what = if document["definition"].is_object() {
             What::Definition(definition(&document["definition"]))
         } else {
-            What::Application(application(&document))
+            let before = match &document["before"] {
+                Value::Null => Value::Null,
+                before => application(before),
+            };
+            What::Application(application(&document), before)
         };
         Self {
             about: text("about"),

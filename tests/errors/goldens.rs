@@ -48,7 +48,7 @@ impl Golden {
         for object in self.documents("definitions.yaml") {
             set.add(&object, "default").ok()?;
         }
-        Some(application(&object, &set))
+        Some(application(&object, &Value::Null, &set))
     }
 
     /// What KubeVela's webhook says, with its flags as they are by default.
@@ -146,7 +146,15 @@ fn what_kubevela_renders_is_accepted() {
 }
 
 /// What KubeVela's webhook refuses and we say nothing about, with the reason.
-const SILENT: [(&str, &str); 5] = [
+const SILENT: [(&str, &str); 7] = [
+    (
+        "errors/comp-ref-objects-missing",
+        "an object that is referred to is looked up when it is delivered",
+    ),
+    (
+        "errors/kv-deploy-ref-objects-multiple-resources-02a4fa",
+        "an object that is referred to is looked up when it is delivered",
+    ),
     (
         "errors/def-kube-provider-missing",
         "a call that asks a cluster is not made at admission",

@@ -62,18 +62,23 @@ fn every_mistake_says_what_where_and_what_to_do() {
 
 fn findings(case: &Case) -> Vec<Finding> {
     match &case.what {
-        What::Application(object) => application(object, &case.definitions),
+        What::Application(object, before) => application(object, before, &case.definitions),
         What::Definition(object) => definition(object),
     }
 }
 
-fn application(object: &serde_json::Value, definitions: &DefinitionSet) -> Vec<Finding> {
+fn application(
+    object: &serde_json::Value,
+    before: &serde_json::Value,
+    definitions: &DefinitionSet,
+) -> Vec<Finding> {
     let app = match caravel_core::appfile::read_application(object) {
         Ok(app) => app,
         Err(rejection) => return rejection.findings,
     };
     let source = engine::layered(definitions.clone());
-    let mut check = Check::new(&app, &source);
+    let before = caravel_core::appfile::read_application(before).ok();
+    let mut check = Check::of_update(&app, before.as_ref(), &source);
     assert_eq!(source.problems(), Vec::<String>::new());
     for question in check.questions() {
         let outcome = engine::outcome(question.operation.clone(), question.evaluator);

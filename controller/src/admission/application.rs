@@ -15,6 +15,7 @@ use crate::evaluation::Evaluation;
 pub(crate) async fn admit(
     admission: &OamAdmission,
     object: &mut Value,
+    old: &Value,
     namespace: &str,
 ) -> Vec<Finding> {
     name_steps(object);
@@ -32,7 +33,8 @@ pub(crate) async fn admit(
         }
     };
     let evaluation = &admission.evaluation;
-    let mut check = Check::new(&application, &source);
+    let before = read_application(old).ok();
+    let mut check = Check::of_update(&application, before.as_ref(), &source);
     let questions = check.questions();
     let outcomes = join_all(questions.iter().map(|question| {
         evaluation.outcome(namespace, question.operation.clone(), question.evaluator)

@@ -51,7 +51,13 @@ impl Admission for OamAdmission {
         let is_strict = self.strict || asks_for_strictness(attributes.object);
         let findings = match attributes.kind {
             "Application" => {
-                application::admit(self, attributes.object, attributes.namespace).await
+                application::admit(
+                    self,
+                    attributes.object,
+                    attributes.old,
+                    attributes.namespace,
+                )
+                .await
             }
             kind if Kind::of(kind).is_some() => {
                 definition::admit(self, kind, attributes.object, attributes.old).await

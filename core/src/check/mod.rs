@@ -58,8 +58,21 @@ enum About {
 impl Check {
     /// Begins: names, references, shapes of policies, unknown types.
     pub fn new(app: &Application, source: &dyn DefinitionSource) -> Self {
+        Self::of_update(app, None, source)
+    }
+
+    /// As [`Self::new`], for an Application that was there before: what is immutable must not have changed (row
+    /// REN-032), unless an annotation allows it.
+    pub fn of_update(
+        app: &Application,
+        before: Option<&Application>,
+        source: &dyn DefinitionSource,
+    ) -> Self {
+        let annotations = app.metadata.annotations.as_ref();
+        let forced = annotations.and_then(|all| all.get(annotations::FORCE_PARAM_MUTATIONS));
+        let before = before.filter(|_| forced.is_none_or(|value| value != "true"));
         let mut findings = check(app).findings;
-        findings.extend(annotations(app));
+        findings.extend(contradictions(app));
         let (appfile, rejection) = assemble_known(app, source);
         findings.extend(rejection.findings);
         findings.extend(input::unfed(app));
@@ -69,7 +82,7 @@ impl Check {
         for variant in &variants {
             findings.extend(unfit::misapplied(app, variant, source));
         }
-        let mut questions: Vec<Question> = usage::usages(app, &variants, source)
+        let mut questions: Vec<Question> = usage::usages(app, before, &variants, source)
             .into_iter()
             .map(Usage::question)
             .collect();
@@ -166,7 +179,7 @@ impl Check {
 }
 
 /// Two annotations that contradict each other (OPS-203).
-fn annotations(app: &Application) -> Option<Finding> {
+fn contradictions(app: &Application) -> Option<Finding> {
     let all = app.metadata.annotations.as_ref()?;
     let pinned = all
         .get(annotations::PUBLISH_VERSION)

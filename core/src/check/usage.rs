@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::variant::Variant;
 use super::{About, Question};
-use crate::api::{Application, StepInput};
+use crate::api::{Application, ApplicationComponent, StepInput};
 use crate::appfile::{
     Definition, DefinitionSource, Finding, FindingKind, did_you_mean, is_builtin, resolve_in,
 };
@@ -18,6 +18,8 @@ pub(super) struct Usage {
     /// Type as written.
     pub type_: String,
     pub parameters: Value,
+    /// What they were before; null where that is not known.
+    pub previous: Value,
     /// Parameters that inputs fill, as the template sees them.
     pub fed: Vec<String>,
     /// Field path of the parameters.
@@ -38,6 +40,7 @@ impl Usage {
                 parameters: self.parameters.clone(),
             },
             provided_later: self.fed.clone(),
+            previous: self.previous.clone(),
             ..ValidateRequest::default()
         };
         Question {
@@ -51,11 +54,13 @@ impl Usage {
 /// All of them, where the definition is known and has a template.
 pub(super) fn usages(
     app: &Application,
+    before: Option<&Application>,
     variants: &[Variant],
     source: &dyn DefinitionSource,
 ) -> Vec<Usage> {
     let mut usages = Usages {
         app,
+        before,
         source,
         found: Vec::new(),
     };
@@ -104,6 +109,7 @@ pub(super) fn usages(
 
 struct Usages<'a> {
     app: &'a Application,
+    before: Option<&'a Application>,
     source: &'a dyn DefinitionSource,
     found: Vec<Usage>,
 }
@@ -118,6 +124,7 @@ impl Usages<'_> {
             .filter_map(|input| input.parameter_key.clone())
             .map(|key| key.strip_prefix("value.").unwrap_or(&key).to_owned())
             .collect();
+        let previous = self.previous(variant).cloned();
         let mut subject = format!("component {}", component.name);
         if !variant.changed_by.is_empty() {
             subject = format!("{subject} with {}", variant.changed_by);
@@ -128,7 +135,14 @@ impl Usages<'_> {
                 .iter()
                 .filter_map(|key| key.strip_prefix(&prefix).map(str::to_owned))
                 .collect();
-            self.add(
+            let before = previous.as_ref().and_then(|before| {
+                let mut traits = before.traits.iter();
+                traits
+                    .find(|known| known.type_ == part.type_)?
+                    .properties
+                    .clone()
+            });
+            let added = self.add(
                 DefinitionKind::Trait,
                 &part.type_,
                 part.properties.as_ref(),
@@ -136,6 +150,9 @@ impl Usages<'_> {
                 &format!("{}.traits[{index}]", variant.path),
                 format!("trait {} of {subject}", part.type_),
             );
+            if let Some(usage) = added {
+                usage.previous = before.unwrap_or_default();
+            }
         }
         fed.retain(|key| !key.starts_with("traits["));
         for key in &mut fed {
@@ -143,7 +160,7 @@ impl Usages<'_> {
                 *key = inner.to_owned();
             }
         }
-        self.add(
+        let added = self.add(
             DefinitionKind::Component,
             &component.type_,
             component.properties.as_ref(),
@@ -151,6 +168,10 @@ impl Usages<'_> {
             &variant.path,
             subject,
         );
+        if let Some(usage) = added {
+            let before = previous.and_then(|before| before.properties);
+            usage.previous = before.unwrap_or_default();
+        }
     }
 
     fn step(
@@ -186,18 +207,16 @@ impl Usages<'_> {
         fed: &[String],
         path: &str,
         subject: String,
-    ) {
-        let Some(resolved) = resolve_in(self.app, self.source, kind, type_) else {
-            return;
-        };
+    ) -> Option<&mut Usage> {
+        let resolved = resolve_in(self.app, self.source, kind, type_)?;
         // Properties of another shape were told of already, and nothing can be said about what is in them.
         let parameters = match parameters {
             None | Some(Value::Null) => json!({}),
             Some(Value::Object(fields)) => Value::Object(fields.clone()),
-            Some(_) => return,
+            Some(_) => return None,
         };
         if resolved.definition.template.is_empty() {
-            return;
+            return None;
         }
         self.found.push(Usage {
             kind,
@@ -205,10 +224,20 @@ impl Usages<'_> {
             definition: resolved.definition,
             type_: type_.to_owned(),
             parameters,
+            previous: Value::Null,
             fed: fed.to_vec(),
             path: format!("{path}.properties"),
             subject,
         });
+        self.found.last_mut()
+    }
+
+    /// The component as it was, where it is written as it is delivered: what overrides gave before is not known.
+    fn previous(&self, variant: &Variant) -> Option<&'_ ApplicationComponent> {
+        let before = self.before.filter(|_| variant.changed_by.is_empty())?;
+        let (name, type_) = (&variant.component.name, &variant.component.type_);
+        let mut components = before.spec.components.iter();
+        components.find(|known| known.name == *name && known.type_ == *type_)
     }
 }
 

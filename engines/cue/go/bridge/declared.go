@@ -19,6 +19,8 @@ type declared struct {
 	open bool
 	// closed says that no others are accepted: `close` or a definition.
 	closed bool
+	// immutable are the fields that a comment marks so (row REN-032).
+	immutable map[string]bool
 }
 
 // declarations resolves names in a file.
@@ -84,6 +86,12 @@ func (d declarations) collectDecl(decl ast.Decl, found *declared, hops int) {
 		}
 		if strings.HasPrefix(name, "_") || strings.HasPrefix(name, "#") {
 			return
+		}
+		if isImmutable(x) {
+			if found.immutable == nil {
+				found.immutable = map[string]bool{}
+			}
+			found.immutable[name] = true
 		}
 		if other, ok := found.fields[name]; ok {
 			found.fields[name] = &ast.BinaryExpr{X: other, Y: x.Value}

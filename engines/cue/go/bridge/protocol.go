@@ -166,6 +166,7 @@ type validateRequest struct {
 	Kind          string               `json:"kind"`
 	Template      template             `json:"template"`
 	ProvidedLater []string             `json:"providedLater"`
+	Previous      json.RawMessage      `json:"previous"`
 	Status        definitionStatusText `json:"status"`
 	Packages      []userPackage        `json:"packages"`
 }

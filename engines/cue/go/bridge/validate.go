@@ -262,7 +262,7 @@ func (v *validation) parameters() error {
 	if err != nil {
 		return v.fail(where, err)
 	}
-	file, err := parser.ParseFile(src.file, src.author)
+	file, err := parser.ParseFile(src.file, src.author, parser.ParseComments)
 	if err != nil {
 		return nil
 	}
@@ -279,6 +279,10 @@ func (v *validation) parameters() error {
 	v.result.Errors = append(v.result.Errors, where.reduce(found)...)
 	v.missing(names, []string{"parameter"}, names.topLevel("parameter"), parameter)
 	v.undeclared(names)
+	if !isNull(v.request.Previous) {
+		schema := names.topLevel("parameter")
+		v.immutableChanges(names, []string{"parameter"}, schema, v.request.Previous, template.Parameters)
+	}
 	return nil
 }
 
