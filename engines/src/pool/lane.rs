@@ -79,7 +79,7 @@ impl Patience for Turn<'_> {
         }
         let moment = self.limit();
         if worked < moment {
-            return Some((moment - worked).max(LEAST).min(rest));
+            return Some(moment.saturating_sub(worked).max(LEAST).min(rest));
         }
         self.shared.queue.go_on().then(|| {
             self.slow.set(true);
