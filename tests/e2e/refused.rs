@@ -19,6 +19,13 @@ fn case(what: &'static str, manifest: impl Into<String>, names: &'static [&'stat
 }
 
 fn cases() -> Vec<Case> {
+    let mut cases = shapes();
+    cases.extend(meanings());
+    cases
+}
+
+/// What is wrong by itself.
+fn shapes() -> Vec<Case> {
     vec![
         case(
             "a missing parameter",
@@ -63,6 +70,12 @@ fn cases() -> Vec<Case> {
              \x20 - {name: b, type: worker, properties: {image: busybox:1}, dependsOn: [a]}\n",
             &["dependsOn", "a", "b"],
         ),
+    ]
+}
+
+/// What is wrong with regard to definitions, and to the rest of the Application.
+fn meanings() -> Vec<Case> {
+    vec![
         case(
             "a trait that says no",
             application("web", "webservice", "{image: nginx:2}")
