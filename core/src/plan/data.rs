@@ -130,7 +130,7 @@ mod tests {
 
     fn component(inputs: Value) -> AppComponent {
         let resolved = Resolved {
-            definition: Default::default(),
+            definition: std::sync::Arc::default(),
             type_name: String::new(),
         };
         AppComponent {

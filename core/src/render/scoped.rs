@@ -413,11 +413,11 @@ mod tests {
         }
     }
 
+    type Ran = Result<Scoped, Box<RenderError>>;
+    type Contexts = Vec<Map<String, Value>>;
+
     /// Answers each policy with the next result; gives the contexts that they saw.
-    fn run(
-        policies: &[ScopedPolicy],
-        results: Vec<Outcome>,
-    ) -> (Result<Scoped, Box<RenderError>>, Vec<Map<String, Value>>) {
+    fn run(policies: &[ScopedPolicy], results: Vec<Outcome>) -> (Ran, Contexts) {
         let mut render = ScopedRender::new(&application(), policies, &[], Evaluator::V2);
         let mut contexts = Vec::new();
         let mut input = Input::Start;
