@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use caravel_core::api::{CompressionError, ManagedResource, TrackerType};
 use serde::{Deserialize, Serialize};
 
+pub use index::{Application, Index};
 pub use ledger::{Exclusive, Ledger};
 pub use store::Store;
 pub use tracker::Tracker;

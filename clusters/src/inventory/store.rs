@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use caravel_core::api::{Algorithm, labels};
+use kube::Api;
+use kube::core::DynamicObject;
 use kube::core::params::Preconditions;
 use serde_json::{Value, json};
 
@@ -43,7 +45,14 @@ impl Store {
     /// [`Store::load`] looks through all trackers of the hub. Calls `on_lost` with namespace and name of an
     /// Application of which somebody else deletes a tracker: see [`Store::revive`].
     pub async fn follow(&self, on_lost: impl Fn(&str, &str)) {
-        self.index.follow(&self.hub, &self.resource, on_lost).await;
+        let resource = self.resource.api_resource();
+        let api = Api::all_with(self.hub.client().clone(), &resource);
+        let owner = |tracker: &DynamicObject| {
+            let found = tracker.metadata.labels.as_ref()?;
+            let label = |name: &str| found.get(name).cloned();
+            Some((label(labels::APP_NAMESPACE)?, label(labels::APP_NAME)?))
+        };
+        self.index.follow(api, owner, on_lost).await;
     }
 
     /// The same with another compression, or none.
@@ -139,7 +148,9 @@ impl Store {
                 source,
             })?;
         let target = self.target(&name);
-        self.index.insert(&body["metadata"]["labels"], &name);
+        let label = |name: &str| text(&body["metadata"]["labels"][name]);
+        self.index
+            .insert(label(labels::APP_NAMESPACE), label(labels::APP_NAME), &name);
         let stored = if tracker.is_stored() {
             self.hub.replace(&target, &body).await
         } else {

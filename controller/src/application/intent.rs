@@ -14,7 +14,7 @@ use caravel_core::appfile::{
 };
 use caravel_core::render::{RenderError, Scoped};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ use super::scoped::{self, Told};
 use super::source::LiveSource;
 use super::{Context, TurnError};
 use crate::FIELD_MANAGER;
+use crate::definition::oam_resource;
 
 /// Revisions that are kept besides the one in use, unless a policy says otherwise (row APP-030).
 const REVISION_LIMIT: usize = 10;
@@ -299,13 +300,36 @@ pub(crate) async fn revisions(
     application: &Application,
 ) -> Result<Vec<Known>, TurnError> {
     let namespace = application.namespace().unwrap_or_default();
+    let name = application.name_any();
     let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
-    let mine = ListParams::default().labels(&format!("{APP_NAME}={}", application.name_any()));
-    let list = api.list(&mine).await?;
-    list.items
+    let mut found = Vec::new();
+    if let Some(names) = context.revisions.of(&namespace, &name) {
+        for one in names {
+            match api.get_opt(&one).await? {
+                Some(object) => found.push(object),
+                None => context.revisions.remove(&namespace, &name, &one),
+            }
+        }
+    } else {
+        let mine = ListParams::default().labels(&format!("{APP_NAME}={name}"));
+        found = api.list(&mine).await?.items;
+    }
+    found
         .iter()
         .map(|object| revision::read(object).map_err(TurnError::Damaged))
         .collect()
+}
+
+/// Keeps in mind which revisions there are, for as long as it is polled. Without it, each Application that is looked at
+/// looks through the revisions of all.
+pub(crate) async fn follow(context: &Context) {
+    let resource = oam_resource("ApplicationRevision", "applicationrevisions");
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
+    let owner = |revision: &DynamicObject| {
+        let name = revision.metadata.labels.as_ref()?.get(APP_NAME)?;
+        Some((revision.metadata.namespace.clone()?, name.clone()))
+    };
+    context.revisions.follow(api, owner, |_, _| {}).await;
 }
 
 /// What a revision records: the Application, and all definitions and objects that it was resolved with.
@@ -403,6 +427,9 @@ async fn create(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
+    context
+        .revisions
+        .insert(&namespace, &application.name_any(), &latest.name);
     match api.create(&parameters, &object).await {
         // Made by a turn that was cut off before it could report it. It has the same number, so the same
         // Application: the next turn compares it.

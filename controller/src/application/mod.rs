@@ -115,6 +115,8 @@ pub(crate) struct Context {
     pub(crate) clusters: Clusters,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) inventories: inventory::Store,
+    /// Names of `ApplicationRevision`s.
+    pub(crate) revisions: inventory::Index,
     pub(crate) pruner: Pruner,
     pub(crate) observer: Observer,
     pub(crate) library: Library,
@@ -253,6 +255,7 @@ pub(crate) fn start(
         client,
         clusters,
         inventories,
+        revisions: inventory::Index::default(),
         observer,
         library,
         runner: Runner::new(
@@ -290,8 +293,12 @@ pub(crate) fn start(
                 context.inventories.follow(on_lost).await;
             }
         });
+        let numbering = shutdown.clone().run_until_cancelled_owned({
+            let context = context.clone();
+            async move { intent::follow(&context).await }
+        });
         let turning = queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
-        tokio::join!(watching, waiting, following, indexing, turning);
+        tokio::join!(watching, waiting, following, indexing, numbering, turning);
     };
     Ok((Handle { metrics }, work))
 }
