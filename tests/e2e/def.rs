@@ -149,7 +149,11 @@ fn a_definition_is_edited_and_a_refused_text_is_kept() {
     let kept = said
         .split_whitespace()
         .map(|word| word.trim_matches('`'))
-        .find(|word| word.ends_with(".cue"))
+        .find(|word| {
+            std::path::Path::new(word)
+                .extension()
+                .is_some_and(|end| end == "cue")
+        })
         .unwrap_or_else(|| panic!("no file is named: {said}"));
     let kept = std::fs::read_to_string(kept).expect("the text is kept");
     assert!(kept.contains("parametr.text"), "{kept}");

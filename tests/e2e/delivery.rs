@@ -301,7 +301,7 @@ fn steps_use_objects_configurations_and_components() {
     assert_eq!(place.object("cm", "plain")["data"]["a"], "1");
 }
 
-const PACKAGE: &str = r##"
+const PACKAGE: &str = r#"
 apiVersion: cue.oam.dev/v1alpha1
 kind: Package
 metadata: {name: oracle}
@@ -330,7 +330,7 @@ spec:
         asking: oracle.#Ask & {$params: question: parameter.question}
         output: {apiVersion: "v1", kind: "ConfigMap", data: answer: asking.$returns.value}
         parameter: question: string
-"##;
+"#;
 
 #[test]
 fn a_package_of_a_user_is_asked_over_http() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, WatchEvent, WatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -36,7 +36,7 @@ impl Seen {
     /// Follows a kind from now on.
     async fn follow(api: Api<DynamicObject>) -> Self {
         let seen = Self::default();
-        let version = api.list(&Default::default()).await.unwrap();
+        let version = api.list(&ListParams::default()).await.unwrap();
         let version = version.metadata.resource_version.unwrap();
         let all = seen.0.clone();
         tokio::spawn(async move {
@@ -123,7 +123,7 @@ async fn what_somebody_deletes_comes_back_once() {
         .await;
     house.delivered("shop").await;
     let api = house.api("apps", "v1", "Deployment");
-    api.delete("a", &Default::default()).await.unwrap();
+    api.delete("a", &DeleteParams::default()).await.unwrap();
     let wanted = counts(&[("a", (2, 1)), ("b", (1, 0))]);
     let end = tokio::time::Instant::now() + Duration::from_mins(1);
     while deployments.counts() != wanted {
