@@ -103,21 +103,38 @@ fn render_hash(manifest: &Value) -> String {
     })
 }
 
-/// The stamped manifest with the last applied text that stands on the live object, if all that this text
-/// would change by is the revision: a changed annotation would begin a new generation of a Deployment.
+/// The stamped manifest with the marks that stand on the live object, if all that they would change by is the
+/// revision, or who made them: a changed annotation would begin a new generation of a Deployment.
 pub(crate) fn as_applied(stamped: &Value, live: &Value) -> Value {
     let mut stamped = stamped.clone();
     let live = &live["metadata"];
-    let is_same =
-        live["labels"][labels::RENDER_HASH] == stamped["metadata"]["labels"][labels::RENDER_HASH];
     let mark = annotations::LAST_APPLIED_CONFIGURATION;
-    if let Some(found) = live["annotations"].get(mark)
-        && is_same
-        && let Some(wanted) = stamped["metadata"]["annotations"].get_mut(mark)
-    {
+    let Some(found) = live["annotations"].get(mark) else {
+        return stamped;
+    };
+    let hash = &live["labels"][labels::RENDER_HASH];
+    let ours = &stamped["metadata"]["labels"][labels::RENDER_HASH];
+    if hash != ours && !says_the_same(text(found), &stamped) {
+        return stamped;
+    }
+    object_at(&mut stamped, "labels").insert(labels::RENDER_HASH.to_owned(), hash.clone());
+    if let Some(wanted) = stamped["metadata"]["annotations"].get_mut(mark) {
         *wanted = found.clone();
     }
     stamped
+}
+
+/// Whether a last applied text says what a stamped manifest does, hash and revision apart: KubeVela computes
+/// another hash of the same manifest (TRAP-001).
+fn says_the_same(last_applied: &str, stamped: &Value) -> bool {
+    let bare = |mut manifest: Value| {
+        let marks = object_at(&mut manifest, "labels");
+        for label in REVISION.iter().chain(&[labels::RENDER_HASH]) {
+            marks.remove(*label);
+        }
+        without_last_applied(&manifest)
+    };
+    serde_json::from_str(last_applied).is_ok_and(|last| bare(last) == bare(stamped.clone()))
 }
 
 /// Secrets, ConfigMaps and CRDs would hold everything twice; `-` and `skip` switch it off.

@@ -101,6 +101,28 @@ async fn a_new_revision_alone_begins_no_generation() {
     assert_eq!(again, [EQUAL]);
 }
 
+/// What KubeVela applied as we would is left as it is: its marks are as good as ours.
+#[tokio::test]
+async fn an_object_that_kubevela_applied_is_not_touched() {
+    let hub = Hub::open().await;
+    let owner = owner("app", 1);
+    let mut web = label(deployment("web", "nginx:1"), &owner, None);
+    web["metadata"]["namespace"] = json!("demo");
+    let mut theirs = web.clone();
+    theirs["metadata"]["labels"]["oam.dev/render-hash"] = json!("d14c5b31c0cd75dc");
+    let text = theirs.to_string();
+    theirs["metadata"]["annotations"]["app.oam.dev/last-applied-configuration"] = text.into();
+    hub.create_as("kubevela", theirs).await;
+    let before = hub.get("apps/v1", "Deployment", "web").await;
+    assert_eq!(
+        run(&hub, "app", 1, vec![deployment("web", "nginx:1")]).await,
+        [EQUAL]
+    );
+    assert_eq!(hub.get("apps/v1", "Deployment", "web").await, before);
+    let changed = run(&hub, "app", 2, vec![deployment("web", "nginx:2")]).await;
+    assert_eq!(changed, [Change::Updated]);
+}
+
 #[tokio::test]
 async fn objects_carry_what_kubevela_writes() {
     let hub = Hub::open().await;
