@@ -125,6 +125,8 @@ pub struct State {
     unseen: Vec<StepRef>,
     timers: BTreeSet<(Timestamp, StepRef, Timer)>,
     suspended: usize,
+    /// Steps of type `suspend` whose `if` or template is being evaluated.
+    suspending: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -233,6 +235,7 @@ impl State {
             unseen: Vec::new(),
             timers: BTreeSet::new(),
             suspended: 0,
+            suspending: 0,
             spec,
             dag,
         };

@@ -426,6 +426,28 @@ fn a_nudge_during_an_attempt_that_did_not_see_it_makes_one_more() {
     assert_eq!(sim.running(), Vec::<&str>::new(), "and only once");
 }
 
+/// Whichever of two steps that run at the same time ends first, the run that is suspended by one of them looks the same.
+#[test]
+fn what_waits_is_not_shown_while_a_step_may_still_suspend_the_run() {
+    let steps = json!([{"name": "g", "type": "step-group", "subSteps": [
+        {"name": "g1", "type": "suspend"}, {"name": "g2", "type": "t"},
+        {"name": "g3", "type": "t", "dependsOn": ["g1"]},
+    ]}]);
+    let suspend = Outcome::Suspended {
+        field: "suspend".into(),
+        message: String::new(),
+        duration: None,
+    };
+    let mut first = Sim::new("StepByStep", steps.clone());
+    first.end("g1", suspend.clone());
+    first.ok("g2");
+    let mut last = Sim::new("StepByStep", steps);
+    last.ok("g2");
+    last.end("g1", suspend);
+    assert_eq!(first.shown(), last.shown());
+    assert!(!last.shown().contains("g3"), "{}", last.shown());
+}
+
 #[test]
 fn timeout_counts_from_the_first_execution_and_stops_the_attempt() {
     let mut sim = Sim::new(

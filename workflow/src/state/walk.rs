@@ -13,6 +13,9 @@ use crate::dag::{StepRef, When};
 use crate::event::Effect;
 use crate::phase::{Phase, Reason, RunPhase};
 
+/// The type of step that is there to suspend.
+const SUSPEND: &str = "suspend";
+
 impl State {
     /// Runs what is due and ready until nothing is.
     pub(super) fn settle(&mut self, turn: &mut Turn) {
@@ -130,9 +133,9 @@ impl State {
     }
 
     /// Shows that steps have to wait, now that what could run has run (WF-021). A run that is being suspended
-    /// stops before it gets there.
+    /// stops before it gets there: so it must not be seen whether its `suspend` step or another one was quicker.
     pub(super) fn reveal(&mut self, at: Timestamp) {
-        if self.held || self.suspended > 0 || self.phase.is_over() {
+        if self.held || self.suspended > 0 || self.suspending > 0 || self.phase.is_over() {
             return;
         }
         for step in std::mem::take(&mut self.unseen) {
@@ -423,6 +426,10 @@ impl State {
         let progress = &mut self.steps[step.index()];
         self.suspended -= usize::from(progress.stage == Stage::Suspended);
         self.suspended += usize::from(stage == Stage::Suspended);
+        let suspends = self.dag.step(step).type_ == SUSPEND;
+        let is_busy = |stage| suspends && matches!(stage, Stage::Checking | Stage::Running);
+        self.suspending -= usize::from(is_busy(progress.stage));
+        self.suspending += usize::from(is_busy(stage));
         progress.stage = stage;
     }
 
