@@ -10,7 +10,7 @@ use caravel_core::appfile::{DefinitionSet, Finding, Layered, read_application};
 use caravel_core::check::{Check, of_render};
 use caravel_core::engine::{Evaluator, Request};
 use caravel_core::plan::{DryRunError, DryRunGroup, dry_run, render_group};
-use caravel_core::render::{ClusterVersion, Offline, offline};
+use caravel_core::render::{ClusterVersion, Offline, Target, offline};
 use caravel_core::yaml;
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
 use serde_json::{Value, json};
@@ -218,7 +218,7 @@ fn checked(app: &Application, source: &Layered<'_>, evaluator: Evaluator) -> Che
 
 fn try_all(check: &mut Check, evaluator: Evaluator) {
     for trial in check.trials() {
-        let mut render = trial.render(ClusterVersion::default(), evaluator);
+        let mut render = trial.render(Target::dry_run(ClusterVersion::default()), evaluator);
         match offline(|input| render.next(input), &mut engine::eval) {
             Ok(Offline::Done(_)) => check.tried(&trial, Ok(())),
             Ok(Offline::Calls(_)) => {}

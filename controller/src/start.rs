@@ -51,6 +51,7 @@ impl Controllers {
         shutdown: &CancellationToken,
     ) -> Result<Self, BootstrapError> {
         let client = options.client.clone();
+        let cluster_version = options.applications.cluster_version.clone();
         let evaluation = Evaluation::new(options.engine, options.evaluator);
         bootstrap::install_kinds(&client).await?;
         let evaluation = evaluation.with_packages(Packages::start(&client, shutdown));
@@ -79,6 +80,7 @@ impl Controllers {
             client,
             library,
             evaluation,
+            cluster_version,
             strict: options.strict,
         });
         Ok(Self {

@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 use caravel_core::appfile::{DefinitionSet, Finding};
 use caravel_core::check::{Check, DefinitionCheck};
 use caravel_core::engine::Evaluator;
-use caravel_core::render::{ClusterVersion, Offline, offline};
+use caravel_core::render::{ClusterVersion, Offline, Target, offline};
 
 use case::{Case, What};
 
@@ -85,7 +85,7 @@ fn application(
         check.answer(&question, outcome);
     }
     for trial in check.trials() {
-        let mut render = trial.render(ClusterVersion::default(), Evaluator::V2);
+        let mut render = trial.render(Target::dry_run(ClusterVersion::default()), Evaluator::V2);
         match offline(|input| render.next(input), &mut engine::eval) {
             Ok(Offline::Done(_)) => check.tried(&trial, Ok(())),
             Ok(Offline::Calls(_)) => {}

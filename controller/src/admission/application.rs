@@ -1,14 +1,16 @@
 //! Applications: the check of `caravel_core`, with the hub's definitions and its engine.
 
+use caravel_core::api::Application;
 use caravel_core::appfile::{Finding, FindingKind, named, read_application};
 use caravel_core::check::{Check, Trial};
 use caravel_core::engine::Reply;
-use caravel_core::render::{ClusterVersion, Input, Progress, RenderError};
+use caravel_core::render::{Input, Progress, RenderError, Target};
 use futures::future::join_all;
+use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::OamAdmission;
-use crate::application::LiveSource;
+use crate::application::{LiveSource, component_revision};
 use crate::evaluation::Evaluation;
 
 /// Judges an Application, and names the steps that have no name (CRD-040).
@@ -44,7 +46,17 @@ pub(crate) async fn admit(
         check.answer(question, outcome);
     }
     let trials = check.trials();
-    let outcomes = join_all(trials.iter().map(|one| attempt(evaluation, namespace, one))).await;
+    let outcomes = join_all(trials.iter().map(|one| {
+        let target = Target {
+            cluster_version: admission.cluster_version.clone(),
+            revision: next_revision(&application),
+            component_revision: component_revision(one.component()),
+            dispatch: true,
+            ..Target::default()
+        };
+        attempt(evaluation, namespace, one, target)
+    }))
+    .await;
     for (trial, outcome) in trials.iter().zip(outcomes) {
         match outcome {
             Tried::Done => check.tried(trial, Ok(())),
@@ -53,6 +65,15 @@ pub(crate) async fn admit(
         }
     }
     check.findings()
+}
+
+/// The revision that a delivery of the Application most probably makes. That it is the right one matters only for
+/// speed: what is rendered for a trial is remembered, and not rendered again.
+fn next_revision(application: &Application) -> String {
+    let status = application.status.as_ref();
+    let latest = status.and_then(|status| status.latest_revision.as_ref());
+    let number = latest.map_or(0, |latest| latest.revision) + 1;
+    format!("{}-v{number}", application.name_any())
 }
 
 /// What came of a trial.
@@ -64,8 +85,8 @@ enum Tried {
 }
 
 /// Renders a component for a trial.
-async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial) -> Tried {
-    let mut render = trial.render(ClusterVersion::default(), evaluation.evaluator());
+async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial, target: Target) -> Tried {
+    let mut render = trial.render(target, evaluation.evaluator());
     let mut input = Input::Start;
     loop {
         match render.next(input) {

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use caravel_apiserver::admission::{Admission, AdmissionAttributes, Denial, Operation, Warning};
 use caravel_core::api::labels::annotations::STRICT_ADMISSION;
 use caravel_core::appfile::Finding;
+use caravel_core::render::ClusterVersion;
 use kube::Client;
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub struct OamAdmission {
     pub(crate) client: Client,
     pub(crate) library: Library,
     pub(crate) evaluation: Evaluation,
+    /// The version of the hub's own cluster, for which components are tried.
+    pub(crate) cluster_version: ClusterVersion,
     /// Refuse what is otherwise only warned of.
     pub(crate) strict: bool,
 }

@@ -382,7 +382,7 @@ impl Delivery {
 }
 
 /// `context.revision`: the same for the same component, whatever else changes (row REN-101).
-fn component_revision(component: &AppComponent) -> String {
+pub(crate) fn component_revision(component: &AppComponent) -> String {
     let traits = component.traits.iter();
     let traits: Vec<Value> = traits
         .map(|part| json!({"type": part.type_, "properties": part.properties}))

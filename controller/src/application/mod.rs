@@ -49,6 +49,7 @@ use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub(crate) use self::delivery::component_revision;
 use self::metrics::Metrics;
 use self::queue::Queue;
 use self::session::{Key, Sessions};

@@ -4,9 +4,7 @@ use super::parameter::{of_diagnostic, places};
 use super::variant::Variant;
 use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule, REF_OBJECTS};
 use crate::engine::Evaluator;
-use crate::render::{
-    ClusterVersion, ComponentRender, RenderError, RenderFailure, RenderStage, Target,
-};
+use crate::render::{ComponentRender, RenderError, RenderFailure, RenderStage, Target};
 
 /// A component to be rendered for a trial.
 #[derive(Clone, Debug)]
@@ -17,9 +15,14 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The render. It comes to findings by [`Trial::failed`]; a call (`#do`) that it wants carried out ends it.
-    pub fn render(&self, version: ClusterVersion, evaluator: Evaluator) -> ComponentRender<'_> {
-        let target = Target::dry_run(version);
+    /// The component.
+    pub fn component(&self) -> &AppComponent {
+        &self.component
+    }
+
+    /// The render for a target: where it is the one that a delivery renders for, the delivery finds the result.
+    /// It comes to findings by [`Trial::failed`]; a call (`#do`) that it wants carried out ends it.
+    pub fn render(&self, target: Target, evaluator: Evaluator) -> ComponentRender<'_> {
         // Traits that wait for the live workload have nothing to look at.
         let stage = RenderStage::Dispatch;
         ComponentRender::new(&self.appfile, &self.component, target, stage, evaluator)
