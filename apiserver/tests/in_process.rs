@@ -652,3 +652,49 @@ async fn a_server_on_a_folder_goes_on_where_it_was() {
         "GadgetList"
     );
 }
+
+/// Lets all others go on while it decides.
+struct Pondering;
+
+#[async_trait::async_trait]
+impl caravel_apiserver::admission::Admission for Pondering {
+    async fn admit(
+        &self,
+        _: caravel_apiserver::admission::AdmissionAttributes<'_>,
+    ) -> Result<Vec<caravel_apiserver::admission::Warning>, caravel_apiserver::admission::Denial>
+    {
+        tokio::task::yield_now().await;
+        Ok(Vec::new())
+    }
+}
+
+/// An apply that names no version is decided anew when another write was faster, as with a real server.
+#[tokio::test]
+async fn applies_at_the_same_time_all_succeed() {
+    let server = ApiServer::open(Config::memory()).await.unwrap();
+    server.add_admission(std::sync::Arc::new(Pondering));
+    let api: Api<ConfigMap> = Api::default_namespaced(server.client(Identity::admin("test")));
+    api.create(&PostParams::default(), &config_map("a", &json!({})))
+        .await
+        .unwrap();
+    let applies = (0..8).map(|index| {
+        let api = api.clone();
+        async move {
+            let wanted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"},
+                "data": {format!("k{index}"): "v"}});
+            let parameters = PatchParams::apply(&format!("manager-{index}"));
+            api.patch("a", &parameters, &Patch::Apply(wanted)).await
+        }
+    });
+    for applied in futures::future::join_all(applies).await {
+        applied.unwrap();
+    }
+    let data = api.get("a").await.unwrap().data.unwrap();
+    assert_eq!(data.len(), 8, "{data:?}");
+    // One that names a version is a precondition.
+    let old = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "resourceVersion": "1"}});
+    let refused = api
+        .patch("a", &PatchParams::apply("late"), &Patch::Apply(old))
+        .await;
+    assert_eq!(code(refused).0, 409);
+}

@@ -155,7 +155,13 @@ async fn apply(call: &Call, body: &[u8]) -> Result<Outcome> {
         let exists = call.core.store.get(&call.key()).is_some();
         let outcome = if exists {
             update_with(call, |live| {
-                let object = fields::apply(call, Some(live), wanted)?;
+                let mut object = fields::apply(call, Some(live), wanted)?;
+                // As with the other forms: without a version of its own it is no precondition.
+                if !wanted["metadata"]["resourceVersion"].is_string()
+                    && let Some(metadata) = super::meta::metadata(&mut object)
+                {
+                    metadata.remove("resourceVersion");
+                }
                 Ok(Desired {
                     object,
                     tracked: true,
