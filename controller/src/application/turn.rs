@@ -89,6 +89,14 @@ pub(crate) async fn turn(
     Ok(due)
 }
 
+/// As our field manager writes.
+fn ours() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
 /// An Application that is not there any more.
 fn gone(key: &Key) -> Owner {
     Owner {
@@ -175,16 +183,15 @@ impl Turn<'_> {
     async fn patch_metadata(&mut self, mut metadata: Value) -> Result<(), TurnError> {
         metadata["resourceVersion"] = json!(self.application.resource_version());
         let patch = json!({"metadata": metadata});
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         let name = self.application.name_any();
-        match self
-            .api
-            .patch(&name, &parameters, &Patch::Merge(patch))
-            .await
-        {
+        let patch = Patch::Merge(patch);
+        let written = self.api.patch(&name, &ours(), &patch).await;
+        self.written(written)
+    }
+
+    /// What came of a write to the Application. One that is gone is seen to be so by the next turn.
+    fn written(&mut self, written: kube::Result<DynamicObject>) -> Result<(), TurnError> {
+        match written {
             Ok(object) => self.take(object),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(kube::Error::Api(status)) if status.is_conflict() => {

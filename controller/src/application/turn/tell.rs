@@ -12,14 +12,13 @@ use caravel_workflow::RunPhase;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 
 use super::super::delivery::Delivery;
 use super::super::intent::Intent;
 use super::super::status::{Report, Stage, applied_resource, failure, is_healthy, phase, project};
 use super::super::{TurnError, events, report};
-use super::Turn;
-use crate::FIELD_MANAGER;
+use super::{Turn, ours};
 
 /// How far apart two reports are that only tell how a run goes on. Each is a write to the hub.
 const PROGRESS: SignedDuration = SignedDuration::from_millis(250);
@@ -131,23 +130,10 @@ impl Turn<'_> {
             return Ok(());
         };
         self.memory.reported = Some(self.context.now());
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         let name = self.application.name_any();
-        match self
-            .api
-            .patch_status(&name, &parameters, &Patch::Merge(patch))
-            .await
-        {
-            Ok(object) => self.take(object),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(kube::Error::Api(status)) if status.is_conflict() => {
-                Err(TurnError::Again("the Application changed"))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let patch = Patch::Merge(patch);
+        let written = self.api.patch_status(&name, &ours(), &patch).await;
+        self.written(written)
     }
 
     /// Writes an event beside the turn: nothing waits for it.
