@@ -17,9 +17,10 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Book {
+    /// Empty while it is closed.
     inventory: Inventory,
-    /// The same as JSON text, while nobody works with it: `inventory` is empty then. It takes a tenth of
-    /// the memory.
+    is_open: bool,
+    /// The same as JSON text, which takes a tenth of the memory; none if it was edited since.
     packed: Option<Box<[u8]>>,
     /// Counts edits.
     edited: u64,
@@ -28,20 +29,40 @@ struct Book {
 }
 
 impl Book {
-    fn unpacked(&self) -> Option<Inventory> {
-        // What was packed here can be read here.
-        self.packed
-            .as_deref()
-            .and_then(|text| serde_json::from_slice(text).ok())
+    /// For reading: the text stays good.
+    fn open(&mut self) -> &Inventory {
+        if !self.is_open
+            && let Some(inventory) = self.packed.as_deref().and_then(unpacked)
+        {
+            self.inventory = inventory;
+            self.is_open = true;
+        }
+        &self.inventory
     }
 
-    fn open(&mut self) -> &mut Inventory {
-        if let Some(inventory) = self.unpacked() {
-            self.inventory = inventory;
-        }
+    /// For editing.
+    fn open_mut(&mut self) -> &mut Inventory {
+        self.open();
         self.packed = None;
         &mut self.inventory
     }
+
+    /// Keeps the text alone, if it can be read back.
+    fn close(&mut self) {
+        if self.packed.is_none() {
+            let text = serde_json::to_vec(&self.inventory).ok();
+            let text = text.filter(|text| unpacked(text).is_some());
+            self.packed = text.map(Vec::into_boxed_slice);
+        }
+        if self.packed.is_some() && self.is_open {
+            self.inventory = Inventory::empty(self.inventory.owner().clone());
+            self.is_open = false;
+        }
+    }
+}
+
+fn unpacked(text: &[u8]) -> Option<Inventory> {
+    serde_json::from_slice(text).ok()
 }
 
 /// The whole inventory for one writer.
@@ -71,6 +92,7 @@ impl Ledger {
         Self {
             book: Mutex::new(Book {
                 inventory,
+                is_open: true,
                 packed: None,
                 edited: 0,
                 written: 0,
@@ -83,7 +105,7 @@ impl Ledger {
     pub async fn lock(&self) -> Exclusive<'_> {
         let writing = self.writing.lock().await;
         let mut book = self.book.lock().await;
-        book.open();
+        book.open_mut();
         Exclusive {
             book,
             _writing: writing,
@@ -92,11 +114,7 @@ impl Ledger {
 
     /// Looks at the inventory, as far as it is known here.
     pub async fn read<T>(&self, look: impl FnOnce(&Inventory) -> T) -> T {
-        let book = self.book.lock().await;
-        match book.unpacked() {
-            Some(inventory) => look(&inventory),
-            None => look(&book.inventory),
-        }
+        look(self.book.lock().await.open())
     }
 
     /// Changes the inventory in memory. What must be on the hub before something happens needs a
@@ -104,18 +122,12 @@ impl Ledger {
     pub async fn edit<T>(&self, change: impl FnOnce(&mut Inventory) -> T) -> T {
         let mut book = self.book.lock().await;
         book.edited += 1;
-        change(book.open())
+        change(book.open_mut())
     }
 
     /// Keeps it small until it is needed again.
     pub async fn pack(&self) {
-        let mut book = self.book.lock().await;
-        if book.packed.is_none()
-            && let Ok(text) = serde_json::to_vec(&book.inventory)
-        {
-            book.packed = Some(text.into_boxed_slice());
-            book.inventory = Inventory::empty(book.inventory.owner().clone());
-        }
+        self.book.lock().await.close();
     }
 
     /// Returns when all that was edited before is on the hub.
@@ -135,7 +147,7 @@ impl Ledger {
         let saved = store.save(&mut snapshot).await;
         // Trackers that were written before one failed are known to be.
         let mut book = self.book.lock().await;
-        book.open().stored(snapshot);
+        book.open_mut().stored(snapshot);
         saved?;
         book.written = edited;
         Ok(())
