@@ -425,8 +425,10 @@ fn read_definitions(file: &Path, set: &mut DefinitionSet) -> Result<(), Report> 
     };
     for mut object in documents {
         default_terraform(&mut object);
-        set.add(&object, "default")
-            .map_err(|problem| plain(&format!("{name}: {problem}"), ""))?;
+        let wrong = |problem| plain(&format!("{name}: {problem}"), "");
+        if !engine::take_package(&object).map_err(wrong)? {
+            set.add(&object, "default").map_err(wrong)?;
+        }
     }
     Ok(())
 }
@@ -450,8 +452,10 @@ fn read_manifests(file: &Path, set: &mut DefinitionSet) -> Result<Vec<Manifest>,
             continue;
         }
         default_terraform(&mut object);
-        set.add(&object, "default")
-            .map_err(|problem| plain(&format!("{name}: {problem}"), ""))?;
+        let wrong = |problem| plain(&format!("{name}: {problem}"), "");
+        if !engine::take_package(&object).map_err(wrong)? {
+            set.add(&object, "default").map_err(wrong)?;
+        }
     }
     Ok(manifests)
 }

@@ -1,13 +1,40 @@
 //! The template engine in this process: for commands that work offline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
+use caravel_core::api::Package;
 use caravel_core::appfile::Definition;
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, Evaluator, Fault, Operation, Outcome, ParseDefinitionRequest,
     ParsedDefinition, Reply, Request,
 };
+use caravel_core::packages::Packages;
 use serde_json::Value;
+
+/// The packages of the files that this command reads: templates may import them.
+static PACKAGES: RwLock<Option<Packages>> = RwLock::new(None);
+
+/// Where commands act that have no namespace.
+const NAMESPACE: &str = "default";
+
+/// Takes a `Package` object that was read from a file; false where the object is something else.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn take_package(object: &Value) -> Result<bool, String> {
+    if object["kind"] != "Package" {
+        return Ok(false);
+    }
+    let mut package: Package = serde_json::from_value(object.clone())
+        .map_err(|error| format!("this Package cannot be read: {error}"))?;
+    if package.metadata.namespace.is_none() {
+        package.metadata.namespace = Some(NAMESPACE.to_owned());
+    }
+    let mut known = PACKAGES.write().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_default().insert(package);
+    Ok(true)
+}
 
 /// Carries out a request.
 pub(crate) fn eval(request: &Request) -> Reply {
@@ -15,7 +42,16 @@ pub(crate) fn eval(request: &Request) -> Reply {
         id: request.id,
         outcome: Outcome::Panic(Fault { message }),
     };
-    let bytes = match serde_json::to_vec(request) {
+    let known = PACKAGES.read().unwrap_or_else(PoisonError::into_inner);
+    let written = match known.as_ref() {
+        Some(packages) => {
+            let mut request = request.clone();
+            packages.attach(NAMESPACE, &mut request.operation);
+            serde_json::to_vec(&request)
+        }
+        None => serde_json::to_vec(request),
+    };
+    let bytes = match written {
         Ok(bytes) => bytes,
         Err(error) => return failed(format!("the request cannot be written: {error}")),
     };

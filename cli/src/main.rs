@@ -53,7 +53,7 @@ enum Command {
     /// Steer the workflow of an Application.
     Workflow(workflow::WorkflowArgs),
     /// Write, check, register and explain definitions.
-    Def(def::DefArgs),
+    Def(Box<def::DefArgs>),
     /// Show the objects that an Application would be delivered as, without any cluster.
     DryRun(dry_run::Args),
     /// Check what this machine offers: isolation of templates, data folder, addresses, hub.
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => wait(ls::run(args)),
         Command::Delete(args) => wait(delete::run(args)),
         Command::Workflow(args) => wait(workflow::run(args)),
-        Command::Def(args) => wait(def::run(args)),
+        Command::Def(args) => wait(def::run(*args)),
         Command::DryRun(args) => dry_run::run(&args),
         Command::Doctor(args) => wait(doctor::run(args)),
         Command::Version(args) => version::run(&args),

@@ -55,6 +55,9 @@ pub(crate) struct ServeArgs {
     /// Refuse at admission what is otherwise only warned of.
     #[arg(long, env = "CARAVEL_STRICT_ADMISSION")]
     strict_admission: bool,
+    /// Let only those use a definition in an Application who may `get` it.
+    #[arg(long, env = "CARAVEL_CHECK_DEFINITION_PERMISSIONS")]
+    check_definition_permissions: bool,
     /// Revisions of a definition that are kept besides the latest one; those that Applications name stay.
     #[arg(
         long,
@@ -156,6 +159,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             engine,
             evaluator: arguments.cue_evaluator.into(),
             strict: arguments.strict_admission,
+            definition_permissions: arguments.check_definition_permissions,
             definition_revisions: arguments.definition_revision_limit,
             applications: ApplicationOptions::new(store.clone(), version),
         },

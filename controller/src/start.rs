@@ -26,6 +26,8 @@ pub struct Options {
     pub evaluator: Evaluator,
     /// Admission refuses what it otherwise only warns of.
     pub strict: bool,
+    /// Only who may read a definition may use it in an Application (row OPS-203).
+    pub definition_permissions: bool,
     /// Revisions of a definition that are kept besides the latest one; KubeVela keeps 20 (row DEF-005).
     pub definition_revisions: usize,
     /// What Applications need besides.
@@ -82,6 +84,7 @@ impl Controllers {
             evaluation,
             cluster_version,
             strict: options.strict,
+            definition_permissions: options.definition_permissions,
         });
         Ok(Self {
             admission,

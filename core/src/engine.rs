@@ -553,6 +553,10 @@ pub struct SchemaRequest {
     /// Packages that the templates may import.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
+    /// Also tell the markers `+short` and `+alias` (row REN-032), as `x-short` and `x-alias`. KubeVela's schemas do not
+    /// have them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub markers: bool,
 }
 
 /// Checks a template, and parameters where given.

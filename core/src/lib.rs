@@ -6,6 +6,7 @@ pub mod appfile;
 pub mod check;
 pub mod engine;
 pub mod health;
+pub mod packages;
 pub mod plan;
 pub mod render;
 pub mod yaml;

@@ -4,6 +4,7 @@
 //! that kill it, or look at everything in it, start their own.
 
 mod approval;
+mod bombs;
 mod crash;
 mod def;
 mod definitions;

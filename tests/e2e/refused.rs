@@ -259,11 +259,20 @@ fn what_is_probably_not_meant_is_a_warning_and_strictly_a_refusal() {
                   appliesToWorkloads: [\"*\"]\n  conflictsWith: [scaler]\n  schematic: {cue: {template: \"patch: {}\\n\
                   parameter: {}\"}}\n";
     place.apply(manual).ok();
+    let spare = "apiVersion: core.oam.dev/v1beta1\nkind: ComponentDefinition\nmetadata: {name: spare}\nspec:\n  \
+                 workload: {definition: {apiVersion: v1, kind: ConfigMap}}\n  schematic: {cue: {template: \"output: {apiVersion: \\\"v1\\\", \
+                 kind: \\\"ConfigMap\\\"}\\nparameter: {zone: string, note?: string}\"}}\n";
+    place.apply(spare).ok();
     let cases = [
         (
             "an undeclared parameter",
             application("web", "webservice", "{image: nginx:2, prot: 80}"),
             "did you mean `port`?",
+        ),
+        (
+            "a required parameter that rendering does without",
+            application("web", "spare", "{note: busybox:1}"),
+            "the parameter `zone` is missing",
         ),
         (
             "conflicting traits",
@@ -297,6 +306,15 @@ fn what_is_probably_not_meant_is_a_warning_and_strictly_a_refusal() {
             "{what}: {}",
             answer.stderr
         );
+        if !what.starts_with("an unknown") {
+            caravel_tests::wait::eventually("a condition tells", || {
+                let app = place.object("app", "web");
+                let mut conditions = app["status"]["conditions"].as_array()?.iter();
+                let warned = conditions.find(|one| one["type"] == "Warned")?;
+                let said = warned["message"].as_str()?.contains(expected);
+                (said && warned["status"] == "True").then_some(())
+            });
+        }
         let before = place.object("app", "web");
         let strict = "metadata: {name: web, annotations: {caravel.dev/strict-admission: \"true\"}}";
         // The same again is no change; with another description it is one.
@@ -308,6 +326,40 @@ fn what_is_probably_not_meant_is_a_warning_and_strictly_a_refusal() {
         assert!(said.contains(expected), "{what}: {said}");
         assert_eq!(place.object("app", "web")["spec"], before["spec"], "{what}");
     }
+}
+
+/// Once it is mended, nothing is left to warn of.
+#[test]
+fn a_warning_goes_with_its_cause() {
+    let place = Place::shared("refused-warned");
+    let warned = || {
+        let app = place.object("app", "web");
+        let conditions = app["status"]["conditions"].as_array().cloned();
+        conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Warned"))
+    };
+    let wrong = application("web", "webservice", "{image: nginx:2, prot: 80}");
+    place.apply(&wrong).ok();
+    caravel_tests::wait::eventually("a condition tells", || warned().then_some(()));
+    place
+        .apply(&application(
+            "web",
+            "webservice",
+            "{image: nginx:2, port: 80}",
+        ))
+        .ok();
+    caravel_tests::wait::eventually("it is gone", || (!warned()).then_some(()));
+}
+
+/// One answer for one mistake: the wrong name, and what is missing for it.
+#[test]
+fn a_misspelt_required_parameter_is_told_as_one_mistake() {
+    let place = Place::shared("refused-misspelt");
+    let said = place
+        .apply(&application("web", "webservice", "{imagee: nginx:2}"))
+        .fails();
+    let expected = "the parameter `image` is missing (expected string)";
+    let hint = "`imagee` is given, which is not declared: did you mean `image`?";
+    assert!(said.contains(expected) && said.contains(hint), "{said}");
 }
 
 /// Programs get each part of an error as a field.
@@ -353,6 +405,41 @@ fn a_strict_hub_refuses_what_others_warn_of() {
         &application("web", "webservice", "{image: nginx:2}"),
     );
     kubectl.run("apply -f app.yaml").ok();
+}
+
+/// Row OPS-203: where the hub asks for it, who may not read a definition may not use it.
+#[test]
+fn a_definition_is_used_by_those_who_may_read_it() {
+    let daemon = caravel_tests::daemon::Daemon::start(&["--check-definition-permissions"]);
+    let kubectl = caravel_tests::kubectl::Kubectl::new(&daemon);
+    let app = application("web", "webservice", "{image: nginx:2}");
+    kubectl.file("app.yaml", &(app + "    traits: [{type: scaler}]\n"));
+    kubectl
+        .run("create role apps --verb=* --resource=applications.core.oam.dev")
+        .ok();
+    kubectl
+        .run("create rolebinding apps --role=apps --user=dev")
+        .ok();
+    let read =
+        "create role reader -n vela-system --verb=get --resource=componentdefinitions.core.oam.dev";
+    kubectl.run(read).ok();
+    kubectl
+        .run("create rolebinding reader -n vela-system --role=reader --user=dev")
+        .ok();
+    let said = kubectl.run("apply -f app.yaml --as dev").fails();
+    assert!(
+        said.contains("dev may not use the definition `scaler`")
+            && said.contains("spec.components[0].traits[0].type")
+            && !said.contains("`webservice`"),
+        "{said}"
+    );
+    kubectl
+        .run("create role traits -n vela-system --verb=get --resource=traitdefinitions.core.oam.dev --resource-name=scaler")
+        .ok();
+    kubectl
+        .run("create rolebinding traits -n vela-system --role=traits --user=dev")
+        .ok();
+    kubectl.run("apply -f app.yaml --as dev").ok();
 }
 
 /// Row REN-032: set once, a parameter stays; an annotation lets it change.

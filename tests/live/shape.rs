@@ -32,7 +32,7 @@ pub(crate) fn application(application: &Value) -> Value {
     })
 }
 
-/// Each condition as `status reason`, by type. With us, a failed step makes `Workflow` and `Ready` false; KubeVela
+/// Each condition as `status reason`, by type; without `Warned`, which KubeVela does not have. With us, a failed step makes `Workflow` and `Ready` false; KubeVela
 /// does not set them (measured trap 1, FIX): where a step failed they count as that.
 fn conditions(status: &Value, has_failed: bool) -> Value {
     let conditions = list(&status["conditions"]).map(|one| {
@@ -40,6 +40,7 @@ fn conditions(status: &Value, has_failed: bool) -> Value {
         (text(one, "type"), json!(state))
     });
     let mut conditions: Map<String, Value> = conditions.collect();
+    conditions.remove("Warned");
     if has_failed {
         for name in ["Workflow", "Ready"] {
             let failed = || json!("False ReconcileError");

@@ -67,6 +67,7 @@ impl House {
                 engine,
                 evaluator: Evaluator::V2,
                 strict: false,
+                definition_permissions: false,
                 definition_revisions: 20,
                 applications: ApplicationOptions::new(Arc::new(store.unwrap()), version),
             },

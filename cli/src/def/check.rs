@@ -1,6 +1,6 @@
 //! Checks of one definition: those of its registration, and what only a trial shows.
 
-use caravel_core::check::DefinitionCheck;
+use caravel_core::check::{DefinitionCheck, Extent, sample};
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
     ValidateResult,
@@ -10,18 +10,17 @@ use serde_json::{Value, json};
 use super::ask::{Refusal, ask};
 use super::parameter;
 use super::problem::{Level, Problem};
-use super::sample::{Extent, sample};
+use super::served::Served;
 use super::source::{Source, is_cue};
 use super::trial::{Outcome, Trial};
 
-/// Everything that is wrong with a definition, errors first.
-pub(crate) fn check(source: &Source) -> Vec<Problem> {
+/// Everything that is wrong with a definition, errors first; what it makes is for targets that serve these kinds.
+pub(crate) fn check(source: &Source, served: &Served) -> Vec<Problem> {
     let mut problems = registration(source);
     let is_good = problems.iter().all(|problem| problem.level != Level::Error);
     // A definition may say which evaluator reads it: then the other does not matter.
-    if is_good && source.definition.evaluator.is_none() {
-        problems.extend(refused_by_v3(source));
-        problems.extend(trials(source));
+    if is_good {
+        problems.extend(trials(source, served));
     }
     problems.sort_by_key(|problem| problem.level == Level::Warning);
     problems
@@ -118,13 +117,26 @@ fn without_template(source: &Source) -> Vec<Problem> {
     vec![problem]
 }
 
-/// What both evaluators make of sample parameters.
-fn trials(source: &Source) -> Vec<Problem> {
-    let (schema, mut problems) = schemas(source);
+/// What both evaluators make of sample parameters. A definition may say which of them reads it: then the other does
+/// not matter.
+fn trials(source: &Source, served: &Served) -> Vec<Problem> {
+    let chosen = source.definition.evaluator;
+    let mut problems = match chosen {
+        Some(_) => Vec::new(),
+        None => refused_by_v3(source),
+    };
+    let (schema, of_schema) = match chosen {
+        Some(one) => {
+            let schema = parameter::schema(source, one).ok().flatten();
+            (schema.unwrap_or_default(), Vec::new())
+        }
+        None => schemas(source),
+    };
+    problems.extend(of_schema);
     if source.definition.template.is_empty() {
         return problems;
     }
-    for extent in [Extent::Required, Extent::Full] {
+    for extent in Extent::ALL {
         let parameters = fitting(source, sample(&schema, extent));
         let run = |evaluator| {
             let trial = Trial {
@@ -133,8 +145,19 @@ fn trials(source: &Source) -> Vec<Problem> {
             };
             trial.render()
         };
-        let v2 = run(Evaluator::V2);
+        let v2 = run(chosen.unwrap_or_default());
         problems.extend(other_workload(source, &v2).filter(|_| extent == Extent::Required));
+        for problem in unserved(source, &v2, served) {
+            if !problems
+                .iter()
+                .any(|known| known.message == problem.message)
+            {
+                problems.push(problem);
+            }
+        }
+        if chosen.is_some() {
+            continue;
+        }
         let found = compare(source, extent, v2, run(Evaluator::V3));
         // The second sample would only say the same again.
         if let Some(problem) = found {
@@ -172,6 +195,33 @@ fn other_workload(source: &Source, rendered: &Rendered) -> Option<Problem> {
     );
     let hint = "traits and health are chosen by what the attributes say: correct one of them";
     Some(Problem::of_file(&source.file, message).warning().hint(hint))
+}
+
+/// What targets would say against the objects.
+fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Problem> {
+    let Ok(Outcome::Objects(objects)) = rendered else {
+        return Vec::new();
+    };
+    let is_trait = source.definition.kind == DefinitionKind::Trait;
+    let of_object = |shown: &super::trial::Shown| {
+        let name = match shown.name.as_str() {
+            "output" if is_trait => "patch".to_owned(),
+            "output" => "output".to_owned(),
+            other => format!("outputs.{other}"),
+        };
+        let faults = served.faults(&shown.object).into_iter();
+        faults
+            .map(|fault| {
+                let message = format!("{name}: {}", fault.message);
+                let problem = Problem::of_file(&source.file, message).warning();
+                match source.place_of_field(&fault.field) {
+                    Some((line, column)) => problem.at(&source.text, line, column),
+                    None => problem,
+                }
+            })
+            .collect::<Vec<_>>()
+    };
+    objects.iter().flat_map(of_object).collect()
 }
 
 /// The schema of the parameters, and what is to be said about it.

@@ -14,6 +14,7 @@ use super::diff::{changes, tell_impacts};
 use super::impact::World;
 use super::kind::Kind;
 use super::problem::{self, Level, Problems};
+use super::served::Served;
 use super::source::{Source, files, read, read_text};
 use super::{parameter, registry};
 use crate::hub::{Hub, HubArgs};
@@ -44,8 +45,10 @@ const PACE: Duration = Duration::from_millis(100);
 type Stamp = (SystemTime, u64);
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
+    let hub = hub.connect().await?;
     let session = Session {
-        hub: hub.connect().await?,
+        served: Served::of_hub(&hub).await?,
+        hub,
         namespace,
         args,
     };
@@ -93,6 +96,8 @@ fn stamps(path: &str) -> Result<BTreeMap<String, Stamp>> {
 
 struct Session<'a> {
     hub: Hub,
+    /// The kinds that it had at the start.
+    served: Served,
     namespace: &'a str,
     args: &'a Args,
 }
@@ -104,7 +109,7 @@ impl Session<'_> {
         let sources = match read(file) {
             Ok(sources) => sources,
             Err(error) => {
-                super::tell(&error, false);
+                super::tell(&error, None)?;
                 writeln!(
                     std::io::stdout(),
                     "{file}: refused; the hub keeps what it has"
@@ -118,7 +123,7 @@ impl Session<'_> {
                 Ok(taken) => good &= taken,
                 Err(error) if error.is::<Closed>() => return Err(error),
                 Err(error) => {
-                    super::tell(&error.context(file.to_owned()), false);
+                    super::tell(&error.context(file.to_owned()), None)?;
                     good = false;
                 }
             }
@@ -133,7 +138,7 @@ impl Session<'_> {
         let definition = &source.definition;
         let kind = Kind::of(definition.kind);
         let title = format!("{} {}", kind.word, definition.name);
-        let problems = check(source);
+        let problems = check(source, &self.served);
         problems.iter().for_each(problem::print);
         if problems.iter().any(|problem| problem.level == Level::Error) {
             writeln!(out, "{title}: refused; the hub keeps what it has").context(Closed)?;

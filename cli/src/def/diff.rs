@@ -13,7 +13,7 @@ use super::impact::{Effect, Impact, World, unified};
 use super::parameter::{self, Parameter};
 use super::problem::{Problem, Problems};
 use super::source::{Source, read_one};
-use super::{Machine, is_json, registry};
+use super::{Machine, registry};
 use crate::hub::{Hub, HubArgs};
 
 /// Shows what differs between two revisions of a definition, or between a file and the hub: parameters, template,
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     full: bool,
     /// The differences as data.
     #[arg(short, long, value_enum)]
-    output: Option<Machine>,
+    pub(crate) output: Option<Machine>,
 }
 
 /// A parameter that is not the same in both.
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         Ok(code) => Ok(code),
         // One says "differs" already.
         Err(error) => {
-            super::tell(&error, is_json(args.output));
+            super::tell(&error, args.output)?;
             Ok(ExitCode::from(2))
         }
     }
@@ -101,7 +101,7 @@ async fn compare(args: &Args, hub_args: &HubArgs, namespace: &str) -> Result<Exi
         None => Vec::new(),
     };
     let same = changes.is_empty() && old.object["spec"] == new.object["spec"];
-    if is_json(args.output) {
+    if let Some(format) = args.output {
         let whole = json!({
             "old": old.file,
             "new": new.file,
@@ -110,7 +110,7 @@ async fn compare(args: &Args, hub_args: &HubArgs, namespace: &str) -> Result<Exi
             "template": texts,
             "applications": impacts,
         });
-        writeln!(std::io::stdout(), "{whole:#}")?;
+        super::print_data(&whole, format)?;
     } else {
         tell(&old, &new, &changes, &texts, same)?;
         tell_impacts(&impacts, args.full)?;

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            super::tell(&error, false);
+            super::tell(&error, None)?;
             let kept = file.display();
             bail!(
                 "nothing was changed; your text is kept: correct it and `caravel def apply {kept}`"

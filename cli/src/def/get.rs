@@ -45,8 +45,8 @@ enum Form {
 }
 
 impl Args {
-    pub(crate) fn wants_data(&self) -> bool {
-        self.output == Form::Json
+    pub(crate) fn data(&self) -> Option<super::Machine> {
+        (self.output == Form::Json).then_some(super::Machine::Json)
     }
 }
 

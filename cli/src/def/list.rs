@@ -8,7 +8,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::{Value, json};
 
-use super::{Machine, is_json, registry};
+use super::{Machine, registry};
 use crate::hub::HubArgs;
 
 /// Lists the definitions of the hub; of all namespaces unless -n names one.
@@ -20,13 +20,7 @@ pub(crate) struct Args {
     kind: Option<String>,
     /// The list as data.
     #[arg(short, long, value_enum)]
-    output: Option<Machine>,
-}
-
-impl Args {
-    pub(crate) fn wants_data(&self) -> bool {
-        is_json(self.output)
-    }
+    pub(crate) output: Option<Machine>,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {

@@ -23,7 +23,7 @@ mod parameter;
 mod problem;
 mod registry;
 mod render;
-mod sample;
+mod served;
 mod show;
 mod source;
 mod test;
@@ -49,6 +49,10 @@ use crate::hub::HubArgs;
 pub(crate) struct DefArgs {
     #[command(subcommand)]
     operation: Action,
+    /// `Package` objects that templates may import, for what is done without the hub; those of a folder that is
+    /// given are known anyway.
+    #[arg(long = "package", value_name = "FILE|DIR", global = true)]
+    packages: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -57,7 +61,7 @@ pub(crate) struct DefArgs {
 enum Action {
     /// Begin a definition: from a template, an object, a CRD, or a Terraform module.
     Init(init::Args),
-    /// Check definitions without a hub: errors with their place, both evaluators.
+    /// Check definitions: errors with their place, both evaluators, the kinds of what they make.
     Vet(vet::Args),
     /// Render one definition with parameters.
     Render(render::Args),
@@ -118,18 +122,21 @@ impl From<CueEvaluator> for Evaluator {
     }
 }
 
-/// Whether data is asked for; YAML readers read JSON.
-pub(crate) fn is_json(output: Option<Machine>) -> bool {
-    output.is_some()
-}
-
 pub(crate) async fn run(arguments: DefArgs) -> Result<ExitCode> {
-    let DefArgs { operation, hub } = arguments;
-    let as_data = operation.wants_data();
-    match carry_out(operation, &hub).await {
+    let DefArgs {
+        operation,
+        packages,
+        hub,
+    } = arguments;
+    let data = operation.data();
+    let done = match source::learn_packages(&packages) {
+        Ok(()) => carry_out(operation, &hub).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Err(error) if crate::is_closed_pipe(&error) => Err(error),
-        Err(error) if error.is::<Problems>() || as_data => {
-            tell(&error, as_data);
+        Err(error) if error.is::<Problems>() || data.is_some() => {
+            tell(&error, data)?;
             Ok(ExitCode::FAILURE)
         }
         other => other,
@@ -137,16 +144,18 @@ pub(crate) async fn run(arguments: DefArgs) -> Result<ExitCode> {
 }
 
 impl Action {
-    /// Whether errors are wanted as data.
-    fn wants_data(&self) -> bool {
+    /// In which form errors are wanted, where they are wanted as data.
+    fn data(&self) -> Option<Machine> {
         match self {
-            Self::Render(args) => args.wants_data(),
-            Self::List(args) => args.wants_data(),
-            Self::Get(args) => args.wants_data(),
-            Self::Show(args) => args.wants_data(),
-            Self::Why(args) => args.wants_data(),
-            Self::Test(args) => args.wants_data(),
-            _ => false,
+            Self::Vet(args) => args.output,
+            Self::Render(args) => args.data(),
+            Self::List(args) => args.output,
+            Self::Get(args) => args.data(),
+            Self::Show(args) => args.output,
+            Self::Diff(args) => args.output,
+            Self::Why(args) => args.output,
+            Self::Test(args) => args.output,
+            _ => None,
         }
     }
 }
@@ -156,7 +165,7 @@ async fn carry_out(operation: Action, hub: &HubArgs) -> Result<ExitCode> {
     let place = namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE);
     match operation {
         Action::Init(args) => init::run(&args),
-        Action::Vet(args) => vet::run(&args),
+        Action::Vet(args) => vet::run(&args, hub).await,
         Action::Render(args) => render::run(&args, namespace.as_deref()),
         Action::Test(args) => test::run(&args),
         Action::Apply(args) => apply::run(&args, hub, place).await,
@@ -186,19 +195,23 @@ pub(crate) fn print_data(value: &serde_json::Value, format: Machine) -> Result<(
 }
 
 /// Says what went wrong: with snippets to standard error, or as data to standard output.
-pub(crate) fn tell(error: &anyhow::Error, as_data: bool) {
+pub(crate) fn tell(error: &anyhow::Error, data: Option<Machine>) -> Result<()> {
     let problems = error.downcast_ref::<Problems>();
-    // Somebody who closed the pipe does not want to know.
-    let _ = match (problems, as_data) {
-        (Some(problems), true) => writeln!(std::io::stdout(), "{:#}", problems.to_json()),
-        (None, true) => {
-            let whole = json!({"errors": [{"level": "error", "message": format!("{error:#}")}]});
-            writeln!(std::io::stdout(), "{whole:#}")
+    match (problems, data) {
+        (Some(problems), Some(format)) => print_data(&problems.to_json(), format),
+        (None, Some(format)) => {
+            let message = format!("{error:#}");
+            let whole = json!({"errors": [{"level": "error", "message": message}]});
+            print_data(&whole, format)
         }
-        (Some(problems), false) => {
+        (Some(problems), None) => {
             problems.print();
             Ok(())
         }
-        (None, false) => writeln!(std::io::stderr(), "caravel: {error:#}"),
-    };
+        (None, None) => {
+            // Somebody who closed the pipe does not want to know.
+            let _ = writeln!(std::io::stderr(), "caravel: {error:#}");
+            Ok(())
+        }
+    }
 }

@@ -27,9 +27,20 @@ pub(crate) struct Parameter {
     pub(crate) rules: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) usage: String,
+    /// The letter that it has as a flag (`+short`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) short: String,
+    /// What forms call it (`+alias`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) alias: String,
+    /// Whether it cannot be changed once it is set (`+immutable`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) immutable: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fields: Vec<Parameter>,
 }
+
+const IMMUTABLE: &str = "cannot be changed once it is set";
 
 /// Deeper fields are not looked at: schemas of recursive definitions do not end.
 const DEPTH: usize = 12;
@@ -43,6 +54,7 @@ pub(crate) fn schema(source: &Source, evaluator: Evaluator) -> Result<Option<Val
     let request = SchemaRequest {
         name: definition.name.clone(),
         source: definition.template.clone(),
+        markers: true,
         ..SchemaRequest::default()
     };
     // The author's choice goes first.
@@ -134,6 +146,9 @@ fn parameter(schema: &Value, path: String, listed: bool, depth: usize) -> Parame
         choices: schema["enum"].as_array().cloned().unwrap_or_default(),
         rules: rules(schema),
         usage: usage(schema),
+        short: marker(schema, "x-short"),
+        alias: marker(schema, "x-alias"),
+        immutable: schema["x-immutable"] == true,
         fields: inner,
         path,
     }
@@ -154,6 +169,10 @@ pub(crate) fn is_needed(schema: &Value) -> bool {
         }
         _ => true,
     }
+}
+
+fn marker(schema: &Value, name: &str) -> String {
+    schema[name].as_str().unwrap_or_default().to_owned()
 }
 
 fn usage(schema: &Value) -> String {
@@ -251,17 +270,21 @@ impl Parameter {
         choices.join(" | ")
     }
 
-    /// The usage with what else must hold.
+    /// The usage with what else must hold, and what else it is called.
     pub(crate) fn notes(&self) -> String {
-        let mut parts: Vec<&str> = Vec::new();
-        if !self.usage.is_empty() {
-            parts.push(&self.usage);
-        }
-        let rules = self.rules.join(", ");
-        if !rules.is_empty() {
-            parts.push(&rules);
-        }
-        parts.join("; ")
+        let called = |label: &str, name: &str| match name {
+            "" => String::new(),
+            name => format!("{label}{name}"),
+        };
+        let parts = [
+            self.usage.clone(),
+            self.rules.join(", "),
+            if self.immutable { IMMUTABLE } else { "" }.to_owned(),
+            called("alias ", &self.alias),
+            called("short -", &self.short),
+        ];
+        let told: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        told.join("; ")
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn wants_data(&self) -> bool {
-        self.output == Machine::Json
+    pub(crate) fn data(&self) -> Option<Machine> {
+        (self.output == Machine::Json).then_some(Machine::Json)
     }
 }
 

@@ -9,12 +9,12 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::json;
 
+use super::Machine;
 use super::kind::Kind;
 use super::parameter::{self, Parameter};
 use super::problem::Problems;
 use super::registry::{self, Wanted};
 use super::source::Source;
-use super::{Machine, is_json};
 use crate::hub::HubArgs;
 
 /// Shows what a definition is for and which parameters it takes.
@@ -31,13 +31,7 @@ pub(crate) struct Args {
     wanted: Wanted,
     /// The parameters as data.
     #[arg(short, long, value_enum)]
-    output: Option<Machine>,
-}
-
-impl Args {
-    pub(crate) fn wants_data(&self) -> bool {
-        is_json(self.output)
-    }
+    pub(crate) output: Option<Machine>,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {

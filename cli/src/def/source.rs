@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use caravel_core::appfile::{Definition, kind_of};
+use caravel_core::check::place_of_field;
 use caravel_core::engine::{
     Diagnostic, Evaluator, Operation, ParseDefinitionRequest, ParsedDefinition, Position,
 };
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use super::ask::{Refusal, ask};
 use super::problem::{Problem, Problems};
+use crate::engine;
 
 /// A definition with the text that it stands in.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ fn collect(folder: &Path, found: &mut Vec<String>) -> Result<()> {
             if name != "tests" && !path.is_symlink() {
                 collect(&path, found)?;
             }
-        } else if may_define(name) && (is_cue(name) || defines(&path)) {
+        } else if may_define(name) && (is_cue(name) || defines(&path)?) {
             found.push(path.display().to_string());
         }
     }
@@ -103,17 +105,53 @@ pub(crate) fn is_cue(name: &str) -> bool {
         .is_some_and(|extension| extension == "cue")
 }
 
-/// Whether a manifest in a folder holds definitions: other manifests there are not looked at.
-fn defines(path: &Path) -> bool {
+/// Whether a manifest in a folder holds definitions: other manifests there are not looked at. Packages that it holds
+/// can be imported from now on.
+fn defines(path: &Path) -> Result<bool> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     if !matches!(extension, Some("yaml" | "yml" | "json")) {
-        return false;
+        return Ok(false);
     }
     let Ok(text) = fs::read_to_string(path) else {
-        return false;
+        return Ok(false);
     };
-    text.contains("Definition")
-        && yaml::parse(&text).map_or(true, |documents| documents.iter().any(is_definition))
+    if !["Definition", "Package"]
+        .iter()
+        .any(|kind| text.contains(kind))
+    {
+        return Ok(false);
+    }
+    let Ok(documents) = yaml::parse(&text) else {
+        // It may hold one: whoever reads it tells what is wrong.
+        return Ok(text.contains("Definition"));
+    };
+    take_packages(&path.display().to_string(), &documents)?;
+    Ok(documents.iter().any(is_definition))
+}
+
+fn take_packages(file: &str, documents: &[Value]) -> Result<()> {
+    for object in documents {
+        engine::take_package(object)
+            .map_err(|message| Problems::from(Problem::of_file(file, message)))?;
+    }
+    Ok(())
+}
+
+/// Takes the packages of files and folders, for the templates that import them.
+pub(crate) fn learn_packages(paths: &[String]) -> Result<()> {
+    for path in paths {
+        if Path::new(path).is_dir() {
+            collect(Path::new(path), &mut Vec::new())?;
+            continue;
+        }
+        let documents = yaml::parse(&read_text(path)?)
+            .map_err(|error| Problems::from(Problem::of_file(path, error.to_string())))?;
+        if documents.iter().all(|object| object["kind"] != "Package") {
+            bail!("there is no Package in {path}");
+        }
+        take_packages(path, &documents)?;
+    }
+    Ok(())
 }
 
 fn is_definition(object: &Value) -> bool {
@@ -150,6 +188,7 @@ pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
     }
     let documents = yaml::parse(text)
         .map_err(|error| Problems::from(Problem::of_file(file, error.to_string())))?;
+    take_packages(file, &documents)?;
     documents
         .into_iter()
         .filter(is_definition)
@@ -201,6 +240,13 @@ impl Source {
             Some((line, column)) => problem.at(&self.text, line, column),
             None => problem,
         }
+    }
+
+    /// Where the template gives a field of that name a value, in the file.
+    pub(crate) fn place_of_field(&self, field: &str) -> Option<(u32, u32)> {
+        let template = &self.definition.template;
+        let (line, column) = place_of_field(template, field)?;
+        lift(&self.text, template, line, column)
     }
 
     /// Where a place of the template or of a status text stands in the file. The template begins at the

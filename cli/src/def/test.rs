@@ -23,7 +23,7 @@ use super::impact::unified;
 use super::problem::Problem;
 use super::source::{Source, files, read};
 use super::trial::{Outcome, Trial};
-use super::{Machine, is_json, render};
+use super::{Machine, render};
 
 /// Runs the tests beside definitions: golden folders (tests/<definition>/<case>/) and <definition>_test.cue files.
 #[derive(clap::Args, Debug)]
@@ -45,13 +45,7 @@ pub(crate) struct Args {
     only: Option<String>,
     /// The results as data.
     #[arg(short, long, value_enum)]
-    output: Option<Machine>,
-}
-
-impl Args {
-    pub(crate) fn wants_data(&self) -> bool {
-        is_json(self.output)
-    }
+    pub(crate) output: Option<Machine>,
 }
 
 /// What came of a case.

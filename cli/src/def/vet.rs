@@ -1,4 +1,4 @@
-//! `caravel def vet`: checks definitions without a hub.
+//! `caravel def vet`: checks definitions.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -6,15 +6,22 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::Machine;
 use super::check::check;
 use super::kind::Kind;
 use super::problem::{self, Level, Problem, Problems};
+use super::served::Served;
 use super::source::{Source, files, read};
-use super::{Machine, is_json};
+use crate::hub::HubArgs;
 
-/// Checks definitions as their registration does, and more: both evaluators must agree.
+/// Checks definitions as their registration does, and more: both evaluators must agree, and the objects that they make
+/// of sample parameters must be of kinds that the targets have, with the fields and types of these.
+///
+/// The kinds are those of the hub, where one answers; else Kubernetes' own and those of `--crds`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  caravel def vet definitions/ my-trait.cue")]
+#[command(
+    after_help = "Examples:\n  caravel def vet definitions/ my-trait.cue\n  caravel def vet definitions/ --crds crds/"
+)]
 pub(crate) struct Args {
     /// Definitions in CUE or YAML; a folder stands for all in it.
     #[arg(required = true, value_name = "FILE|DIR")]
@@ -22,9 +29,29 @@ pub(crate) struct Args {
     /// Warnings count as errors.
     #[arg(long)]
     strict: bool,
+    /// CRDs of the targets; the hub is not asked then.
+    #[arg(long, value_name = "FILE|DIR")]
+    crds: Vec<String>,
+    /// Ask no hub.
+    #[arg(long)]
+    offline: bool,
     /// The findings as data.
     #[arg(short, long, value_enum)]
-    output: Option<Machine>,
+    pub(crate) output: Option<Machine>,
+}
+
+impl Args {
+    /// The kinds that objects are checked against.
+    async fn served(&self, hub: &HubArgs) -> Result<Served> {
+        if !self.crds.is_empty() {
+            return Served::of_files(&self.crds);
+        }
+        Ok(if self.offline {
+            Served::default()
+        } else {
+            Served::of_any_hub(hub).await
+        })
+    }
 }
 
 /// A definition, or a file that holds none, and what is wrong with it.
@@ -34,10 +61,11 @@ struct Checked {
     problems: Vec<Problem>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
+    let served = args.served(hub).await?;
     let mut all = Vec::new();
     for file in files(&args.paths)? {
-        all.extend(check_file(&file)?);
+        all.extend(check_file(&file, &served)?);
     }
     if all.is_empty() {
         anyhow::bail!("there is no definition in {}", args.paths.join(", "));
@@ -47,10 +75,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         levels.any(|level| level == Level::Error || args.strict)
     };
     let failed = all.iter().filter(|checked| bad(checked)).count();
-    if is_json(args.output) {
+    if let Some(format) = args.output {
         let items: Vec<Value> = all.iter().map(|one| as_json(one, !bad(one))).collect();
         let whole = json!({ "ok": failed == 0, "definitions": items });
-        writeln!(std::io::stdout(), "{whole:#}")?;
+        super::print_data(&whole, format)?;
     } else {
         tell(&all, &bad, failed)?;
     }
@@ -78,14 +106,17 @@ fn tell(all: &[Checked], bad: &dyn Fn(&Checked) -> bool, failed: usize) -> Resul
     Ok(())
 }
 
-fn check_file(file: &str) -> Result<Vec<Checked>> {
+fn check_file(file: &str, served: &Served) -> Result<Vec<Checked>> {
     let unreadable = |problems: Problems| Checked {
         file: file.to_owned(),
         title: "unreadable".to_owned(),
         problems: problems.0,
     };
     match read(file) {
-        Ok(sources) => Ok(sources.iter().map(check_source).collect()),
+        Ok(sources) => {
+            let checked = sources.iter().map(|source| check_source(source, served));
+            Ok(checked.collect())
+        }
         Err(error) => match error.downcast::<Problems>() {
             Ok(problems) => Ok(vec![unreadable(problems)]),
             Err(error) => Err(error),
@@ -93,12 +124,12 @@ fn check_file(file: &str) -> Result<Vec<Checked>> {
     }
 }
 
-fn check_source(source: &Source) -> Checked {
+fn check_source(source: &Source, served: &Served) -> Checked {
     let word = Kind::of(source.definition.kind).word;
     Checked {
         file: source.file.clone(),
         title: format!("{word} {}", source.definition.name),
-        problems: check(source),
+        problems: check(source, served),
     }
 }
 

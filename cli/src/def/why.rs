@@ -21,6 +21,7 @@ use caravel_core::yaml;
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
 use serde_json::{Value, json};
 
+use super::Machine;
 use super::ask::{Refusal, ask};
 use super::check::short;
 use super::field;
@@ -28,7 +29,6 @@ use super::impact::World;
 use super::problem::{Problem, Problems, span};
 use super::render::{Input as Given, problems};
 use super::source::{Source, read_all, read_one, read_text};
-use super::{Machine, is_json};
 use crate::hub::HubArgs;
 use crate::{engine, locate};
 
@@ -62,13 +62,7 @@ pub(crate) struct Args {
     given: Given,
     /// The answer as data.
     #[arg(short, long, value_enum)]
-    output: Option<Machine>,
-}
-
-impl Args {
-    pub(crate) fn wants_data(&self) -> bool {
-        is_json(self.output)
-    }
+    pub(crate) output: Option<Machine>,
 }
 
 /// An Application with the texts that answers point into.
@@ -124,10 +118,9 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
         value,
         origins: &result.origins,
     };
-    if is_json(args.output) {
-        writeln!(std::io::stdout(), "{:#}", answer.to_json())?;
-    } else {
-        answer.tell()?;
+    match args.output {
+        Some(format) => super::print_data(&answer.to_json(), format)?,
+        None => answer.tell()?,
     }
     Ok(ExitCode::SUCCESS)
 }

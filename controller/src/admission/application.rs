@@ -1,31 +1,30 @@
 //! Applications: the check of `caravel_core`, with the hub's definitions and its engine.
 
+use caravel_apiserver::admission::AdmissionAttributes;
 use caravel_core::api::Application;
 use caravel_core::appfile::{Finding, FindingKind, named, read_application};
 use caravel_core::check::{Check, Trial};
 use caravel_core::engine::Reply;
-use caravel_core::render::{Input, Progress, RenderError, Target};
+use caravel_core::render::{ClusterVersion, Input, Progress, RenderError, Target};
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::OamAdmission;
+use super::{OamAdmission, permission};
 use crate::application::{LiveSource, component_revision};
 use crate::evaluation::Evaluation;
 
 /// Judges an Application, and names the steps that have no name (CRD-040).
 pub(crate) async fn admit(
     admission: &OamAdmission,
-    object: &mut Value,
-    old: &Value,
-    namespace: &str,
+    attributes: &mut AdmissionAttributes<'_>,
 ) -> Vec<Finding> {
-    name_steps(object);
+    name_steps(attributes.object);
     // The kind's schema is checked after this, and says better what is wrong with a shape.
-    let Ok(mut application) = read_application(object) else {
+    let Ok(mut application) = read_application(attributes.object) else {
         return Vec::new();
     };
-    application.metadata.namespace = Some(namespace.to_owned());
+    application.metadata.namespace = Some(attributes.namespace.to_owned());
     let gathered = LiveSource::gather(&admission.client, &admission.library, &application).await;
     let source = match gathered {
         Ok(source) => source,
@@ -34,12 +33,28 @@ pub(crate) async fn admit(
             return vec![Finding::new(FindingKind::Unchecked, "spec", message)];
         }
     };
-    let evaluation = &admission.evaluation;
-    let before = read_application(old).ok();
-    let mut check = Check::of_update(&application, before.as_ref(), &source);
+    let before = read_application(attributes.old).ok();
+    let check = Check::of_update(&application, before.as_ref(), &source);
+    let version = &admission.cluster_version;
+    let mut findings = judged(&admission.evaluation, version, &application, check).await;
+    if admission.definition_permissions {
+        let (namespace, user) = (attributes.namespace, attributes.user);
+        findings.extend(permission::findings(admission, &application, namespace, user).await);
+    }
+    findings
+}
+
+/// Takes a check to its end, with the engine's answers.
+pub(crate) async fn judged(
+    evaluation: &Evaluation,
+    cluster_version: &ClusterVersion,
+    application: &Application,
+    mut check: Check,
+) -> Vec<Finding> {
+    let namespace = application.namespace().unwrap_or_default();
     let questions = check.questions();
     let outcomes = join_all(questions.iter().map(|question| {
-        evaluation.outcome(namespace, question.operation.clone(), question.evaluator)
+        evaluation.outcome(&namespace, question.operation.clone(), question.evaluator)
     }))
     .await;
     for (question, outcome) in questions.iter().zip(outcomes) {
@@ -48,13 +63,13 @@ pub(crate) async fn admit(
     let trials = check.trials();
     let outcomes = join_all(trials.iter().map(|one| {
         let target = Target {
-            cluster_version: admission.cluster_version.clone(),
-            revision: next_revision(&application),
+            cluster_version: cluster_version.clone(),
+            revision: next_revision(application),
             component_revision: component_revision(one.component()),
             dispatch: true,
             ..Target::default()
         };
-        attempt(evaluation, namespace, one, target)
+        attempt(evaluation, &namespace, one, target)
     }))
     .await;
     for (trial, outcome) in trials.iter().zip(outcomes) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use caravel_apiserver::admission::{AdmissionAttributes, Denial, Warning};
+use caravel_core::api::SYSTEM_NAMESPACE;
 use caravel_core::api::labels::annotations::FORCE_DELETE;
-use caravel_core::api::{Application, SYSTEM_NAMESPACE};
 use caravel_core::appfile::read_application;
 use caravel_core::engine::DefinitionKind;
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,6 +13,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
 use super::OamAdmission;
+use super::used::{base_name, uses};
 use crate::definition::{Kind, oam_resource};
 use crate::library::Library;
 
@@ -139,7 +140,7 @@ pub(crate) async fn types_in_use(
 
 /// Whether a type in a namespace leads to the definition (row DEF-003).
 fn is_meant(library: &Library, wanted: &Wanted<'_>, namespace: &str, type_: &str) -> bool {
-    let name = type_.split_once("@v").map_or(type_, |(name, _)| name);
+    let name = base_name(type_);
     name == wanted.name
         && (namespace == wanted.namespace
             || library.definition(wanted.kind, namespace, name).is_none())
@@ -150,107 +151,20 @@ fn types(object: &Value, kind: DefinitionKind) -> BTreeSet<String> {
     let Ok(application) = read_application(object) else {
         return BTreeSet::new();
     };
-    match kind {
-        DefinitionKind::Component | DefinitionKind::Workload => component_types(&application),
-        DefinitionKind::Trait => trait_types(&application),
-        DefinitionKind::Policy => application
-            .spec
-            .policies
-            .iter()
-            .map(|policy| policy.type_.clone())
-            .collect(),
-        DefinitionKind::WorkflowStep => step_types(&application),
-    }
-}
-
-fn component_types(application: &Application) -> BTreeSet<String> {
-    let components = application.spec.components.iter();
-    let mut types: BTreeSet<String> = components
-        .map(|component| component.type_.clone())
-        .collect();
-    types.extend(overridden(application).filter_map(|part| text(part, "type")));
-    types
-}
-
-fn trait_types(application: &Application) -> BTreeSet<String> {
-    let components = application.spec.components.iter();
-    let mut types: BTreeSet<String> = components
-        .flat_map(|component| &component.traits)
-        .map(|part| part.type_.clone())
-        .collect();
-    let overrides = overridden(application)
-        .filter_map(|part| part["traits"].as_array())
-        .flatten();
-    types.extend(overrides.filter_map(|part| text(part, "type")));
-    types
-}
-
-/// The components of override policies.
-fn overridden(application: &Application) -> impl Iterator<Item = &Value> {
-    let policies = application.spec.policies.iter();
-    policies
-        .filter(|policy| policy.type_ == "override")
-        .filter_map(|policy| policy.properties.as_ref()?["components"].as_array())
-        .flatten()
-}
-
-fn text(value: &Value, field: &str) -> Option<String> {
-    value[field].as_str().map(str::to_owned)
-}
-
-/// With the step that policies generate where the Application gives no steps (APP-037).
-fn step_types(application: &Application) -> BTreeSet<String> {
-    let steps = application
-        .spec
-        .workflow
-        .iter()
-        .flat_map(|flow| &flow.steps);
-    let mut types = BTreeSet::new();
-    for step in steps {
-        types.insert(step.type_.clone());
-        types.extend(step.sub_steps.iter().map(|sub_step| sub_step.type_.clone()));
-    }
-    let deploys = |type_: &str| matches!(type_, "topology" | "override");
-    if types.is_empty()
-        && application
-            .spec
-            .policies
-            .iter()
-            .any(|policy| deploys(&policy.type_))
-    {
-        types.insert("deploy".to_owned());
-    }
-    types
+    let kind = match kind {
+        // A component may still be defined by a WorkloadDefinition (TRAP-028).
+        DefinitionKind::Workload => DefinitionKind::Component,
+        kind => kind,
+    };
+    let mine = uses(&application)
+        .into_iter()
+        .filter(|used| used.kind == kind);
+    mine.map(|used| used.type_).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn application() -> Value {
-        json!({
-            "apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
-            "metadata": {"name": "web", "namespace": "default"},
-            "spec": {
-                "components": [{"name": "a", "type": "webservice@v1.2", "traits": [{"type": "scaler"}]}],
-                "policies": [
-                    {"name": "o", "type": "override", "properties": {"components": [
-                        {"name": "a", "type": "worker", "traits": [{"type": "env"}]}]}},
-                ],
-            },
-        })
-    }
-
-    #[test]
-    fn overrides_and_generated_steps_use_definitions_too() {
-        let of = |kind| types(&application(), kind).into_iter().collect::<Vec<_>>();
-        assert_eq!(of(DefinitionKind::Component), ["webservice@v1.2", "worker"]);
-        assert_eq!(of(DefinitionKind::Trait), ["env", "scaler"]);
-        assert_eq!(of(DefinitionKind::Policy), ["override"]);
-        assert_eq!(of(DefinitionKind::WorkflowStep), ["deploy"]);
-    }
-
     #[test]
     fn a_refusal_names_the_users_and_the_way_out() {
         let users: Vec<String> = (0..12)

@@ -8,8 +8,9 @@
 mod application;
 mod definition;
 mod deletion;
-mod sample;
+mod permission;
 mod trial;
+mod used;
 mod verdict;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use crate::definition::Kind;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
+pub(crate) use application::judged;
 pub(crate) use deletion::{Wanted, types_in_use};
 
 /// Decides about Applications and definitions.
@@ -35,11 +37,13 @@ pub struct OamAdmission {
     pub(crate) cluster_version: ClusterVersion,
     /// Refuse what is otherwise only warned of.
     pub(crate) strict: bool,
+    /// Only who may read a definition may use it (row OPS-203).
+    pub(crate) definition_permissions: bool,
 }
 
 #[async_trait]
 impl Admission for OamAdmission {
-    async fn admit(&self, attributes: AdmissionAttributes<'_>) -> Result<Vec<Warning>, Denial> {
+    async fn admit(&self, mut attributes: AdmissionAttributes<'_>) -> Result<Vec<Warning>, Denial> {
         let is_ours =
             attributes.group == caravel_core::api::GROUP && attributes.subresource.is_empty();
         if !is_ours {
@@ -53,15 +57,7 @@ impl Admission for OamAdmission {
         }
         let is_strict = self.strict || asks_for_strictness(attributes.object);
         let findings = match attributes.kind {
-            "Application" => {
-                application::admit(
-                    self,
-                    attributes.object,
-                    attributes.old,
-                    attributes.namespace,
-                )
-                .await
-            }
+            "Application" => application::admit(self, &mut attributes).await,
             kind if Kind::of(kind).is_some() => {
                 definition::admit(self, kind, attributes.object, attributes.old).await
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
-use caravel_core::check::TEMPLATE;
+use caravel_core::check::{Extent, TEMPLATE, place_of_field, sample};
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, Reply, SchemaRequest};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Input, Progress, RenderStage, RenderedComponent, Role, Target,
@@ -15,7 +15,6 @@ use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
 
 use super::OamAdmission;
-use super::sample::samples;
 
 /// Name of the Application, its component and its objects.
 const SAMPLE: &str = "sample";
@@ -35,7 +34,8 @@ pub(crate) async fn findings(admission: &OamAdmission, definition: &Definition) 
         Err(finding) => return finding.into_iter().collect(),
     };
     let mut findings: Vec<Finding> = Vec::new();
-    for parameters in samples(&schema) {
+    for extent in Extent::ALL {
+        let parameters = sample(&schema, extent);
         let Some(rendered) = rendered(admission, definition, parameters).await else {
             continue;
         };
@@ -308,29 +308,17 @@ fn faults(said: &str) -> Vec<Fault> {
     faults
 }
 
-/// The first place in a template where a field of that name is given.
+/// Where a field of that name is given.
 fn locate(template: &str, field: &str) -> Vec<Position> {
-    if field.is_empty() {
-        return Vec::new();
-    }
-    for (index, line) in template.lines().enumerate() {
-        let mut from = 0;
-        while let Some(at) = line[from..].find(field).map(|at| at + from) {
-            let before = line[..at].chars().next_back();
-            let after = line[at + field.len()..].trim_start_matches(['"', '?', '!']);
-            let is_whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.');
-            if is_whole && after.trim_start().starts_with(':') {
-                let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-                return vec![Position {
-                    file: "template".to_owned(),
-                    line: number(index + 1),
-                    column: number(line[..at].chars().count() + 1),
-                }];
-            }
-            from = at + field.len();
-        }
-    }
-    Vec::new()
+    let at = |(line, column)| Position {
+        file: "template".to_owned(),
+        line,
+        column,
+    };
+    place_of_field(template, field)
+        .map(at)
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]
@@ -355,13 +343,5 @@ mod tests {
             ("int32", "string")
         );
         assert_eq!(faults("something else"), []);
-    }
-
-    #[test]
-    fn a_field_is_found_where_it_is_given_not_where_it_is_used() {
-        let template = "output: {\n  x: parameter.replica\n  spec: {\"replica\": 1}\n}\n";
-        let found = locate(template, "replica");
-        assert_eq!((found[0].line, found[0].column), (3, 11));
-        assert_eq!(locate(template, "nowhere"), []);
     }
 }

@@ -25,9 +25,10 @@ fn error(finding: &Finding) -> field::Error {
     };
     match finding.kind {
         FindingKind::Missing => field::Error::required(path, finding.detail()),
-        FindingKind::Legacy | FindingKind::Unchecked | FindingKind::Misapplied => {
-            field::Error::forbidden(path, finding.detail())
-        }
+        FindingKind::Forbidden
+        | FindingKind::Legacy
+        | FindingKind::Unchecked
+        | FindingKind::Misapplied => field::Error::forbidden(path, finding.detail()),
         // What was found stands in the words, beside what was expected.
         _ => field::Error::invalid_without_value(path, finding.detail()),
     }

@@ -12,6 +12,7 @@ use caravel_core::appfile::{
     Appfile, Definition, DefinitionSet, DefinitionSource, Finding, PolicyRule, Rejection,
     apply_component_step, parse,
 };
+use caravel_core::check::Check;
 use caravel_core::render::{RenderError, Scoped};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
@@ -23,6 +24,7 @@ use super::scoped::{self, Told};
 use super::source::LiveSource;
 use super::{Context, TurnError};
 use crate::FIELD_MANAGER;
+use crate::admission::judged;
 use crate::definition::oam_resource;
 
 /// Revisions that are kept besides the one in use, unless a policy says otherwise (row APP-030).
@@ -49,6 +51,8 @@ pub(crate) struct Intent {
     pub(crate) custom: Option<Value>,
     /// What such policies did; none where they were not asked again.
     pub(crate) told: Option<Told>,
+    /// What is accepted and probably not meant; none where nothing was written since it was looked at.
+    pub(crate) warnings: Option<Arc<[String]>>,
 }
 
 /// Why there is nothing to deliver.
@@ -89,6 +93,7 @@ pub(crate) async fn intent(
     }
     let written = application;
     let gathered = LiveSource::gather(&context.client, &context.library, written).await?;
+    let warnings = warnings(context, written, &gathered).await;
     let made = scoped::scoped(context, written, &gathered).await?;
     let kept = made
         .as_ref()
@@ -147,7 +152,27 @@ pub(crate) async fn intent(
         is_new,
         custom,
         told: Some(told),
+        warnings,
     })
+}
+
+/// What admission warned of when this generation was written. The engine remembers what it said then.
+async fn warnings(
+    context: &Context,
+    written: &Application,
+    source: &LiveSource,
+) -> Option<Arc<[String]>> {
+    let observed = written.status.as_ref().map(|s| s.observed_generation);
+    if observed.is_some() && observed == written.metadata.generation {
+        return None;
+    }
+    let check = Check::new(written, source);
+    let (evaluation, version) = (&context.evaluation, &context.cluster_version);
+    let findings = judged(evaluation, version, written, check).await;
+    // What may mend itself stops the delivery, and is told of by that.
+    let is_told = |finding: &&Finding| finding.kind.is_warning() && !finding.kind.may_resolve();
+    let told = findings.iter().filter(is_told).map(ToString::to_string);
+    Some(told.collect())
 }
 
 /// The latest revision, where its author has changed nothing since and does not want revisions of changed policies
@@ -202,6 +227,7 @@ fn from_revision(
         is_new: false,
         custom: pinned.custom.clone(),
         told: None,
+        warnings: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What is written into an Application's status. Pure: the time is given.
 
+use std::sync::Arc;
+
 use super::scoped::Told;
 use caravel_core::api::phase::{ApplicationPhase, ConditionReason, ConditionType};
 use caravel_core::api::{
@@ -51,6 +53,8 @@ pub(crate) struct Report {
     pub(crate) policies: Option<Told>,
     /// When the workflow is to run again.
     pub(crate) restart_at: Option<Time>,
+    /// What admission warned of; none where that was not looked at again.
+    pub(crate) warnings: Option<Arc<[String]>>,
 }
 
 /// The status after a turn. What the report does not speak of stays as it was found.
@@ -61,6 +65,11 @@ pub(crate) fn project(found: &ApplicationStatus, report: Report, now: &Time) -> 
         status.status = Some(phase.as_str().to_owned());
     }
     status.conditions = conditions(&found.conditions, &report.stages, now);
+    let warned = match report.warnings {
+        Some(warnings) => warned(&found.conditions, &warnings, now),
+        None => find(&found.conditions, ConditionType::Warned).cloned(),
+    };
+    status.conditions.extend(warned);
     if report.latest_revision.is_some() {
         status.latest_revision = report.latest_revision;
     }
@@ -106,6 +115,33 @@ fn conditions(found: &[Condition], stages: &[Stage], now: &Time) -> Vec<Conditio
     conditions
 }
 
+/// How many warnings a condition spells out.
+const SPELLED_OUT: usize = 20;
+
+/// What is probably not meant, for those who did not see the answer to the write (DESIGN, admission). Where there
+/// is nothing to be said there is no such condition.
+fn warned(found: &[Condition], warnings: &[String], now: &Time) -> Option<Condition> {
+    let mut lines: Vec<String> = warnings.iter().take(SPELLED_OUT).cloned().collect();
+    if warnings.len() > SPELLED_OUT {
+        lines.push(format!("and {} more", warnings.len() - SPELLED_OUT));
+    }
+    let type_ = ConditionType::Warned;
+    let before = find(found, type_).filter(|before| before.status == "True");
+    let since = before.map_or_else(|| now.clone(), |before| before.last_transition_time.clone());
+    (!lines.is_empty()).then(|| Condition {
+        type_: type_.as_str().to_owned(),
+        status: "True".to_owned(),
+        last_transition_time: since,
+        reason: ConditionReason::Accepted.as_str().to_owned(),
+        message: Some(lines.join("\n")),
+    })
+}
+
+fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    let mut conditions = conditions.iter();
+    conditions.find(|known| known.type_ == type_.as_str())
+}
+
 /// `Ready` of an Application that is being deleted and waits (row APP-020).
 pub(crate) fn deleting(
     found: &ApplicationStatus,
@@ -142,7 +178,7 @@ fn condition(
     now: &Time,
 ) -> Condition {
     let status = if message.is_some() { "False" } else { "True" };
-    let before = found.iter().find(|other| other.type_ == type_.as_str());
+    let before = find(found, type_);
     let since = before.filter(|other| other.status == status);
     Condition {
         type_: type_.as_str().to_owned(),
@@ -271,6 +307,29 @@ mod tests {
             &at(3),
         );
         assert_eq!(third.conditions[0].last_transition_time, at(3));
+    }
+
+    #[test]
+    fn warnings_stand_until_they_are_looked_at_again() {
+        let first = Report {
+            warnings: Some(["x is not declared".to_owned()].into()),
+            ..report(vec![Stage::done(ConditionType::Parsed)])
+        };
+        let first = project(&ApplicationStatus::default(), first, &at(1));
+        let warned = find(&first.conditions, ConditionType::Warned).expect("a condition");
+        assert_eq!(
+            (warned.status.as_str(), warned.message.as_deref()),
+            ("True", Some("x is not declared"))
+        );
+        let stages = || vec![Stage::done(ConditionType::Parsed)];
+        let second = project(&first, report(stages()), &at(2));
+        assert_eq!(second.conditions, first.conditions);
+        let clean = Report {
+            warnings: Some([].into()),
+            ..report(stages())
+        };
+        let third = project(&second, clean, &at(3));
+        assert_eq!(find(&third.conditions, ConditionType::Warned), None);
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Kind {
         KINDS.iter().find(|known| known.name == kind)
     }
 
+    /// By what the Application says it is; a `WorkloadDefinition` has no controller.
+    pub(crate) fn defining(kind: DefinitionKind) -> Option<&'static Self> {
+        KINDS.iter().find(|known| known.definition == kind)
+    }
+
     /// How the API addresses it.
     pub(crate) fn resource(&self) -> ApiResource {
         oam_resource(self.name, self.plural)

@@ -92,6 +92,8 @@ pub enum ConditionType {
     Synced,
     /// Drift is repaired.
     StateKeep,
+    /// It works, but something of it is probably not meant: what admission warned of.
+    Warned,
 }
 
 impl ConditionType {
@@ -105,6 +107,7 @@ impl ConditionType {
         Self::Ready,
         Self::Synced,
         Self::StateKeep,
+        Self::Warned,
     ];
 
     /// The word that objects carry.
@@ -118,6 +121,7 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::Synced => "Synced",
             Self::StateKeep => "StateKeep",
+            Self::Warned => "Warned",
         }
     }
 
@@ -147,6 +151,8 @@ pub enum ConditionReason {
     ReconcileError,
     /// The Application is being deleted.
     Deleting,
+    /// It was accepted, with warnings.
+    Accepted,
 }
 
 impl ConditionReason {
@@ -156,6 +162,7 @@ impl ConditionReason {
         Self::ReconcileSuccess,
         Self::ReconcileError,
         Self::Deleting,
+        Self::Accepted,
     ];
 
     /// The word that objects carry.
@@ -165,6 +172,7 @@ impl ConditionReason {
             Self::ReconcileSuccess => "ReconcileSuccess",
             Self::ReconcileError => "ReconcileError",
             Self::Deleting => "Deleting",
+            Self::Accepted => "Accepted",
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Definition {
     pub namespace: String,
     /// Its annotations; a Terraform Configuration inherits them.
     pub annotations: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// The evaluator that it asks for; the hub's where it asks for none.
     pub evaluator: Option<Evaluator>,
     /// CUE text; empty where the definition has none.
@@ -55,6 +57,10 @@ pub struct Definition {
     pub status: DefinitionStatusText,
     /// Component: the kind of its workload.
     pub workload: Option<WorkloadGvk>,
+    /// Component: the name of its workload's kind in place of that, for instance `deployments.apps`.
+    pub workload_type: String,
+    /// Trait: the name of the kind that it stands for, for instance `ingresses.networking.k8s.io`.
+    pub definition_ref: String,
     /// Trait: when its objects are dispatched.
     pub stage: Stage,
     /// Trait: it applies the workload in place of the component (REN-020).
@@ -78,6 +84,7 @@ pub struct Definition {
 #[serde(rename_all = "camelCase", default)]
 struct AnySpec {
     workload: Option<WorkloadField>,
+    definition_ref: Option<ReferenceField>,
     schematic: Option<Schematic>,
     status: Option<StatusTemplates>,
     extension: Option<Value>,
@@ -95,6 +102,14 @@ struct AnySpec {
 #[serde(default)]
 struct WorkloadField {
     definition: Option<WorkloadGvk>,
+    #[serde(rename = "type")]
+    type_: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReferenceField {
+    name: Option<String>,
 }
 
 impl Definition {
@@ -119,6 +134,8 @@ impl Definition {
                 .map_err(|error| format!("spec.{}: {}", error.path(), error.inner()))?,
         };
         let status = spec.status.unwrap_or_default();
+        let workload = spec.workload.unwrap_or_default();
+        let reference = spec.definition_ref.unwrap_or_default();
         let schematic = spec.schematic.unwrap_or_default();
         let template = match (schematic.cue, &spec.extension) {
             (Some(cue), _) => cue.template,
@@ -146,7 +163,10 @@ impl Definition {
                 custom_status: status.custom_status.unwrap_or_default(),
                 details: status.details.unwrap_or_default(),
             },
-            workload: spec.workload.and_then(|field| field.definition),
+            labels: string_map(&metadata["labels"]),
+            workload_type: workload.type_.unwrap_or_default(),
+            workload: workload.definition,
+            definition_ref: reference.name.unwrap_or_default(),
             stage: Stage::parse(spec.stage.as_deref()),
             manage_workload: spec.manage_workload.unwrap_or_default(),
             control_plane_only: spec.control_plane_only.unwrap_or_default(),

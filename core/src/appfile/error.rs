@@ -38,6 +38,8 @@ pub enum FindingKind {
     Template,
     /// What the author of a definition has to say (`errs`).
     Author,
+    /// Something that the user may not do.
+    Forbidden,
     /// A kind, or a field of one, that the hub does not serve: a target cluster may.
     Unserved,
     /// Something works, but in a way that will go.

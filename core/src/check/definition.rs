@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::selector;
+use super::unfit::LABEL_SELECTOR;
 use crate::api::labels::annotations::{CUE_EVALUATOR, DEFINITION_REVISION_NAME};
 use crate::appfile::{Definition, Finding, FindingKind, wrong_value};
 use crate::engine::{
@@ -31,6 +33,7 @@ impl DefinitionCheck {
             }
         };
         findings.extend(definition.iter().filter_map(|known| scope(object, known)));
+        findings.extend(definition.iter().flat_map(conflicts));
         Self {
             definition,
             findings,
@@ -141,6 +144,23 @@ fn scope(object: &Value, definition: &Definition) -> Option<Finding> {
         .expected("Application", definition.scope.clone())
         .hint("set spec.scope to Application, or spec.global to false"),
     )
+}
+
+/// Rules about other traits that can never hold.
+fn conflicts(definition: &Definition) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, rule) in definition.conflicts_with.iter().enumerate() {
+        let labels = rule.strip_prefix(LABEL_SELECTOR);
+        if let Some(Err(problem)) = labels.map(selector::parse) {
+            let path = format!("spec.conflictsWith[{index}]");
+            findings.push(
+                Finding::new(FindingKind::Misapplied, path, problem)
+                    .expected("a selector such as `labelSelector:tier=edge`", rule)
+                    .hint("a rule names a trait, a kind (`services`), a group (`*.networking.k8s.io`) or labels"),
+            );
+        }
+    }
+    findings
 }
 
 fn judged(definition: &Definition, outcome: Outcome) -> Vec<Finding> {

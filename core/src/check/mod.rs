@@ -5,11 +5,15 @@
 //! completely ([`Check::trials`]). What is known is checked even where something else is not: an unknown type is
 //! a warning, and hides nothing.
 
+mod before;
 mod condition;
 mod definition;
 mod input;
 mod order;
 mod parameter;
+mod place;
+mod sample;
+mod selector;
 mod trial;
 mod unfit;
 mod usage;
@@ -23,8 +27,11 @@ use crate::render::RenderError;
 
 pub use definition::{DefinitionCheck, TEMPLATE};
 pub use parameter::of_diagnostic;
+pub use place::place_of_field;
+pub use sample::{Extent, sample};
 pub use trial::{Trial, of_render};
 
+use before::Before;
 use usage::Usage;
 use variant::Variant;
 
@@ -70,7 +77,9 @@ impl Check {
     ) -> Self {
         let annotations = app.metadata.annotations.as_ref();
         let forced = annotations.and_then(|all| all.get(annotations::FORCE_PARAM_MUTATIONS));
-        let before = before.filter(|_| forced.is_none_or(|value| value != "true"));
+        let before = before
+            .filter(|_| forced.is_none_or(|value| value != "true"))
+            .map(|before| Before::new(before, source));
         let mut findings = check(app).findings;
         findings.extend(contradictions(app));
         let (appfile, rejection) = assemble_known(app, source);
@@ -82,7 +91,7 @@ impl Check {
         for variant in &variants {
             findings.extend(unfit::misapplied(app, variant, source));
         }
-        let mut questions: Vec<Question> = usage::usages(app, before, &variants, source)
+        let mut questions: Vec<Question> = usage::usages(app, before.as_ref(), &variants, source)
             .into_iter()
             .map(Usage::question)
             .collect();

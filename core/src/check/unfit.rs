@@ -1,5 +1,8 @@
 //! Traits that are not meant for the workload, or not for each other (REN-023: KubeVela does not look).
 
+use kube_core::SelectorExt as _;
+
+use super::selector;
 use super::variant::Variant;
 use crate::api::{Application, WorkloadGvk};
 use crate::appfile::{Definition, DefinitionSource, Finding, FindingKind, resolve_in};
@@ -12,9 +15,8 @@ pub(super) fn misapplied(
     source: &dyn DefinitionSource,
 ) -> Vec<Finding> {
     let component = &variant.component;
-    let workload = resolve_in(app, source, DefinitionKind::Component, &component.type_)
-        .and_then(|resolved| resolved.definition.workload.clone());
-    let named = workload.as_ref().and_then(resource_name);
+    let named = resolve_in(app, source, DefinitionKind::Component, &component.type_)
+        .and_then(|resolved| workload_name(&resolved.definition));
     let mut findings = Vec::new();
     for (index, part) in component.traits.iter().enumerate() {
         let Some(resolved) = resolve_in(app, source, DefinitionKind::Trait, &part.type_) else {
@@ -37,10 +39,9 @@ pub(super) fn misapplied(
             .iter()
             .filter(|other| other.type_ != part.type_)
         {
-            let conflicts = |pattern: &String| {
-                pattern == &other.type_
-                    || pattern == other.type_.split('@').next().unwrap_or_default()
-            };
+            let known = resolve_in(app, source, DefinitionKind::Trait, &other.type_);
+            let known = known.as_ref().map(|resolved| &*resolved.definition);
+            let conflicts = |pattern: &String| excludes(pattern, &other.type_, known);
             if definition.conflicts_with.iter().any(conflicts) {
                 findings.push(
                     Finding::new(
@@ -83,6 +84,36 @@ fn unmeant(definition: &Definition, workload: Option<&str>, type_: &str) -> Opti
     )
 }
 
+/// What a rule for conflicts says about another trait: its name, the kind that it stands for, the group of that, or
+/// labels of its definition.
+fn excludes(pattern: &str, type_: &str, other: Option<&Definition>) -> bool {
+    if pattern == "*" || pattern == type_ || pattern == base_name(type_) {
+        return true;
+    }
+    let Some(other) = other else {
+        return false;
+    };
+    if let Some(labels) = pattern.strip_prefix(LABEL_SELECTOR) {
+        return selector::parse(labels).is_ok_and(|selector| selector.matches(&other.labels));
+    }
+    is_of_kind(pattern, &other.definition_ref)
+}
+
+/// What a rule begins with that is about labels.
+pub(super) const LABEL_SELECTOR: &str = "labelSelector:";
+
+fn base_name(type_: &str) -> &str {
+    type_.split('@').next().unwrap_or_default()
+}
+
+/// The kind of a component's workload; nothing where the definition leaves it open.
+fn workload_name(definition: &Definition) -> Option<String> {
+    let named = Some(&definition.workload_type);
+    let named = named.filter(|name| !name.is_empty() && !name.starts_with("autodetects."));
+    let made = definition.workload.as_ref();
+    made.and_then(resource_name).or_else(|| named.cloned())
+}
+
 /// `deployments.apps` for a Deployment. The plural is guessed as Kubernetes' own kinds form it; there is none
 /// for a definition that leaves the kind open (`autodetects.core.oam.dev`).
 fn resource_name(workload: &WorkloadGvk) -> Option<String> {
@@ -107,13 +138,17 @@ fn resource_name(workload: &WorkloadGvk) -> Option<String> {
 }
 
 fn applies(pattern: &str, workload: &str, type_: &str) -> bool {
-    if pattern == "*" || pattern == type_ {
-        return true;
-    }
+    pattern == "*"
+        || pattern == type_
+        || pattern == base_name(type_)
+        || is_of_kind(pattern, workload)
+}
+
+/// Whether `*.apps`, `deployments.apps`, or `deployments` as old definitions write it, means a kind.
+fn is_of_kind(pattern: &str, kind: &str) -> bool {
     match pattern.strip_prefix("*.") {
-        Some(group) => workload.split_once('.').is_some_and(|(_, of)| of == group),
-        // `deployments` without a group is what old definitions write.
-        None => pattern == workload || workload.split('.').next() == Some(pattern),
+        Some(group) => kind.split_once('.').is_some_and(|(_, of)| of == group),
+        None => !kind.is_empty() && (pattern == kind || kind.split('.').next() == Some(pattern)),
     }
 }
 
@@ -126,6 +161,34 @@ mod tests {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
         })
+    }
+
+    #[test]
+    fn traits_exclude_each_other_by_name_kind_group_or_label() {
+        let other = Definition {
+            definition_ref: "ingresses.networking.k8s.io".to_owned(),
+            labels: [("tier".to_owned(), "edge".to_owned())].into(),
+            ..Definition::default()
+        };
+        for (pattern, expected) in [
+            ("gateway", true),
+            ("ingresses.networking.k8s.io", true),
+            ("*.networking.k8s.io", true),
+            ("labelSelector:tier=edge", true),
+            ("labelSelector:tier in (edge, core),!legacy", true),
+            ("*", true),
+            ("scaler", false),
+            ("*.apps", false),
+            ("labelSelector:tier!=edge", false),
+            ("labelSelector:tier in (", false),
+        ] {
+            assert_eq!(
+                excludes(pattern, "gateway@v1", Some(&other)),
+                expected,
+                "{pattern}"
+            );
+        }
+        assert!(!excludes("labelSelector:!x", "gateway", None));
     }
 
     #[test]

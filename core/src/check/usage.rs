@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::before::{self, Before};
 use super::variant::Variant;
 use super::{About, Question};
-use crate::api::{Application, ApplicationComponent, StepInput};
+use crate::api::{Application, StepInput};
 use crate::appfile::{
     Definition, DefinitionSource, Finding, FindingKind, did_you_mean, is_builtin, resolve_in,
 };
@@ -18,7 +19,7 @@ pub(super) struct Usage {
     /// Type as written.
     pub type_: String,
     pub parameters: Value,
-    /// What they were before; null where that is not known.
+    /// What they were before; null where that is not known, or does not matter.
     pub previous: Value,
     /// Parameters that inputs fill, as the template sees them.
     pub fed: Vec<String>,
@@ -30,7 +31,19 @@ pub(super) struct Usage {
     pub is_typed: bool,
 }
 
+/// What marks a parameter that does not change once it is set (row REN-032).
+const IMMUTABLE: &str = "+immutable";
+
 impl Usage {
+    /// Notes what was given before, where the template cares.
+    fn was(&mut self, before: Option<&Value>) {
+        if let Some(before) = before
+            && self.definition.template.contains(IMMUTABLE)
+        {
+            self.previous = before.clone();
+        }
+    }
+
     pub(super) fn question(self) -> Question {
         let request = ValidateRequest {
             kind: self.kind,
@@ -54,7 +67,7 @@ impl Usage {
 /// All of them, where the definition is known and has a template.
 pub(super) fn usages(
     app: &Application,
-    before: Option<&Application>,
+    before: Option<&Before<'_>>,
     variants: &[Variant],
     source: &dyn DefinitionSource,
 ) -> Vec<Usage> {
@@ -71,7 +84,7 @@ pub(super) fn usages(
         if let Some(properties) = &policy.properties {
             let path = format!("spec.policies[{index}]");
             let subject = format!("policy {}", policy.name);
-            usages.add(
+            let added = usages.add(
                 DefinitionKind::Policy,
                 &policy.type_,
                 Some(properties),
@@ -79,29 +92,38 @@ pub(super) fn usages(
                 &path,
                 subject,
             );
+            if let (Some(usage), Some(before)) = (added, before) {
+                usage.was(before.policy(&policy.name, &policy.type_));
+            }
         }
     }
     let steps = app.spec.workflow.iter().flat_map(|flow| &flow.steps);
     for (index, step) in steps.enumerate() {
         let path = format!("spec.workflow.steps[{index}]");
         let subject = format!("step {}", step.name);
-        usages.step(
+        let added = usages.step(
             &step.type_,
             step.properties.as_ref(),
             &step.inputs,
             &path,
             subject,
         );
+        if let (Some(usage), Some(before)) = (added, before) {
+            usage.was(before.step(&step.name, &step.type_));
+        }
         for (at, sub) in step.sub_steps.iter().enumerate() {
             let path = format!("{path}.subSteps[{at}]");
             let subject = format!("step {}", sub.name);
-            usages.step(
+            let added = usages.step(
                 &sub.type_,
                 sub.properties.as_ref(),
                 &sub.inputs,
                 &path,
                 subject,
             );
+            if let (Some(usage), Some(before)) = (added, before) {
+                usage.was(before.sub_step(&sub.name, &sub.type_));
+            }
         }
     }
     usages.found
@@ -109,7 +131,7 @@ pub(super) fn usages(
 
 struct Usages<'a> {
     app: &'a Application,
-    before: Option<&'a Application>,
+    before: Option<&'a Before<'a>>,
     source: &'a dyn DefinitionSource,
     found: Vec<Usage>,
 }
@@ -124,7 +146,7 @@ impl Usages<'_> {
             .filter_map(|input| input.parameter_key.clone())
             .map(|key| key.strip_prefix("value.").unwrap_or(&key).to_owned())
             .collect();
-        let previous = self.previous(variant).cloned();
+        let previous = self.before.and_then(|before| before.component(variant));
         let mut subject = format!("component {}", component.name);
         if !variant.changed_by.is_empty() {
             subject = format!("{subject} with {}", variant.changed_by);
@@ -135,13 +157,6 @@ impl Usages<'_> {
                 .iter()
                 .filter_map(|key| key.strip_prefix(&prefix).map(str::to_owned))
                 .collect();
-            let before = previous.as_ref().and_then(|before| {
-                let mut traits = before.traits.iter();
-                traits
-                    .find(|known| known.type_ == part.type_)?
-                    .properties
-                    .clone()
-            });
             let added = self.add(
                 DefinitionKind::Trait,
                 &part.type_,
@@ -150,8 +165,8 @@ impl Usages<'_> {
                 &format!("{}.traits[{index}]", variant.path),
                 format!("trait {} of {subject}", part.type_),
             );
-            if let Some(usage) = added {
-                usage.previous = before.unwrap_or_default();
+            if let (Some(usage), Some(before)) = (added, previous) {
+                usage.was(before::of_trait(before, &component.traits, index));
             }
         }
         fed.retain(|key| !key.starts_with("traits["));
@@ -168,9 +183,8 @@ impl Usages<'_> {
             &variant.path,
             subject,
         );
-        if let Some(usage) = added {
-            let before = previous.and_then(|before| before.properties);
-            usage.previous = before.unwrap_or_default();
+        if let (Some(usage), Some(before)) = (added, previous) {
+            usage.was(before.properties.as_ref());
         }
     }
 
@@ -181,9 +195,9 @@ impl Usages<'_> {
         inputs: &[StepInput],
         path: &str,
         subject: String,
-    ) {
+    ) -> Option<&mut Usage> {
         if is_builtin(type_) {
-            return;
+            return None;
         }
         let fed: Vec<String> = inputs
             .iter()
@@ -196,7 +210,7 @@ impl Usages<'_> {
             &fed,
             path,
             subject,
-        );
+        )
     }
 
     fn add(
@@ -230,14 +244,6 @@ impl Usages<'_> {
             subject,
         });
         self.found.last_mut()
-    }
-
-    /// The component as it was, where it is written as it is delivered: what overrides gave before is not known.
-    fn previous(&self, variant: &Variant) -> Option<&'_ ApplicationComponent> {
-        let before = self.before.filter(|_| variant.changed_by.is_empty())?;
-        let (name, type_) = (&variant.component.name, &variant.component.type_);
-        let mut components = before.spec.components.iter();
-        components.find(|known| known.name == *name && known.type_ == *type_)
     }
 }
 

@@ -49,13 +49,17 @@ pub(super) fn draft(crd: &Value) -> Result<Draft> {
     })
 }
 
-/// The version that is stored; the first served one where none says so.
+/// The version that is stored, if it is served; else the first that is.
 fn version(crd: &Value) -> Result<&Value> {
     let Some(versions) = crd["spec"]["versions"].as_array() else {
         bail!("spec.versions is missing: definitions of apiextensions.k8s.io/v1 are read");
     };
-    let stored = versions.iter().find(|version| version["storage"] == true);
+    let is_served = |version: &&Value| version["served"] != false;
+    let stored = versions.iter().filter(is_served);
     stored
+        .clone()
+        .find(|version| version["storage"] == true)
+        .or_else(|| stored.clone().next())
         .or_else(|| versions.first())
         .ok_or_else(|| anyhow!("spec.versions is empty"))
 }
@@ -89,7 +93,7 @@ fn fields(schema: &Value, depth: usize) -> Vec<Field> {
 fn without_limits(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(fields) = schema.as_object_mut() {
-        for limit in ["minimum", "maximum", "pattern"] {
+        for limit in ["minimum", "maximum", "pattern", "nullable"] {
             fields.remove(limit);
         }
     }
@@ -116,6 +120,15 @@ fn type_of(schema: &Value, depth: usize) -> String {
     if schema["x-kubernetes-int-or-string"] == true {
         return "int | string".to_owned();
     }
+    if schema["nullable"] == true {
+        let mut inner = schema.clone();
+        inner["nullable"] = Value::Bool(false);
+        return match type_of(&inner, depth) {
+            // It takes null as it takes everything.
+            any if any == "_" => any,
+            type_ => format!("{type_} | null"),
+        };
+    }
     if let Some(choices) = schema["enum"].as_array() {
         let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
         return choices.join(" | ");
@@ -138,7 +151,15 @@ fn type_of(schema: &Value, depth: usize) -> String {
 
 fn limited(type_: &str, schema: &Value) -> String {
     let mut text = type_.to_owned();
-    for (key, sign) in [("minimum", ">="), ("maximum", "<=")] {
+    for (key, loose, exclusive, strict) in [
+        ("minimum", ">=", "exclusiveMinimum", ">"),
+        ("maximum", "<=", "exclusiveMaximum", "<"),
+    ] {
+        let sign = if schema[exclusive] == true {
+            strict
+        } else {
+            loose
+        };
         if let Some(limit) = schema.get(key).filter(|limit| limit.is_number()) {
             text.extend([format!(" & {sign}{limit}")]);
         }
@@ -165,5 +186,52 @@ fn grouped(type_: String) -> String {
         format!("({type_})")
     } else {
         type_
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_schema_says_of_a_value_is_a_type() {
+        for (schema, expected) in [
+            (
+                json!({"type": "integer", "minimum": 1, "maximum": 8, "exclusiveMaximum": true}),
+                "int & >=1 & <8",
+            ),
+            (json!({"type": "string", "nullable": true}), "string | null"),
+            (
+                json!({"type": "string", "enum": ["a", "b"]}),
+                "\"a\" | \"b\"",
+            ),
+            (
+                json!({"x-kubernetes-int-or-string": true, "anyOf": []}),
+                "int | string",
+            ),
+            (json!({"x-kubernetes-preserve-unknown-fields": true}), "_"),
+            (
+                json!({"x-kubernetes-preserve-unknown-fields": true, "nullable": true}),
+                "_",
+            ),
+            (
+                json!({"type": "array", "items": {"enum": ["a", "b"]}}),
+                "[...(\"a\" | \"b\")]",
+            ),
+        ] {
+            assert_eq!(type_of(&schema, 0), expected, "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_served_is_chosen() {
+        let crd = |versions: Value| json!({"spec": {"versions": versions}});
+        let old = json!({"name": "v1", "served": false, "storage": true});
+        let new = json!({"name": "v2", "served": true});
+        let both = crd(json!([old, new]));
+        assert_eq!(
+            version(&both).map(|one| one["name"].clone()).ok(),
+            Some(json!("v2"))
+        );
     }
 }

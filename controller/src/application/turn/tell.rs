@@ -68,6 +68,7 @@ impl Turn<'_> {
             applied_resources,
             policies: intent.told.clone(),
             restart_at,
+            warnings: intent.warnings.clone(),
         };
         if run_phase.is_over() && !active.is_settled {
             // Something is still on its way out.
@@ -222,6 +223,7 @@ impl Turn<'_> {
             applied_resources: found.applied_resources.clone(),
             policies: None,
             restart_at: found.workflow_restart_scheduled_at.clone(),
+            warnings: None,
         };
         if found
             .workflow

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
@@ -13,16 +14,23 @@ import (
 )
 
 // Older CUE added and multiplied lists with + and *, and had no built-in `error`. Definitions written then
-// are rewritten on the way in (row REN-044).
+// are rewritten on the way in (row REN-044). Imports that nothing uses are left out as well: KubeVela ends a
+// workflow step that has one as succeeded without doing anything (docs/decisions/0009-unused-imports.md).
 
 var errorLabel = regexp.MustCompile(`\berror\s*[?!]?\s*:`)
 
 // modernise rewrites a parsed file in place and says what it changed; the positions are those before.
 func modernise(file *ast.File, text string) []rewrite {
+	unused := unusedImports(file)
 	var made []rewrite
 	if strings.ContainsAny(text, "+*") {
 		made = append(made, listArithmetic(file)...)
 	}
+	if len(made) > 0 {
+		// What was just rewritten calls it.
+		unused = slices.DeleteFunc(unused, func(spec *ast.ImportSpec) bool { return spec.Path.Value == `"list"` })
+	}
+	made = append(made, dropImports(file, unused)...)
 	if errorLabel.MatchString(text) {
 		made = append(made, quoteErrorLabels(file)...)
 	}
@@ -45,6 +53,62 @@ func (s stage) warnings(made []rewrite) []diagnostic {
 		found = append(found, one)
 	}
 	return found
+}
+
+// unusedImports finds the imports that no name of the file refers to. One whose name is also a field at the top
+// is left to CUE, which tells the author that they clash.
+func unusedImports(file *ast.File) []*ast.ImportSpec {
+	if len(file.Imports) == 0 {
+		return nil
+	}
+	used := map[string]bool{}
+	for _, ident := range file.Unresolved {
+		used[ident.Name] = true
+	}
+	for _, decl := range file.Decls {
+		if field, ok := decl.(*ast.Field); ok {
+			if name, _, err := ast.LabelName(field.Label); err == nil {
+				used[name] = true
+			}
+		}
+	}
+	referred := map[ast.Node]bool{}
+	ast.Walk(file, func(node ast.Node) bool {
+		if ident, ok := node.(*ast.Ident); ok && ident.Node != nil {
+			referred[ident.Node] = true
+		}
+		return true
+	}, nil)
+	var unused []*ast.ImportSpec
+	for _, spec := range file.Imports {
+		info, err := astutil.ParseImportSpec(spec)
+		if err == nil && !used[info.Ident] && !referred[spec] {
+			unused = append(unused, spec)
+		}
+	}
+	return unused
+}
+
+// dropImports takes imports out of a file.
+func dropImports(file *ast.File, unused []*ast.ImportSpec) []rewrite {
+	if len(unused) == 0 {
+		return nil
+	}
+	var made []rewrite
+	for _, spec := range unused {
+		made = append(made, rewrite{spec.Pos(), fmt.Sprintf("imported and not used: %s", spec.Path.Value)})
+	}
+	isUnused := func(spec *ast.ImportSpec) bool { return slices.Contains(unused, spec) }
+	file.Imports = slices.DeleteFunc(file.Imports, isUnused)
+	file.Decls = slices.DeleteFunc(file.Decls, func(decl ast.Decl) bool {
+		imports, ok := decl.(*ast.ImportDecl)
+		if !ok {
+			return false
+		}
+		imports.Specs = slices.DeleteFunc(imports.Specs, isUnused)
+		return len(imports.Specs) == 0
+	})
+	return made
 }
 
 func quoteErrorLabels(file *ast.File) []rewrite {

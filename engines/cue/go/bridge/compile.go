@@ -163,7 +163,7 @@ func (s *source) modernise(file *ast.File) []rewrite {
 			own--
 		}
 	}
-	author := &ast.File{Filename: file.Filename, Decls: file.Decls[:own:own], Imports: file.Imports}
+	author := &ast.File{Filename: file.Filename, Decls: file.Decls[:own:own], Imports: file.Imports, Unresolved: file.Unresolved}
 	made := modernise(author, s.author)
 	if len(made) > 0 {
 		file.Decls = append(author.Decls, file.Decls[own:]...)

@@ -160,6 +160,7 @@ type schemaRequest struct {
 	Name     string        `json:"name"`
 	Source   string        `json:"source"`
 	Packages []userPackage `json:"packages"`
+	Markers  bool          `json:"markers"`
 }
 
 type validateRequest struct {

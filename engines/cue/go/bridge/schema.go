@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -33,7 +34,7 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	document, err := generated(value)
 	if err != nil {
 		if rest := contextless(src.file, request.Source); rest != "" {
-			return schema(&schemaRequest{Name: request.Name, Source: rest, Packages: request.Packages})
+			return schema(&schemaRequest{Name: request.Name, Source: rest, Packages: request.Packages, Markers: request.Markers})
 		}
 		return nil, where.failure(stageExport, err, err.Error())
 	}
@@ -51,6 +52,9 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	}
 	if isTuple(parameter) {
 		return nil, where.failure(stageExport, nil, tupleText)
+	}
+	if request.Markers {
+		tellMarkers(parameter)
 	}
 	polish("", parameter)
 	return marshal(parameter)
@@ -111,6 +115,33 @@ func unmarshalNumbers(raw []byte, into any) error {
 	decoder.UseNumber()
 	return decoder.Decode(into)
 }
+
+// markerLine is a marker with a word: `+short=i`, `+alias=port`.
+var markerLine = regexp.MustCompile(`\+(short|alias)=(\S.*)`)
+
+// tellMarkers puts what the markers say beside the descriptions, of which KubeVela cuts it away.
+func tellMarkers(schema any) {
+	switch x := schema.(type) {
+	case map[string]any:
+		description, _ := x["description"].(string)
+		for _, match := range markerLine.FindAllStringSubmatch(description, -1) {
+			x["x-"+match[1]] = strings.TrimSpace(match[2])
+		}
+		// The alias is no part of the usage.
+		if _, aliased := x["x-alias"]; aliased {
+			x["description"] = strings.TrimSpace(aliasLine.ReplaceAllString(description, ""))
+		}
+		for _, inner := range x {
+			tellMarkers(inner)
+		}
+	case []any:
+		for _, inner := range x {
+			tellMarkers(inner)
+		}
+	}
+}
+
+var aliasLine = regexp.MustCompile(`(?m)^\s*\+alias=.*$`)
 
 // polish gives each schema its title and reads the markers in its description.
 func polish(name string, schema map[string]any) {

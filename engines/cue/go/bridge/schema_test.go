@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -48,5 +49,20 @@ parameter: {
 	}
 	if value, found := parsed.Properties["none"]["default"]; found {
 		t.Errorf("a default of %v", value)
+	}
+}
+
+func TestMarkersAreToldOnRequest(t *testing.T) {
+	source := "output: {}\nparameter: {\n\t// +usage=The port\n\t// +short=p\n\t// +alias=listen on\n\t// +immutable\n\tport: int\n}\n"
+	for _, markers := range []bool{false, true} {
+		raw, err := schema(&schemaRequest{Name: "x", Source: source, Markers: markers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(raw)
+		told := strings.Contains(text, `"x-short":"p"`) && strings.Contains(text, `"x-alias":"listen on"`)
+		if told != markers || !strings.Contains(text, `"x-immutable":true`) || !strings.Contains(text, `"description":"The port"`) {
+			t.Errorf("markers %v: %s", markers, text)
+		}
 	}
 }

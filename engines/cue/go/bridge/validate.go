@@ -356,9 +356,49 @@ func (v *validation) undeclared(names declarations) {
 		if v.reported(text) {
 			return
 		}
+		hint := didYouMean(path[len(path)-1], known)
+		if near := v.meant(path, known); near != "" {
+			hint = fmt.Sprintf("did you mean `%s`?", near)
+		}
 		v.result.Warnings = append(v.result.Warnings, diagnostic{
-			Kind: kindUnknown, Path: text, Message: "the definition does not declare this parameter",
-			Hint: didYouMean(path[len(path)-1], known),
+			Kind: kindUnknown, Path: text, Message: "the definition does not declare this parameter", Hint: hint,
 		})
 	})
 }
+
+// meant gives the missing parameter that an undeclared one beside it probably is, and tells so where the missing
+// one is reported: of two mistakes that are one, the second would only be found after the first was mended.
+func (v *validation) meant(path, known []string) string {
+	name := path[len(path)-1]
+	beside := func(sibling string) *diagnostic {
+		wanted := pathText(append(path[:len(path)-1:len(path)-1], sibling))
+		for i := range v.result.Errors {
+			if found := &v.result.Errors[i]; found.Kind == kindMissing && found.Path == wanted {
+				return found
+			}
+		}
+		return nil
+	}
+	var missing []string
+	for _, sibling := range known {
+		if beside(sibling) != nil {
+			missing = append(missing, sibling)
+		}
+	}
+	for _, sibling := range missing {
+		if yamlTruths[strings.ToLower(sibling)] == name {
+			beside(sibling).Hint = fmt.Sprintf("YAML reads %s without quotes as %s: write \"%s\" with quotes", sibling, name, sibling)
+			return sibling
+		}
+	}
+	near := nearest(name, missing)
+	if near == "" || editDistance(name, near) > editDistance(name, nearest(name, known)) {
+		return ""
+	}
+	found := beside(near)
+	found.Hint = fmt.Sprintf("`%s` is given, which is not declared: did you mean `%s`?", name, near)
+	return near
+}
+
+// yamlTruths are words that YAML 1.1, which Kubernetes reads, takes for truth values, also as names of fields.
+var yamlTruths = map[string]string{"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}

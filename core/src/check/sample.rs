@@ -1,11 +1,11 @@
-//! Parameters to try a definition with: only what is required, or everything.
+//! Sample parameters, which a definition is tried with: what its author would try first.
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
 /// How much of a schema is filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub enum Extent {
     /// What an Application must give.
     Required,
     /// Every field.
@@ -13,8 +13,11 @@ pub(crate) enum Extent {
 }
 
 impl Extent {
+    /// Both, the least first.
+    pub const ALL: [Self; 2] = [Self::Required, Self::Full];
+
     /// In words.
-    pub(crate) fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Self::Required => "only the required parameters",
             Self::Full => "all parameters",
@@ -43,8 +46,8 @@ const TEXTS: [&str; 14] = [
     "apps/v1",
 ];
 
-/// Parameters that fit a schema as far as the schema says.
-pub(crate) fn sample(schema: &Value, extent: Extent) -> Value {
+/// Parameters that fit the OpenAPI schema of a definition (row REN-033), as far as the schema says.
+pub fn sample(schema: &Value, extent: Extent) -> Value {
     value(schema, extent, 0).unwrap_or_else(|| json!({}))
 }
 
@@ -197,6 +200,9 @@ mod tests {
                 "debug": {"type": "boolean", "default": false},
                 "ports": {"type": "array", "items": {"type": "object", "required": ["port"],
                     "properties": {"port": {"type": "integer"}, "name": {"type": "string"}}}},
+                "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                "either": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+                "pull": {"type": "string", "enum": ["Always", "Never"]},
             },
         });
         assert_eq!(
@@ -206,7 +212,18 @@ mod tests {
         assert_eq!(
             sample(&schema, Extent::Full),
             json!({"image": "sample", "size": 6, "replicas": 3, "cpu": "100m", "debug": true,
-                "ports": [{"port": 1, "name": "sample"}]})
+                "ports": [{"port": 1, "name": "sample"}], "labels": {"sample": "sample"},
+                "either": 1, "pull": "Always"})
         );
+    }
+
+    #[test]
+    fn a_schema_that_contains_itself_ends() {
+        let mut schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        for _ in 0..40 {
+            schema = json!({"type": "object", "properties": {"inner": schema}});
+        }
+        let full = sample(&schema, Extent::Full);
+        assert!(full["inner"]["inner"].is_object());
     }
 }

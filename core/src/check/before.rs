@@ -1,0 +1,77 @@
+//! What an Application was before it was changed, for parameters that do not change once they are set (row REN-032).
+
+use serde_json::Value;
+
+use super::variant::{Variant, variants};
+use crate::api::{Application, ApplicationComponent, ApplicationTrait, WorkflowStep};
+use crate::appfile::{DefinitionSource, assemble_known};
+
+/// An Application as it was.
+pub(super) struct Before<'a> {
+    app: &'a Application,
+    variants: Vec<Variant>,
+}
+
+impl<'a> Before<'a> {
+    pub(super) fn new(app: &'a Application, source: &dyn DefinitionSource) -> Self {
+        let (appfile, _) = assemble_known(app, source);
+        Self {
+            app,
+            variants: variants(app, appfile.as_ref()),
+        }
+    }
+
+    /// A component as it was delivered: by the same overrides, or in the only way that there was.
+    pub(super) fn component(&self, now: &Variant) -> Option<&ApplicationComponent> {
+        let is_same = |was: &&Variant| {
+            was.component.name == now.component.name && was.component.type_ == now.component.type_
+        };
+        let mut known = self.variants.iter().filter(is_same);
+        let alike = known.clone().find(|was| was.changed_by == now.changed_by);
+        let only = known.next().filter(|_| known.next().is_none());
+        alike.or(only).map(|was| &was.component)
+    }
+
+    pub(super) fn policy(&self, name: &str, type_: &str) -> Option<&Value> {
+        let mut policies = self.app.spec.policies.iter();
+        policies
+            .find(|was| was.name == name && was.type_ == type_)?
+            .properties
+            .as_ref()
+    }
+
+    pub(super) fn step(&self, name: &str, type_: &str) -> Option<&Value> {
+        let mut steps = self.steps();
+        steps
+            .find(|was| was.name == name && was.type_ == type_)?
+            .properties
+            .as_ref()
+    }
+
+    pub(super) fn sub_step(&self, name: &str, type_: &str) -> Option<&Value> {
+        let mut steps = self.steps().flat_map(|step| &step.sub_steps);
+        steps
+            .find(|was| was.name == name && was.type_ == type_)?
+            .properties
+            .as_ref()
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &WorkflowStep> {
+        self.app.spec.workflow.iter().flat_map(|flow| &flow.steps)
+    }
+}
+
+/// What a trait was given before: the first, second … of its type belongs to the first, second … of it.
+pub(super) fn of_trait<'a>(
+    before: &'a ApplicationComponent,
+    now: &[ApplicationTrait],
+    index: usize,
+) -> Option<&'a Value> {
+    let type_ = &now.get(index)?.type_;
+    let nth = now[..index]
+        .iter()
+        .filter(|other| other.type_ == *type_)
+        .count();
+    let mut alike = before.traits.iter().filter(|was| was.type_ == *type_);
+    alike.nth(nth)?.properties.as_ref()
+}
