@@ -8,5 +8,6 @@ pub mod engine;
 pub mod health;
 pub mod packages;
 pub mod plan;
+mod reads;
 pub mod render;
 pub mod yaml;

@@ -11,11 +11,12 @@ use caravel_clusters::dispatch::Wanted;
 use caravel_core::api::{ComponentStatus, LOCAL_CLUSTER, labels};
 use caravel_core::appfile::{AppComponent, Appfile, Stage};
 use caravel_core::engine::RenderBase;
-use caravel_core::render::{RenderStage, RenderedComponent, RenderedObject};
+use caravel_core::health::Observation;
+use caravel_core::render::{RenderStage, RenderedComponent, RenderedObject, Role};
 use serde_json::Value;
 
 use super::delivery::{Delivery, DeliveryError};
-use super::health::{Deployed, Place, is_dispatched};
+use super::health::{Place, assess, is_dispatched};
 
 /// What the workload waits for (row REN-024, TRAP-008).
 const EARLY_MESSAGE: &str = "waiting for previous stage healthy";
@@ -50,9 +51,9 @@ pub(crate) struct Delivered {
     /// What waits for it may go on. Late traits do not count: nothing waits for them.
     pub(crate) is_ready: bool,
     /// The live workload.
-    pub(crate) output: Value,
+    pub(crate) output: Arc<Value>,
     /// The live other objects by their names in the templates.
-    pub(crate) outputs: BTreeMap<String, Value>,
+    pub(crate) outputs: BTreeMap<String, Arc<Value>>,
 }
 
 /// What was rendered, and what became of it.
@@ -60,7 +61,7 @@ struct Progress<'a> {
     asked: Asked<'a>,
     rendered: RenderedComponent,
     /// The live object of each rendered one; `Null` for one that is not applied (yet).
-    live: Vec<Value>,
+    live: Vec<Arc<Value>>,
 }
 
 impl Delivery {
@@ -81,7 +82,7 @@ impl Delivery {
         let rendered = rendered?;
         let mut progress = Progress {
             asked,
-            live: vec![Value::Null; rendered.objects.len()],
+            live: vec![Arc::default(); rendered.objects.len()],
             rendered,
         };
         if progress.has_early() {
@@ -125,15 +126,27 @@ impl Delivery {
         &self,
         progress: &Progress<'_>,
     ) -> Result<RenderedComponent, DeliveryError> {
-        let (output, outputs) = progress.deployed(&self.revision.name).outputs();
-        let base = RenderBase { output, outputs };
+        let (output, outputs) = progress.outputs();
+        let outputs = outputs.into_iter();
+        let base = RenderBase {
+            output: Value::clone(&output),
+            outputs: outputs
+                .map(|(name, live)| (name, Value::clone(&live)))
+                .collect(),
+        };
         self.render(progress.asked, RenderStage::PostDispatch(base))
             .await
     }
 
     async fn assess(&self, progress: &Progress<'_>) -> ComponentStatus {
-        let deployed = progress.deployed(&self.revision.name);
-        deployed.assess(&self.evaluation).await
+        let observation = Observation {
+            appfile: progress.asked.appfile,
+            component: progress.asked.component,
+            target: &progress.asked.place.target(&self.revision.name),
+            rendered: &progress.rendered,
+            live: &progress.live,
+        };
+        assess(&self.evaluation, observation).await
     }
 
     async fn delivered(
@@ -143,7 +156,7 @@ impl Delivery {
         is_ready: bool,
     ) -> Delivered {
         self.note(progress.asked.place, row.clone()).await;
-        let (output, outputs) = progress.deployed(&self.revision.name).outputs();
+        let (output, outputs) = progress.outputs();
         Delivered {
             row,
             is_ready,
@@ -167,26 +180,26 @@ impl Delivery {
         if chosen.is_empty() {
             return Ok(());
         }
-        let wanted = chosen.iter().map(|index| progress.wanted(*index)).collect();
+        let wanted: Vec<Wanted> = chosen.iter().map(|index| progress.wanted(*index)).collect();
+        let key_of = |one: &Wanted| ObjectKey::of(one.cluster.as_deref(), &one.manifest);
+        let keys: Vec<ObjectKey> = wanted.iter().map(key_of).collect();
         let applied = self.dispatch(wanted).await?;
         let by_key: BTreeMap<ObjectKey, Arc<Value>> = applied.into_iter().collect();
-        for index in chosen {
-            let wanted = progress.wanted(index);
-            let key = ObjectKey::of(wanted.cluster.as_deref(), &wanted.manifest);
+        for (index, key) in chosen.into_iter().zip(keys) {
             // The renderer gives each object a namespace; only the cluster knows who has none.
             let without = ObjectKey {
                 namespace: None,
                 ..key.clone()
             };
             if let Some(live) = by_key.get(&key).or_else(|| by_key.get(&without)) {
-                progress.live[index] = (**live).clone();
+                progress.live[index] = live.clone();
             }
         }
         Ok(())
     }
 }
 
-impl<'a> Progress<'a> {
+impl Progress<'_> {
     fn has_early(&self) -> bool {
         self.rendered
             .objects
@@ -194,24 +207,25 @@ impl<'a> Progress<'a> {
             .any(|object| object.stage == Stage::PreDispatch)
     }
 
-    fn deployed<'b>(&'b self, revision: &'b str) -> Deployed<'b>
-    where
-        'a: 'b,
-    {
-        Deployed {
-            appfile: self.asked.appfile,
-            component: self.asked.component,
-            revision,
-            place: self.asked.place,
-            rendered: &self.rendered,
-            live: &self.live,
+    /// The live workload, and the live other objects by their names in the templates.
+    fn outputs(&self) -> (Arc<Value>, BTreeMap<String, Arc<Value>>) {
+        let mut output = Arc::default();
+        let mut outputs = BTreeMap::new();
+        for (object, live) in self.rendered.objects.iter().zip(&self.live) {
+            match object.role {
+                Role::Workload => output = live.clone(),
+                Role::Auxiliary | Role::Trait | Role::Policy => {
+                    outputs.insert(object.output_name.clone(), live.clone());
+                }
+            }
         }
+        (output, outputs)
     }
 
     /// Adds what the late traits made: none of them waits any more.
     fn add(&mut self, late: RenderedComponent) {
         self.live
-            .resize(self.live.len() + late.objects.len(), Value::Null);
+            .resize(self.live.len() + late.objects.len(), Arc::default());
         self.rendered.objects.extend(late.objects);
         self.rendered.pending_traits.clear();
     }

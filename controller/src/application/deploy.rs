@@ -13,13 +13,13 @@ use caravel_core::plan::{
     Delivery as Planned, KnownCluster, PlacementRules, deliveries, overrides, place, replicate,
 };
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::component::{Asked, Delivered};
 use super::delivery::Delivery;
 use super::health::Place;
 use super::ports::told;
-use crate::engine::{Applied, DeployRequest, PortError};
+use crate::engine::{Applied, DeployRequest, PortError, outputs_value};
 
 /// Delivers every component to every place that the step's policies say, each as soon as what it depends on is
 /// healthy there and what it needs was given. What waits is looked at again by the engine.
@@ -271,7 +271,7 @@ impl Deployment<'_> {
             } else {
                 format!("wait healthy: {}", waiting.join(","))
             },
-            output: Value::Null,
+            output: Arc::default(),
             outputs: BTreeMap::new(),
         })
     }
@@ -354,8 +354,8 @@ impl Deployment<'_> {
     ) -> Result<(), PortError> {
         for output in &component.spec.outputs {
             let scope = [
-                ("output".to_owned(), delivered.output.clone()),
-                ("outputs".to_owned(), json!(delivered.outputs)),
+                ("output".to_owned(), Value::clone(&delivered.output)),
+                ("outputs".to_owned(), outputs_value(&delivered.outputs)),
             ];
             let operation = Operation::Expression(ExpressionRequest {
                 expression: output.value_from.clone(),

@@ -1,15 +1,17 @@
-//! How a component stands: its definition's health policy over its live objects (rows REN-026 to REN-031).
+//! How components stand: the engine is asked, and live objects are found again beside what was recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use caravel_clusters::inventory::Tracker;
 use caravel_clusters::repair::Known;
 use caravel_clusters::{ObjectKey, cluster_name};
-use caravel_core::api::{ComponentStatus, ManagedResource, TraitStatus, labels};
+use caravel_core::api::{ComponentStatus, ManagedResource, labels};
 use caravel_core::appfile::{AppComponent, Appfile, PolicyRule, Replication, Stage};
-use caravel_core::engine::{DefinitionStatusText, Operation, StatusRequest, StatusResult};
-use caravel_core::render::{RenderedComponent, RenderedObject, Role};
-use serde_json::{Map, Value, json};
+use caravel_core::engine::{Operation, StatusResult};
+use caravel_core::health::{Answers, Observation};
+use caravel_core::render::{RenderedComponent, RenderedObject, Role, Target};
+use serde_json::{Value, json};
 
 use super::Context;
 use super::delivery::Delivery;
@@ -36,179 +38,33 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A rendered component beside its live objects.
-pub(crate) struct Deployed<'a> {
-    pub(crate) appfile: &'a Appfile,
-    pub(crate) component: &'a AppComponent,
-    pub(crate) revision: &'a str,
-    pub(crate) place: &'a Place,
-    pub(crate) rendered: &'a RenderedComponent,
-    /// The live object of each rendered one, in the same order; `Null` for one that is not there.
-    pub(crate) live: &'a [Value],
+impl Place {
+    /// The same, as the renderer and the health of what it made know it.
+    pub(crate) fn target(&self, revision: &str) -> Target {
+        Target {
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            replica_key: self.replica_key.clone(),
+            revision: revision.to_owned(),
+            ..Target::default()
+        }
+    }
 }
 
-impl Deployed<'_> {
-    /// The row of `status.services`. A policy that cannot be evaluated means unhealthy, with the reason as
-    /// message: KubeVela only logs it (TRAPS 39).
-    pub(crate) async fn assess(&self, evaluation: &Evaluation) -> ComponentStatus {
-        let definition = &self.component.resolved.definition;
-        let parameters = self.component.spec.properties.clone().unwrap_or_default();
-        let own = if self.component.workload_is_managed() {
-            // A trait applies the workload, so there is none to look at here (row REN-020).
-            StatusResult {
-                healthy: true,
-                ..StatusResult::default()
-            }
-        } else {
-            self.evaluate(evaluation, &definition.status, &parameters)
-                .await
-        };
-        let missing = self.missing();
-        let workload_healthy = own.healthy && missing.is_none();
-        let mut traits = Vec::new();
-        let mut in_order: Vec<_> = self.component.traits.iter().collect();
-        // They are shown in the order in which they take effect (row REN-018).
-        in_order.sort_by_key(|part| part.resolved.definition.stage);
-        for part in in_order {
-            traits.push(self.assess_trait(evaluation, part).await);
-        }
-        let healthy = workload_healthy && traits.iter().all(|row| row.healthy || row.pending);
-        ComponentStatus {
-            name: self.component.spec.name.clone(),
-            namespace: Some(self.place.namespace.clone()),
-            cluster: Some(self.place.cluster.clone()).filter(|name| !name.is_empty()),
-            workload_definition: Some(definition.workload.clone().unwrap_or_default()),
-            healthy,
-            workload_healthy,
-            message: missing
-                .or(Some(own.message))
-                .filter(|text| !text.is_empty()),
-            details: own.details,
-            traits,
-            ..ComponentStatus::default()
-        }
-    }
-
-    async fn assess_trait(
-        &self,
-        evaluation: &Evaluation,
-        part: &caravel_core::appfile::AppTrait,
-    ) -> TraitStatus {
-        let definition = &part.resolved.definition;
-        if definition.stage == Stage::PostDispatch
-            && self
-                .rendered
-                .pending_traits
-                .contains(&part.resolved.type_name)
-        {
-            return TraitStatus {
-                type_: part.resolved.type_name.clone(),
-                healthy: false,
-                pending: true,
-                message: Some("⏳ Waiting for component to be healthy".to_owned()),
-                ..TraitStatus::default()
-            };
-        }
-        let parameters = part.properties.clone().unwrap_or_default();
-        let result = self
-            .evaluate(evaluation, &definition.status, &parameters)
+/// The row of `status.services`. What the engine cannot answer is unhealthy, with the reason as message.
+pub(crate) async fn assess(
+    evaluation: &Evaluation,
+    observation: Observation<'_>,
+) -> ComponentStatus {
+    let mut answers = Answers::new();
+    for (subject, question) in observation.questions() {
+        let namespace = &observation.appfile.namespace;
+        let answer = evaluation
+            .call::<StatusResult>(namespace, Operation::Status(question))
             .await;
-        TraitStatus {
-            type_: part.resolved.type_name.clone(),
-            healthy: result.healthy,
-            message: Some(result.message).filter(|text| !text.is_empty()),
-            details: result.details,
-            ..TraitStatus::default()
-        }
+        answers.insert(subject, answer.map_err(|error| error.to_string()));
     }
-
-    async fn evaluate(
-        &self,
-        evaluation: &Evaluation,
-        status: &DefinitionStatusText,
-        parameters: &Value,
-    ) -> StatusResult {
-        if *status == DefinitionStatusText::default() {
-            return StatusResult {
-                healthy: true,
-                ..StatusResult::default()
-            };
-        }
-        let request = StatusRequest {
-            health_policy: status.health_policy.clone(),
-            custom_status: status.custom_status.clone(),
-            details: status.details.clone(),
-            context: self.context(),
-            parameters: parameters.clone(),
-        };
-        let namespace = &self.appfile.namespace;
-        match evaluation
-            .call::<StatusResult>(namespace, Operation::Status(request))
-            .await
-        {
-            Ok(mut result) => {
-                if let Some(first) = result.errors.first()
-                    && !result.healthy
-                    && result.message.is_empty()
-                {
-                    result.message.clone_from(&first.message);
-                }
-                result
-            }
-            Err(error) => StatusResult {
-                healthy: false,
-                message: error.to_string(),
-                ..StatusResult::default()
-            },
-        }
-    }
-
-    /// `context` of the status texts (row REN-106).
-    fn context(&self) -> Map<String, Value> {
-        let mut context = Map::new();
-        let mut put = |key: &str, value: Value| context.insert(key.to_owned(), value);
-        put("name", json!(self.component.spec.name));
-        put("appName", json!(self.appfile.name));
-        put("namespace", json!(self.place.namespace));
-        put("appRevision", json!(self.revision));
-        let cluster = if self.place.cluster.is_empty() {
-            "local"
-        } else {
-            &self.place.cluster
-        };
-        put("cluster", json!(cluster));
-        if !self.place.replica_key.is_empty() {
-            put("replicaKey", json!(self.place.replica_key));
-        }
-        let (output, outputs) = self.outputs();
-        put("output", output);
-        put("outputs", json!(outputs));
-        context
-    }
-
-    /// The live workload, and the live other objects by their names in the templates.
-    pub(crate) fn outputs(&self) -> (Value, BTreeMap<String, Value>) {
-        let mut output = Value::Null;
-        let mut outputs = BTreeMap::new();
-        for (object, live) in self.rendered.objects.iter().zip(self.live) {
-            match object.role {
-                Role::Workload => output = live.clone(),
-                Role::Auxiliary | Role::Trait | Role::Policy => {
-                    outputs.insert(object.output_name.clone(), live.clone());
-                }
-            }
-        }
-        (output, outputs)
-    }
-
-    /// What is not there although it was applied.
-    fn missing(&self) -> Option<String> {
-        let mut pairs = self.rendered.objects.iter().zip(self.live);
-        let (gone, _) = pairs.find(|(object, live)| is_dispatched(object) && live.is_null())?;
-        let kind = gone.object["kind"].as_str().unwrap_or("object");
-        let name = gone.object["metadata"]["name"].as_str().unwrap_or_default();
-        Some(format!("{kind} {name} is not there"))
-    }
+    observation.assess(&answers)
 }
 
 /// Whether a rendered object is applied by us at all (REN-020).
@@ -240,15 +96,14 @@ pub(crate) async fn reassess(context: &Context, delivery: &Delivery) {
                 continue;
             };
             rendered.pending_traits = still_pending(component, &row);
-            let deployed = Deployed {
+            let observation = Observation {
                 appfile: &appfile,
                 component,
-                revision: &delivery.revision.name,
-                place: &place,
+                target: &place.target(&delivery.revision.name),
                 rendered: &rendered,
                 live: &live,
             };
-            let row = deployed.assess(&context.evaluation).await;
+            let row = assess(&context.evaluation, observation).await;
             delivery.note(&place, row).await;
         }
     }
@@ -311,7 +166,7 @@ async fn recorded(
     delivery: &Delivery,
     component: &AppComponent,
     place: &Place,
-) -> Option<(RenderedComponent, Vec<Value>)> {
+) -> Option<(RenderedComponent, Vec<Arc<Value>>)> {
     let observed = context.observer.objects();
     let keys = copies_of(&delivery.appfile, &component.spec.name);
     let entries: Vec<ManagedResource> = delivery
@@ -333,17 +188,17 @@ async fn recorded(
             continue;
         }
         let now = match observed.get(&key) {
-            Known::There(object) => (*object).clone(),
-            Known::Gone => Value::Null,
+            Known::There(object) => object,
+            Known::Gone => Arc::default(),
             Known::Unknown => return None,
         };
         // Under an apply-once policy no manifest is recorded; the object itself says what it is.
-        let manifest = entry.raw.clone().or_else(|| Some(now.clone()));
-        let manifest = manifest.filter(|manifest| !manifest.is_null());
-        objects.push(object_of(
-            component,
-            manifest.unwrap_or_else(|| named(entry)),
-        ));
+        let manifest = match &entry.raw {
+            Some(raw) => raw.clone(),
+            None if now.is_null() => named(entry),
+            None => Value::clone(&now),
+        };
+        objects.push(object_of(component, manifest));
         live.push(now);
     }
     let rendered = RenderedComponent {

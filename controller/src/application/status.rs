@@ -202,13 +202,6 @@ pub(crate) fn phase(run: RunPhase, healthy: bool) -> ApplicationPhase {
     }
 }
 
-/// Whether all components are healthy (row APP-023).
-pub(crate) fn is_healthy(services: &[ComponentStatus]) -> bool {
-    services
-        .iter()
-        .all(|row| row.healthy && row.traits.iter().all(|t| t.healthy || t.pending))
-}
-
 /// An entry of the inventory as `status.appliedResources` shows it.
 pub(crate) fn applied_resource(entry: &ManagedResource) -> AppliedResource {
     AppliedResource {

@@ -10,10 +10,10 @@ use caravel_core::engine::{
 use caravel_engines::Answer;
 use caravel_store::RunId;
 use caravel_workflow::{Event, Outcome, Reason, Recorded, StepRef};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use super::ports::{Applied, ComponentRequest, Ports, StepTemplate, UnknownOutcome};
+use super::ports::{Applied, ComponentRequest, Ports, StepTemplate, UnknownOutcome, outputs_value};
 use super::run::{Message, Parts, Shared, read};
 
 /// Calls that one attempt may make. A template that asks for more does not end.
@@ -178,7 +178,7 @@ impl Attempt {
         let source = format!(
             "output: {}\noutputs: {}\n",
             applied.output,
-            json!(applied.outputs)
+            outputs_value(&applied.outputs)
         );
         let template = StepTemplate {
             name: work.type_.clone(),

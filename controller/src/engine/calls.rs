@@ -5,7 +5,7 @@ use caravel_workflow::{Event, Outcome, Reason, Suspension, parse_duration};
 use serde_json::{Value, json};
 
 use super::attempt::{Attempt, Called, Unwanted, Work, execute, waiting};
-use super::ports::{ComponentRequest, DeployRequest, PortError};
+use super::ports::{ComponentRequest, DeployRequest, PortError, outputs_value};
 use super::run::read;
 pub(super) use crate::calls::text;
 
@@ -189,9 +189,9 @@ impl Attempt {
         self.parts.faults.point("apply.done").await;
         match applied {
             Ok(applied) if wait && !applied.healthy => Called::End(waiting(applied)),
-            Ok(applied) => {
-                Called::Answer(json!({ "output": applied.output, "outputs": applied.outputs }))
-            }
+            Ok(applied) => Called::Answer(
+                json!({ "output": *applied.output, "outputs": outputs_value(&applied.outputs) }),
+            ),
             Err(error) => failed(call, error),
         }
     }

@@ -13,6 +13,7 @@ mod ports;
 mod run;
 
 pub use fault::{AbortAt, FAULTS, Faults};
+pub(crate) use ports::outputs_value;
 pub use ports::{
     Applied, ComponentRequest, DeployRequest, PortError, Ports, StepTemplate, UnknownOutcome,
 };

@@ -1,6 +1,7 @@
 //! What the engine needs of the world besides HTTP. The reconcilers implement it with clusters and inventory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use caravel_core::engine::{Call, Evaluator};
@@ -81,9 +82,16 @@ pub struct Applied {
     /// Why not, in words.
     pub message: String,
     /// The live workload.
-    pub output: Value,
+    pub output: Arc<Value>,
     /// The other live objects by name.
-    pub outputs: BTreeMap<String, Value>,
+    pub outputs: BTreeMap<String, Arc<Value>>,
+}
+
+/// Live objects by name, as templates see them.
+pub(crate) fn outputs_value(outputs: &BTreeMap<String, Arc<Value>>) -> Value {
+    let outputs = outputs.iter();
+    let outputs = outputs.map(|(name, live)| (name.clone(), Value::clone(live)));
+    Value::Object(outputs.collect())
 }
 
 /// Why something could not be done. The step has failed with this text and is tried again.

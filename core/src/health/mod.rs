@@ -5,12 +5,14 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::api::{ComponentStatus, LOCAL_CLUSTER, TraitStatus};
 use crate::appfile::{AppComponent, Appfile, Policy, PolicyRule, Stage};
 use crate::engine::{StatusRequest, StatusResult};
+use crate::reads::Reads;
 use crate::render::{RenderedComponent, Role, Target, object};
 
 /// Message of a trait that waits for its workload (TRAP-008: users look for it).
@@ -28,7 +30,7 @@ pub struct Observation<'a> {
     /// What was rendered for there.
     pub rendered: &'a RenderedComponent,
     /// The live object of each rendered one, in their order; null for one that is not there.
-    pub live: &'a [Value],
+    pub live: &'a [Arc<Value>],
 }
 
 /// What a question is about.
@@ -76,18 +78,25 @@ impl Observation<'_> {
             Subject::Component => &self.component.resolved.definition.status,
             Subject::Trait(index) => &self.component.traits[index].resolved.definition.status,
         };
+        // Live objects are mostly bookkeeping, and most of them differ in nothing else.
+        let texts = [
+            &status.health_policy,
+            &status.custom_status,
+            &status.details,
+        ];
+        let reads = |name: &str| Reads::of(name, texts);
         StatusRequest {
             health_policy: status.health_policy.clone(),
             custom_status: status.custom_status.clone(),
             details: status.details.clone(),
-            context: self.context(subject),
-            parameters: parameters.cloned().unwrap_or_default(),
+            context: self.context(subject, &reads("context")),
+            parameters: reads("parameter").project(parameters.unwrap_or(&Value::Null)),
         }
     }
 
-    /// `context` of the three texts (REN-106). A trait sees its own objects, a component the workload and
-    /// its further objects.
-    fn context(&self, subject: Subject) -> Map<String, Value> {
+    /// `context` of the three texts (REN-106), as far as they read it. A trait sees its own objects, a component
+    /// the workload and its further objects.
+    fn context(&self, subject: Subject, reads: &Reads) -> Map<String, Value> {
         let revision = match self.target.revision.as_str() {
             "" => &self.appfile.revision,
             named => named,
@@ -97,32 +106,36 @@ impl Observation<'_> {
             named => named,
         };
         let mut context = Map::new();
-        let mut put = |key: &str, value: Value| context.insert(key.to_owned(), value);
-        put("name", json!(self.component.spec.name));
-        put("appName", json!(self.appfile.name));
-        put("namespace", json!(self.namespace()));
-        put("appRevision", json!(revision));
-        put("cluster", json!(cluster));
-        if !self.target.replica_key.is_empty() {
-            put("replicaKey", json!(self.target.replica_key));
-        }
-        let mut outputs = Map::new();
-        for (rendered, live) in self.rendered.objects.iter().zip(self.live) {
-            let index = match subject {
-                Subject::Component => None,
-                Subject::Trait(index) => Some(index),
-            };
-            match rendered.role {
-                Role::Workload => {
-                    put("output", live.clone());
-                }
-                _ if rendered.trait_index == index => {
-                    outputs.insert(rendered.output_name.clone(), live.clone());
-                }
-                _ => {}
+        let mut put = |key: &str, value: &Value| {
+            if let Some(reads) = reads.at(key) {
+                context.insert(key.to_owned(), reads.project(value));
             }
+        };
+        put("name", &json!(self.component.spec.name));
+        put("appName", &json!(self.appfile.name));
+        put("namespace", &json!(self.namespace()));
+        put("appRevision", &json!(revision));
+        put("cluster", &json!(cluster));
+        if !self.target.replica_key.is_empty() {
+            put("replicaKey", &json!(self.target.replica_key));
         }
-        put("outputs", Value::Object(outputs));
+        let index = match subject {
+            Subject::Component => None,
+            Subject::Trait(index) => Some(index),
+        };
+        let objects = || self.rendered.objects.iter().zip(self.live);
+        for (_, live) in objects().filter(|(one, _)| one.role == Role::Workload) {
+            put("output", live);
+        }
+        if let Some(reads) = reads.at("outputs") {
+            let own =
+                objects().filter(|(one, _)| one.role != Role::Workload && one.trait_index == index);
+            let seen = own.filter_map(|(one, live)| {
+                let reads = reads.at(&one.output_name)?;
+                Some((one.output_name.clone(), reads.project(live)))
+            });
+            context.insert("outputs".to_owned(), Value::Object(seen.collect()));
+        }
         context
     }
 
@@ -148,7 +161,12 @@ impl Observation<'_> {
         let own = self.component_result(answers);
         let missing = self.missing();
         let workload_healthy = own.healthy && missing.is_none();
-        let traits: Vec<TraitStatus> = (0..self.component.traits.len())
+        let parts = &self.component.traits;
+        let mut in_order: Vec<usize> = (0..parts.len()).collect();
+        // They are shown in the order in which they take effect (REN-018).
+        in_order.sort_by_key(|index| parts[*index].resolved.definition.stage);
+        let traits: Vec<TraitStatus> = in_order
+            .into_iter()
             .map(|index| self.trait_status(index, answers))
             .collect();
         let healthy = workload_healthy && traits.iter().all(|row| row.healthy || row.pending);
@@ -187,7 +205,7 @@ impl Observation<'_> {
                 .iter()
                 .position(|one| one.role == Role::Workload);
             let live = workload.and_then(|index| self.live.get(index));
-            return terraform(live.unwrap_or(&Value::Null));
+            return terraform(live.map_or(&Value::Null, Arc::as_ref));
         }
         answer(answers, Subject::Component)
     }
@@ -290,26 +308,4 @@ pub fn is_healthy(services: &[ComponentStatus], policies: &[Policy]) -> bool {
         || services
             .iter()
             .all(|row| row.healthy && row.traits.iter().all(|part| part.healthy || part.pending))
-}
-
-/// `status.services` after a turn (APP-013, TRAP-007): new rows take the places of old ones of the same
-/// component and place, further ones come at the end, and rows of components that the Application no
-/// longer has are gone.
-pub fn merge_services(
-    found: &[ComponentStatus],
-    new: Vec<ComponentStatus>,
-    components: &[AppComponent],
-) -> Vec<ComponentStatus> {
-    let place =
-        |row: &ComponentStatus| (row.name.clone(), row.cluster.clone(), row.namespace.clone());
-    let still_there =
-        |row: &&ComponentStatus| components.iter().any(|part| part.spec.name == row.name);
-    let mut merged: Vec<ComponentStatus> = found.iter().filter(still_there).cloned().collect();
-    for row in new {
-        match merged.iter_mut().find(|old| place(old) == place(&row)) {
-            Some(old) => *old = row,
-            None => merged.push(row),
-        }
-    }
-    merged
 }

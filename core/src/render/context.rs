@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Target;
 use crate::api::labels::annotations;
 use crate::appfile::{AppComponent, Appfile};
+use crate::reads::Reads;
 
 /// Version of a cluster, as its `/version` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,64 +77,84 @@ fn revision_number(revision: &str) -> i64 {
         .unwrap_or_default()
 }
 
-fn base(appfile: &Appfile, name: &str, target: &Target) -> Map<String, Value> {
+/// A context that is being made of what templates read of it.
+struct Context<'a> {
+    reads: &'a Reads,
+    fields: Map<String, Value>,
+}
+
+impl Context<'_> {
+    /// Adds a field; it is made only if it is read.
+    fn put<T: Serialize>(&mut self, key: &str, value: impl FnOnce() -> T) {
+        if let Some(reads) = self.reads.at(key) {
+            let value = reads.project(&json!(value()));
+            self.fields.insert(key.to_owned(), value);
+        }
+    }
+}
+
+fn base<'a>(appfile: &Appfile, name: &str, target: &Target, reads: &'a Reads) -> Context<'a> {
     let annotation = |key: &str| appfile.annotations.get(key).map_or("", String::as_str);
     let revision = target.revision_or(&appfile.revision);
     let namespace = match target.namespace.as_str() {
         "" => appfile.namespace.as_str(),
         placed => placed,
     };
-    let components: Vec<_> = appfile.components.iter().map(|part| &part.spec).collect();
-    let fields = json!({
-        "name": name,
-        "namespace": namespace,
-        "appName": appfile.name,
-        "appRevision": revision,
-        "appRevisionNum": revision_number(revision),
-        "appLabels": appfile.labels,
-        "appAnnotations": appfile.annotations,
-        "components": components,
-        "cluster": target.cluster_in_context(),
-        "clusterVersion": target.cluster_version.to_json(),
-        "publishVersion": annotation(annotations::PUBLISH_VERSION),
-        "workflowName": annotation(annotations::WORKFLOW_NAME),
-        "replicaKey": target.replica_key,
-        "revision": target.component_revision,
-    });
-    let mut context = match fields {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
+    let mut context = Context {
+        reads,
+        fields: Map::new(),
     };
+    // Errors are told by this name.
+    context.fields.insert("name".to_owned(), name.into());
+    context.put("namespace", || namespace);
+    context.put("appName", || &appfile.name);
+    context.put("appRevision", || revision);
+    context.put("appRevisionNum", || revision_number(revision));
+    context.put("appLabels", || &appfile.labels);
+    context.put("appAnnotations", || &appfile.annotations);
+    context.put("components", || -> Vec<_> {
+        let parts = appfile.components.iter();
+        parts.map(|part| &part.spec).collect()
+    });
+    context.put("cluster", || target.cluster_in_context());
+    context.put("clusterVersion", || target.cluster_version.to_json());
+    context.put("publishVersion", || {
+        annotation(annotations::PUBLISH_VERSION)
+    });
+    context.put("workflowName", || annotation(annotations::WORKFLOW_NAME));
+    context.put("replicaKey", || &target.replica_key);
+    context.put("revision", || &target.component_revision);
     if let Some(custom) = &target.custom {
-        context.insert("custom".to_owned(), custom.clone());
+        context.put("custom", || custom);
     }
     context
 }
 
-/// The context of a component and its traits.
-pub(super) fn of_component(
+/// The context of a component and its traits, as far as their templates read it.
+pub(super) fn of_component<'a>(
     appfile: &Appfile,
     component: &AppComponent,
     target: &Target,
+    templates: impl IntoIterator<Item = &'a String>,
 ) -> Map<String, Value> {
-    let mut context = base(appfile, &component.spec.name, target);
-    context.insert(
-        "componentType".to_owned(),
-        component.resolved.type_name.as_str().into(),
-    );
-    context
+    let reads = Reads::of("context", templates);
+    let mut context = base(appfile, &component.spec.name, target, &reads);
+    context.put("componentType", || &component.resolved.type_name);
+    context.fields
 }
 
-/// The context of a policy that renders objects (REN-104).
+/// The context of a policy that renders objects (REN-104), as far as its template reads it.
 pub(super) fn of_policy(
     appfile: &Appfile,
     policy: &str,
     target: &Target,
     artifacts: Value,
+    template: &String,
 ) -> Map<String, Value> {
-    let mut context = base(appfile, policy, target);
-    context.insert("artifacts".to_owned(), artifacts);
-    context
+    let reads = Reads::of("context", [template]);
+    let mut context = base(appfile, policy, target, &reads);
+    context.put("artifacts", || artifacts);
+    context.fields
 }
 
 #[cfg(test)]

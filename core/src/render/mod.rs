@@ -335,7 +335,10 @@ impl<'a> ComponentRender<'a> {
             .traits
             .iter()
             .filter_map(|index| self.component.traits.get(*index));
-        let context = context::of_component(self.appfile, self.component, &self.target);
+        let own = &self.component.resolved.definition;
+        let templates = traits.clone().map(|part| &part.resolved.definition);
+        let templates = templates.chain([own]).map(|one| &one.template);
+        let context = context::of_component(self.appfile, self.component, &self.target, templates);
         let (component, base) = match &self.stage {
             RenderStage::PostDispatch(base) => (None, Some(base.clone())),
             _ => match self.terraform() {
@@ -349,7 +352,6 @@ impl<'a> ComponentRender<'a> {
                 None => (Some(self.component_template()), None),
             },
         };
-        let own = &self.component.resolved.definition;
         let evaluator = own.evaluator.unwrap_or(self.evaluator);
         let request = RenderRequest {
             component,

@@ -58,13 +58,15 @@ impl<'a> PolicyRender<'a> {
         if !resolved.definition.scope.is_empty() {
             return None;
         }
+        let template = &resolved.definition.template;
+        let artifacts = artifacts(components);
         let request = RenderRequest {
             component: Some(Template {
                 name: resolved.definition.name.clone(),
-                source: resolved.definition.template.clone(),
+                source: template.clone(),
                 parameters: policy.properties.clone().unwrap_or_default(),
             }),
-            context: context::of_policy(appfile, &policy.name, &target, artifacts(components)),
+            context: context::of_policy(appfile, &policy.name, &target, artifacts, template),
             ..RenderRequest::default()
         };
         Some(Self {

@@ -7,6 +7,7 @@ use caravel_clusters::inventory::Tracker;
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
 use caravel_core::api::{ApplicationStatus, WorkflowStatus};
 use caravel_core::appfile::{Appfile, Rejection};
+use caravel_core::health::is_healthy;
 use caravel_core::render::RenderError;
 use caravel_workflow::RunPhase;
 use jiff::SignedDuration;
@@ -16,7 +17,7 @@ use kube::api::Patch;
 
 use super::super::delivery::Delivery;
 use super::super::intent::Intent;
-use super::super::status::{Report, Stage, applied_resource, failure, is_healthy, phase, project};
+use super::super::status::{Report, Stage, applied_resource, failure, phase, project};
 use super::super::{TurnError, events, report};
 use super::{Turn, ours};
 
@@ -57,7 +58,8 @@ impl Turn<'_> {
             .await;
         let run_phase = active.run.phase();
         let services = of_spec(&intent.appfile, services);
-        let now_phase = phase(run_phase, is_healthy(&services));
+        let is_healthy = is_healthy(&services, &intent.appfile.policies);
+        let now_phase = phase(run_phase, is_healthy);
         let mut report = Report {
             generation: self.application.metadata.generation.unwrap_or(0),
             phase: Some(now_phase),

@@ -270,7 +270,7 @@ impl Ports for World {
         Ok(Applied {
             healthy: self.health(),
             message: String::new(),
-            output: json!({"spec": {"image": "x:1"}}),
+            output: Arc::new(json!({"spec": {"image": "x:1"}})),
             outputs: BTreeMap::new(),
         })
     }
