@@ -17,6 +17,7 @@ mod key;
 pub mod observe;
 mod owner;
 pub mod prune;
+mod raw;
 pub mod repair;
 mod rules;
 #[cfg(test)]
@@ -25,4 +26,5 @@ mod testing;
 pub use error::ClusterError;
 pub use key::{ObjectKey, cluster_name};
 pub use owner::{Owner, label, owner_labels, stamp};
+pub use raw::RawObject;
 pub use rules::{Purpose, ResourcePolicies, Rules};

@@ -10,7 +10,6 @@ use std::time::Duration;
 use caravel_core::api::{ManagedResource, labels};
 use futures::StreamExt as _;
 use kube::Api;
-use kube::core::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::Value;
@@ -20,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::connect::Clusters;
 use crate::error::ClusterError;
 use crate::key::{ObjectKey, cluster_name, group_of, text};
+use crate::raw::RawObject;
 use crate::repair::Known;
 
 /// How long to wait before a kind that is not served is looked for again.
@@ -304,7 +304,7 @@ impl Watch {
     }
 
     /// Waits until the cluster is known and serves the kind.
-    async fn find(&self) -> Api<DynamicObject> {
+    async fn find(&self) -> Api<RawObject> {
         let mut wait = SHORTEST_WAIT;
         loop {
             let WatchedKind {
@@ -330,7 +330,7 @@ impl Watch {
     }
 
     /// Takes an event in; false when nobody listens any more.
-    async fn take(&mut self, event: watcher::Event<DynamicObject>) -> bool {
+    async fn take(&mut self, event: watcher::Event<RawObject>) -> bool {
         match event {
             watcher::Event::Init => {
                 self.listed = Some(BTreeSet::new());
@@ -419,8 +419,8 @@ impl Watch {
     }
 
     /// The object as JSON. Items of lists do not say their kind.
-    fn read(&self, object: DynamicObject) -> (ObjectKey, Arc<Value>) {
-        let mut object = serde_json::to_value(object).unwrap_or_default();
+    fn read(&self, object: RawObject) -> (ObjectKey, Arc<Value>) {
+        let mut object = object.value;
         object["apiVersion"] = self.kind.api_version.clone().into();
         object["kind"] = self.kind.kind.clone().into();
         (

@@ -212,6 +212,22 @@ fn without_a_token_there_is_nothing_but_health() {
 }
 
 #[test]
+fn a_delivery_is_counted_with_its_end() {
+    let place = Place::shared("rest-metrics");
+    place
+        .apply(&application("web", "webservice", "{image: nginx:1}"))
+        .ok();
+    place.wait_until_running("web");
+    let rest = Rest::new(&place.daemon);
+    let text = eventually("deliveries are counted", || {
+        let text = rest.text("/metrics");
+        let counted = text.contains("caravel_deliveries_total{result=\"succeeded\"}");
+        counted.then_some(text)
+    });
+    assert!(!text.contains("result=\"executing\""), "{text}");
+}
+
+#[test]
 fn a_user_of_the_hub_can_do_what_its_rbac_allows() {
     let place = Place::shared("rest-rbac");
     place.run("create serviceaccount reader").ok();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
 use kube::Api;
-use kube::core::DynamicObject;
+use kube::api::{DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 
@@ -67,8 +67,8 @@ impl Index {
     /// which Application somebody else deletes one.
     pub async fn follow(
         &self,
-        api: Api<DynamicObject>,
-        owner: impl Fn(&DynamicObject) -> Option<Application>,
+        api: Api<PartialObjectMeta<DynamicObject>>,
+        owner: impl Fn(&ObjectMeta) -> Option<Application>,
         on_lost: impl Fn(&str, &str),
     ) {
         let mut events = watcher(api, watcher::Config::default())
@@ -77,7 +77,8 @@ impl Index {
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                    let (Some(application), Some(name)) = (owner(&object), &object.metadata.name)
+                    let (Some(application), Some(name)) =
+                        (owner(&object.metadata), &object.metadata.name)
                     else {
                         continue;
                     };
@@ -88,7 +89,9 @@ impl Index {
                 }
                 // What we delete ourselves is not in the index any more.
                 Ok(Event::Delete(object)) => {
-                    if let Some(application) = owner(&object).filter(|one| self.has(one, &object)) {
+                    if let Some(application) =
+                        owner(&object.metadata).filter(|one| self.has(one, &object.metadata))
+                    {
                         on_lost(&application.0, &application.1);
                     }
                 }
@@ -99,10 +102,10 @@ impl Index {
         }
     }
 
-    fn has(&self, application: &Application, object: &DynamicObject) -> bool {
+    fn has(&self, application: &Application, object: &ObjectMeta) -> bool {
         let names = self.names();
         let known = names.by_application.get(application);
-        let name = object.metadata.name.as_ref();
+        let name = object.name.as_ref();
         known
             .zip(name)
             .is_some_and(|(known, name)| known.contains(name))

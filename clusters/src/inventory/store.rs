@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use caravel_core::api::{Algorithm, labels};
 use kube::Api;
-use kube::core::DynamicObject;
+use kube::api::ObjectMeta;
 use kube::core::params::Preconditions;
 use serde_json::{Value, json};
 
@@ -47,8 +47,8 @@ impl Store {
     pub async fn follow(&self, on_lost: impl Fn(&str, &str)) {
         let resource = self.resource.api_resource();
         let api = Api::all_with(self.hub.client().clone(), &resource);
-        let owner = |tracker: &DynamicObject| {
-            let found = tracker.metadata.labels.as_ref()?;
+        let owner = |tracker: &ObjectMeta| {
+            let found = tracker.labels.as_ref()?;
             let label = |name: &str| found.get(name).cloned();
             Some((label(labels::APP_NAMESPACE)?, label(labels::APP_NAME)?))
         };

@@ -180,8 +180,7 @@ async fn what_vanished_while_nobody_watched_is_reported() {
         unlabelled: None,
         listed: None,
     };
-    let object =
-        |name: &str| -> DynamicObject { serde_json::from_value(owned(name, "1")).unwrap() };
+    let object = |name: &str| -> RawObject { serde_json::from_value(owned(name, "1")).unwrap() };
     for name in ["a", "b"] {
         watch.take(watcher::Event::Apply(object(name))).await;
     }

@@ -15,8 +15,9 @@ use caravel_core::appfile::{
 use caravel_core::check::Check;
 use caravel_core::render::{RenderError, Scoped};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, PostParams, Request};
 use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::revision::{self, AUTHORED, Choice, External, Known, POLICY_CONTEXT};
@@ -350,10 +351,10 @@ pub(crate) async fn revisions(
 /// looks through the revisions of all.
 pub(crate) async fn follow(context: &Context) {
     let resource = oam_resource("ApplicationRevision", "applicationrevisions");
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
-    let owner = |revision: &DynamicObject| {
-        let name = revision.metadata.labels.as_ref()?.get(APP_NAME)?;
-        Some((revision.metadata.namespace.clone()?, name.clone()))
+    let api = Api::all_with(context.client.clone(), &resource);
+    let owner = |revision: &ObjectMeta| {
+        let name = revision.labels.as_ref()?.get(APP_NAME)?;
+        Some((revision.namespace.clone()?, name.clone()))
     };
     context.revisions.follow(api, owner, |_, _| {}).await;
 }
@@ -456,7 +457,13 @@ async fn create(
     context
         .revisions
         .insert(&namespace, &application.name_any(), &latest.name);
-    match api.create(&parameters, &object).await {
+    let body = serde_json::to_vec(&object)
+        .map_err(|error| TurnError::Damaged(format!("revision {}: {error}", latest.name)))?;
+    let request = Request::new(api.resource_url())
+        .create(&parameters, body)
+        .map_err(kube::Error::BuildRequest)?;
+    // The answer says it all again.
+    match context.client.request::<IgnoredAny>(request).await {
         // Made by a turn that was cut off before it could report it. It has the same number, so the same
         // Application: the next turn compares it.
         Err(kube::Error::Api(status)) if status.is_already_exists() => {

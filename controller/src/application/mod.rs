@@ -9,6 +9,7 @@ mod deletion;
 mod delivery;
 mod deploy;
 mod events;
+mod globals;
 mod health;
 mod intent;
 mod metrics;
@@ -43,13 +44,14 @@ use caravel_core::render::ClusterVersion;
 use caravel_store::{Store, StoreError};
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub(crate) use self::delivery::component_revision;
+use self::globals::Globals;
 use self::metrics::Metrics;
 use self::queue::Queue;
 use self::session::{Key, Sessions};
@@ -118,6 +120,7 @@ pub(crate) struct Context {
     pub(crate) inventories: inventory::Store,
     /// Names of `ApplicationRevision`s.
     pub(crate) revisions: inventory::Index,
+    pub(crate) globals: Globals,
     pub(crate) pruner: Pruner,
     pub(crate) observer: Observer,
     pub(crate) library: Library,
@@ -257,6 +260,7 @@ pub(crate) fn start(
         clusters,
         inventories,
         revisions: inventory::Index::default(),
+        globals: Globals::default(),
         observer,
         library,
         runner: Runner::new(
@@ -306,7 +310,8 @@ pub(crate) fn start(
 
 /// Wakes each Application that changes, until `shutdown`.
 async fn follow(context: Arc<Context>, shutdown: CancellationToken) {
-    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &applications());
+    let api: Api<PartialObjectMeta<DynamicObject>> =
+        Api::all_with(context.client.clone(), &applications());
     let mut events = watcher(api, watcher::Config::default())
         .default_backoff()
         .take_until(shutdown.cancelled_owned())

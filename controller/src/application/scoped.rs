@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use caravel_core::api::labels::annotations::SKIP_GLOBAL_POLICIES;
 use caravel_core::api::labels::{APP_NAME, APP_NAMESPACE, APP_UID, APPLICATION_POLICIES};
-use caravel_core::api::{Application, AppliedApplicationPolicy, PolicyVersion, SYSTEM_NAMESPACE};
-use caravel_core::appfile::{Definition, Finding, FindingKind, resolve};
+use caravel_core::api::{Application, AppliedApplicationPolicy, PolicyVersion};
+use caravel_core::appfile::{Finding, FindingKind, resolve};
 use caravel_core::engine::DefinitionKind;
 use caravel_core::render::{Scoped, ScopedPolicy, ScopedRender};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, TypeMeta};
+use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -20,12 +20,11 @@ use super::intent::Obstacle;
 use super::source::LiveSource;
 use super::{Context, TurnError, revision};
 use crate::FIELD_MANAGER;
-use crate::definition::oam_resource;
 use crate::library::Library;
 use crate::rendering::RenderingError;
 
 /// The scope of such policies.
-const SCOPE: &str = "Application";
+pub(super) const SCOPE: &str = "Application";
 /// The longest name of a ConfigMap.
 const LONGEST: usize = 253;
 
@@ -39,7 +38,8 @@ pub(super) async fn scoped(
     let mut policies = if skips.is_some_and(|value| value == "true") {
         Vec::new()
     } else {
-        globals(context, &application.namespace().unwrap_or_default()).await?
+        let namespace = application.namespace().unwrap_or_default();
+        context.globals.of(&context.client, &namespace).await?
     };
     policies.extend(named(&context.library, application, source)?);
     if policies.is_empty() {
@@ -111,49 +111,8 @@ fn named(
     Ok(found)
 }
 
-/// Global policies of the namespace and of the system; of two with one name that of the namespace (POL-015). They are
-/// read from the hub and not from a cache: nobody asks for them by name, so one that a cache does not know yet would
-/// be left out without a word.
-async fn globals(context: &Context, namespace: &str) -> Result<Vec<ScopedPolicy>, TurnError> {
-    let mut by_name: BTreeMap<String, (i64, ScopedPolicy)> = BTreeMap::new();
-    for place in [SYSTEM_NAMESPACE, namespace] {
-        let resource = oam_resource("PolicyDefinition", "policydefinitions");
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(context.client.clone(), place, &resource);
-        for mut object in api.list(&ListParams::default()).await? {
-            let spec = &object.data["spec"];
-            if spec["scope"] != SCOPE || spec["global"] != true {
-                continue;
-            }
-            let priority = spec["priority"].as_i64().unwrap_or(0);
-            object.types = Some(TypeMeta {
-                api_version: resource.api_version.clone(),
-                kind: resource.kind.clone(),
-            });
-            let name = object.name_any();
-            let damaged =
-                |why: String| TurnError::Damaged(format!("global policy {place}/{name}: {why}"));
-            let object = serde_json::to_value(object).map_err(|why| damaged(why.to_string()))?;
-            let definition = Definition::from_object(&object).map_err(damaged)?;
-            let policy = ScopedPolicy {
-                name: definition.name.clone(),
-                type_: definition.name.clone(),
-                namespace: place.to_owned(),
-                template: definition.template.clone(),
-                evaluator: definition.evaluator,
-                is_global: true,
-                ..recorded(&object)
-            };
-            by_name.insert(definition.name, (priority, policy));
-        }
-    }
-    let mut found: Vec<(i64, ScopedPolicy)> = by_name.into_values().collect();
-    found.sort_by_key(|(priority, _)| *priority);
-    Ok(found.into_iter().map(|(_, policy)| policy).collect())
-}
-
 /// The revision that a definition is at.
-fn recorded(object: &Value) -> ScopedPolicy {
+pub(super) fn recorded(object: &Value) -> ScopedPolicy {
     let latest = &object["status"]["latestRevision"];
     let text = |key: &str| latest[key].as_str().unwrap_or_default().to_owned();
     ScopedPolicy {

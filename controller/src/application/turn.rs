@@ -5,7 +5,7 @@ mod tell;
 
 use std::sync::Arc;
 
-use caravel_clusters::{Owner, ResourcePolicies};
+use caravel_clusters::{Owner, RawObject, ResourcePolicies};
 use caravel_core::api::Application;
 use caravel_core::api::labels::annotations::{AUTO_UPDATE, POLICY_AUTO_REVISION, RESTART_WORKFLOW};
 use caravel_core::api::labels::{PAUSE, finalizers};
@@ -15,7 +15,8 @@ use caravel_workflow::Command;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
@@ -38,7 +39,7 @@ pub(crate) async fn turn(
     let objects_changed = session.take_change();
     let is_lost = session.take_lost();
     let is_marked = session.take_mark() || objects_changed || is_lost;
-    let api: Api<DynamicObject> =
+    let api: Api<RawObject> =
         Api::namespaced_with(context.client.clone(), &key.namespace, &applications());
     let Some(object) = api.get_opt(&key.name).await? else {
         drop(memory);
@@ -53,9 +54,8 @@ pub(crate) async fn turn(
     if !is_marked && !is_due && memory.seen == object.resource_version() {
         return Ok(memory.due);
     }
-    let object = serde_json::to_value(&object)
-        .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
-    let application: Application = serde_json::from_value(object.clone())
+    let object = object.value;
+    let application = Application::deserialize(&object)
         .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
     if memory.uid != application.uid().unwrap_or_default() {
         *memory = Memory {
@@ -115,7 +115,7 @@ fn is_paused(application: &Application) -> bool {
 /// A turn under way.
 struct Turn<'a> {
     context: &'a Arc<Context>,
-    api: Api<DynamicObject>,
+    api: Api<RawObject>,
     /// The Application as it was read: fields that we do not know survive in here.
     object: Value,
     application: Application,
@@ -190,7 +190,7 @@ impl Turn<'_> {
     }
 
     /// What came of a write to the Application. One that is gone is seen to be so by the next turn.
-    fn written(&mut self, written: kube::Result<DynamicObject>) -> Result<(), TurnError> {
+    fn written(&mut self, written: kube::Result<RawObject>) -> Result<(), TurnError> {
         match written {
             Ok(object) => self.take(object),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
@@ -202,11 +202,11 @@ impl Turn<'_> {
     }
 
     /// The Application as our own write left it.
-    fn take(&mut self, object: DynamicObject) -> Result<(), TurnError> {
+    fn take(&mut self, object: RawObject) -> Result<(), TurnError> {
         self.memory.seen = object.resource_version();
         let damaged = |error| TurnError::Damaged(format!("the Application: {error}"));
-        self.object = serde_json::to_value(object).map_err(damaged)?;
-        self.application = serde_json::from_value(self.object.clone()).map_err(damaged)?;
+        self.object = object.value;
+        self.application = Application::deserialize(&self.object).map_err(damaged)?;
         Ok(())
     }
 
