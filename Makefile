@@ -40,6 +40,10 @@ deny: ## Licences, banned crates, sources
 	@if ! cargo deny --version 2>/dev/null | grep -qF "$(CARGO_DENY_VERSION)"; then cargo install --quiet --locked cargo-deny@$(CARGO_DENY_VERSION); fi
 	cargo deny --log-level error check bans licenses sources
 
+.PHONY: faults
+faults: toolchains ## Plant a fault for each invariant of the design; the tests must notice
+	cargo run --quiet --locked -p xtask -- faults
+
 .PHONY: generate
 generate: ## Write all committed generated files anew
 	cargo run --quiet --locked -p caravel-core --example generate-crds

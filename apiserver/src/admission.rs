@@ -78,3 +78,71 @@ pub trait Admission: Send + Sync + 'static {
     /// Accepts, perhaps with changes and warnings, or refuses.
     async fn admit(&self, attributes: AdmissionAttributes<'_>) -> Result<Vec<Warning>, Denial>;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+    use kube::{Client, ResourceExt as _};
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::server::{ApiServer, Config};
+
+    /// Refuses everything.
+    struct Never;
+
+    #[async_trait::async_trait]
+    impl Admission for Never {
+        async fn admit(&self, attributes: AdmissionAttributes<'_>) -> Result<Vec<Warning>, Denial> {
+            Err(Denial::forbidden(&attributes, "never"))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_admission_refuses_changes_nothing() {
+        let server = ApiServer::open(Config::memory()).await.unwrap();
+        let client: Client = server.client(Identity::admin("test"));
+        let api: Api<ConfigMap> = Api::default_namespaced(client);
+        let map = |name: &str| -> ConfigMap {
+            serde_json::from_value(json!({"metadata": {"name": name}, "data": {"a": "b"}})).unwrap()
+        };
+        let before = api
+            .create(&PostParams::default(), &map("before"))
+            .await
+            .unwrap();
+        server.add_admission(Arc::new(Never));
+        let patch = Patch::Merge(json!({"data": {"a": "c"}}));
+        let refused = [
+            api.create(&PostParams::default(), &map("new"))
+                .await
+                .map(drop),
+            api.patch("before", &PatchParams::default(), &patch)
+                .await
+                .map(drop),
+            api.delete("before", &DeleteParams::default())
+                .await
+                .map(drop),
+        ];
+        for answer in refused {
+            let Err(kube::Error::Api(status)) = answer else {
+                panic!("{answer:?}");
+            };
+            assert_eq!((status.code, status.message.contains("never")), (403, true));
+        }
+        let names: Vec<String> = api
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap()
+            .iter()
+            .map(kube::ResourceExt::name_any)
+            .collect();
+        assert!(!names.contains(&"new".to_owned()), "{names:?}");
+        let after = api.get("before").await.unwrap();
+        assert_eq!(after.resource_version(), before.resource_version());
+        assert_eq!(after.data, before.data);
+    }
+}

@@ -1,6 +1,7 @@
-//! Checks of the house that cargo and clippy do not make. `cargo run -p xtask -- check` runs all of
-//! them and prints every violation with the place and what to do.
+//! Checks of the house that cargo and clippy do not make. `cargo run -p xtask -- check` runs those that
+//! are quick, `… -- faults` plants faults that the tests must notice. Both print every violation with the place and what to do.
 
+mod faults;
 mod layers;
 mod sources;
 
@@ -11,13 +12,18 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments != ["check"] {
-        say("usage: cargo run -p xtask -- check");
-        return ExitCode::from(2);
-    }
-    match check() {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (outcome, fine) = match arguments[..] {
+        ["check"] => (check(), "layers, orphaned files, file sizes: in order"),
+        ["faults"] => (plant_faults(), "every planted fault is noticed"),
+        _ => {
+            say("usage: cargo run -p xtask -- check|faults");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
         Ok(violations) if violations.is_empty() => {
-            say("layers, orphaned files, file sizes: in order");
+            say(fine);
             ExitCode::SUCCESS
         }
         Ok(violations) => {
@@ -32,6 +38,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn plant_faults() -> Result<Vec<String>, String> {
+    let metadata = cargo_metadata()?;
+    let folder = |key: &str| {
+        metadata[key]
+            .as_str()
+            .map(Path::new)
+            .ok_or(format!("cargo metadata has no {key}"))
+    };
+    faults::check(folder("workspace_root")?, folder("target_directory")?, say)
 }
 
 fn check() -> Result<Vec<String>, String> {
