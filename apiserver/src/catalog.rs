@@ -21,7 +21,7 @@ pub(crate) struct Kind {
     /// What discovery says of it.
     pub(crate) resource: Resource,
     /// The resource under which its objects are stored; versions share it.
-    pub(crate) stored_as: String,
+    pub(crate) stored_as: Arc<str>,
     /// Present for kinds of `CustomResourceDefinitions`.
     pub(crate) custom: Option<CustomKind>,
     merge: OnceLock<Schema>,
@@ -43,7 +43,7 @@ impl Kind {
         };
         Self {
             resource,
-            stored_as,
+            stored_as: stored_as.into(),
             custom: None,
             merge: OnceLock::new(),
         }
@@ -54,7 +54,7 @@ impl Kind {
         let stored_as = crate::status::qualified(&resource.plural, &resource.group);
         Self {
             resource,
-            stored_as,
+            stored_as: stored_as.into(),
             custom: Some(custom),
             merge: OnceLock::new(),
         }
@@ -146,10 +146,10 @@ impl Catalog {
             .list(CRDS, &Range::default(), |_| true)
             .map(|listed| listed.objects);
         for object in stored.unwrap_or_default() {
-            let known = previous.and_then(|previous| previous.definitions.get(&object.key.name));
+            let known = previous.and_then(|previous| previous.definitions.get(&*object.key.name));
             let definition = Definition::of(&object, known);
             kinds.extend(definition.kinds.iter().cloned());
-            definitions.insert(object.key.name.clone(), definition);
+            definitions.insert(object.key.name.to_string(), definition);
         }
         let mut by_path = ByPath::new();
         kinds.retain(|kind| {

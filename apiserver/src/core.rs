@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::catalog::Catalog;
+use crate::registry::Addresses;
 use crate::store::Store;
 
 /// Tells the time.
@@ -19,6 +20,8 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) catalog: ArcSwap<Catalog>,
     pub(crate) admission: ArcSwap<Vec<Arc<dyn Admission>>>,
+    /// What Services were given.
+    pub(crate) addresses: Addresses,
     pub(crate) auth: Auth,
     pub(crate) clock: Clock,
     /// Ends watches when the server goes down.

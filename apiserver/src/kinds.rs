@@ -109,15 +109,18 @@ pub(crate) fn from_storage(kind: &Kind, object: &mut Value) {
 }
 
 /// The stored bytes of an object, if they are already what the kind's version shows.
-pub(crate) fn as_stored<'a>(kind: &Kind, object: &'a Object) -> Option<&'a Bytes> {
-    let same = match &kind.custom {
+pub(crate) fn as_stored(kind: &Kind, object: &Object) -> Option<Bytes> {
+    shows_as_stored(kind, object).then(|| object.body())
+}
+
+fn shows_as_stored(kind: &Kind, object: &Object) -> bool {
+    match &kind.custom {
         Some(custom) => {
             custom.storage == kind.resource.api_version()
                 && (!custom.has_defaults || object.version > custom.defined_at)
         }
         None => !is_new_event(kind),
-    };
-    same.then_some(&object.body)
+    }
 }
 
 /// Events of both groups are the same objects; they are stored as those of the core group.
@@ -149,7 +152,7 @@ fn rename<'a>(object: &mut Value, names: impl Iterator<Item = (&'a str, &'a str)
 
 /// A stored object as an answer in the kind's version.
 pub(crate) fn answer(kind: &Kind, object: Arc<Object>) -> Answer {
-    if as_stored(kind, &object).is_some() {
+    if shows_as_stored(kind, &object) {
         return Answer::Stored(object);
     }
     let mut value = object.value();
@@ -167,6 +170,11 @@ pub(crate) fn without_effect(kind: &Kind) -> Option<String> {
         ("admissionregistration.k8s.io", _) => "does not evaluate them",
         ("apiregistration.k8s.io", _) => "does not forward requests to other servers",
         ("certificates.k8s.io", _) => "does not sign them",
+        ("flowcontrol.apiserver.k8s.io", _) => "does not order requests by them",
+        ("resource.k8s.io", _) => "has no devices to give out",
+        ("networking.k8s.io", "servicecidrs" | "ipaddresses") => {
+            "gives Services addresses of its own range"
+        }
         _ => return None,
     };
     Some(format!(
@@ -248,7 +256,7 @@ fn is_scale(object: &Value) -> bool {
 pub(crate) fn encode_partial(object: &Object) -> Vec<u8> {
     const HEAD: &[u8] =
         br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#;
-    [HEAD, object.metadata(), b"}"].concat()
+    [HEAD, &object.metadata(), b"}"].concat()
 }
 
 /// An object's `meta.k8s.io/v1 PartialObjectMetadata`.

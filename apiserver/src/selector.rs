@@ -50,11 +50,11 @@ impl Selectors {
         if self
             .name
             .as_ref()
-            .is_some_and(|name| *name != object.key.name)
+            .is_some_and(|name| **name != *object.key.name)
         {
             return false;
         }
-        let label = |key: &str| object.labels.get(key).map(String::as_str);
+        let label = |key: &str| object.labels.get(key);
         if !self
             .labels
             .as_ref()
@@ -64,8 +64,8 @@ impl Selectors {
         }
         let decoded = OnceCell::new();
         let field = |path: &str| match path {
-            "metadata.name" => object.key.name.clone(),
-            "metadata.namespace" => object.key.namespace.clone(),
+            "metadata.name" => object.key.name.to_string(),
+            "metadata.namespace" => object.key.namespace.to_string(),
             other => field_text(decoded.get_or_init(|| object.value()), other),
         };
         self.fields

@@ -22,6 +22,7 @@ use crate::core::{Clock, Core, text};
 use crate::http::router;
 use crate::identity::Identity;
 use crate::listen::Listener;
+use crate::registry::Addresses;
 use crate::request::Target;
 use crate::store::{
     Action, Backend, BackendError, Draft, Expect, Key, Memory, Retention, Sqlite, Store, Write,
@@ -129,6 +130,7 @@ impl ApiServer {
         let core = Arc::new(Core {
             catalog: ArcSwap::from_pointee(Catalog::load(&store, None)),
             admission: ArcSwap::from_pointee(config.admission),
+            addresses: Addresses::default(),
             auth,
             clock: config.clock,
             stopping: CancellationToken::new(),

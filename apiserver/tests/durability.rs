@@ -40,7 +40,7 @@ async fn writer() {
                 let name = format!("{}-{worker}-{round}", std::process::id());
                 let object = json!({"metadata": {"name": name}, "round": round});
                 let write = Write {
-                    key: Key::new("things", "", &name),
+                    key: Key::new("things", "", name.as_str()),
                     expect: Expect::Absent,
                     action: Action::Put(Draft::encode(&object).unwrap()),
                 };
@@ -82,7 +82,7 @@ async fn answered_writes_survive_a_kill() {
 
         let store = open(folder.path()).await;
         for (version, name) in &answered {
-            let object = store.get(&Key::new("things", "", name)).unwrap();
+            let object = store.get(&Key::new("things", "", name.as_str())).unwrap();
             assert_eq!(object.version, *version);
         }
         let listed = store.list("things", &Range::default(), |_| true).unwrap();

@@ -6,9 +6,11 @@
     reason = "a test stops at what it does not expect"
 )]
 
+use std::collections::BTreeSet;
+
 use caravel_apiserver::{ApiServer, Config, Identity};
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
@@ -697,4 +699,179 @@ async fn applies_at_the_same_time_all_succeed() {
         .patch("a", &PatchParams::apply("late"), &Patch::Apply(old))
         .await;
     assert_eq!(code(refused).0, 409);
+}
+
+fn service(name: &str, spec: &Value) -> Service {
+    serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+}
+
+fn address(service: &Service) -> String {
+    service.spec.as_ref().unwrap().cluster_ip.clone().unwrap()
+}
+
+fn node_port(service: &Service) -> Option<i32> {
+    service.spec.as_ref().unwrap().ports.as_ref().unwrap()[0].node_port
+}
+
+#[tokio::test]
+async fn every_service_has_an_address_of_its_own() {
+    let api: Api<Service> = Api::default_namespaced(client().await);
+    let options = PostParams::default();
+    let ports = json!([{"port": 80}]);
+    let made = api
+        .create(&options, &service("a", &json!({"ports": ports})))
+        .await
+        .unwrap();
+    assert!(address(&made).starts_with("10."), "{}", address(&made));
+    assert_eq!(
+        made.spec.as_ref().unwrap().cluster_ips,
+        Some(vec![address(&made)])
+    );
+
+    let same = json!({"ports": ports, "clusterIP": address(&made)});
+    let (status, message) = code(api.create(&options, &service("b", &same)).await);
+    assert_eq!(status, 422);
+    let expected = format!(
+        "Service \"b\" is invalid: spec.clusterIPs: Invalid value: [\"{0}\"]: failed to allocate IP {0}: provided IP \
+         is already allocated",
+        address(&made)
+    );
+    assert_eq!(message, expected);
+    let outside = json!({"ports": ports, "clusterIP": "192.168.1.1"});
+    let (_, message) = code(api.create(&options, &service("b", &outside)).await);
+    assert!(
+        message.contains("is not in the valid range. The range of valid IPs is 10.96.0.0/12"),
+        "{message}"
+    );
+
+    // A client that replaces what it made once does not know the address.
+    let replaced = api
+        .replace(
+            "a",
+            &options,
+            &service("a", &json!({"ports": [{"port": 81}]})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(address(&replaced), address(&made));
+    let other = Patch::Merge(json!({"spec": {"clusterIP": "10.96.0.77"}}));
+    let (status, message) = code(api.patch("a", &PatchParams::default(), &other).await);
+    assert_eq!(status, 422);
+    assert!(
+        message.ends_with(
+            "spec.clusterIPs[0]: Invalid value: [\"10.96.0.77\"]: may not change once set"
+        ),
+        "{message}"
+    );
+
+    // It is free again when the Service is gone, or has become one without.
+    api.delete("a", &DeleteParams::default()).await.unwrap();
+    api.create(&options, &service("b", &same)).await.unwrap();
+    let external =
+        Patch::Merge(json!({"spec": {"type": "ExternalName", "externalName": "x.example"}}));
+    let external = api
+        .patch("b", &PatchParams::default(), &external)
+        .await
+        .unwrap();
+    assert_eq!(external.spec.unwrap().cluster_ip, None);
+    api.create(&options, &service("c", &same)).await.unwrap();
+
+    let headless = json!({"ports": ports, "clusterIP": "None"});
+    let headless = api
+        .create(&options, &service("d", &headless))
+        .await
+        .unwrap();
+    assert_eq!(address(&headless), "None");
+}
+
+#[tokio::test]
+async fn node_ports_are_given_once_and_go_with_the_type() {
+    let api: Api<Service> = Api::default_namespaced(client().await);
+    let options = PostParams::default();
+    let ports = json!([
+        {"name": "a", "port": 53, "protocol": "UDP"}, {"name": "b", "port": 53}, {"name": "c", "port": 80},
+    ]);
+    let spec = json!({"type": "NodePort", "ports": ports});
+    let made = api.create(&options, &service("a", &spec)).await.unwrap();
+    let given: Vec<i32> = made
+        .spec
+        .as_ref()
+        .unwrap()
+        .ports
+        .as_ref()
+        .unwrap()
+        .iter()
+        .filter_map(|port| port.node_port)
+        .collect();
+    assert!(
+        given.iter().all(|port| (30_000..32_768).contains(port)),
+        "{given:?}"
+    );
+    assert_eq!(given[0], given[1], "the same port over two protocols");
+    assert_ne!(given[1], given[2]);
+
+    let asked = |port: i64| json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": port}]});
+    let (_, message) = code(
+        api.create(&options, &service("b", &asked(given[2].into())))
+            .await,
+    );
+    let expected = format!(
+        "spec.ports[0].nodePort: Invalid value: {}: provided port is already allocated",
+        given[2]
+    );
+    assert!(message.ends_with(&expected), "{message}");
+    let (_, message) = code(api.create(&options, &service("b", &asked(80))).await);
+    assert!(
+        message.ends_with(
+            "provided port is not in the valid range. The range of valid ports is 30000-32767"
+        ),
+        "{message}"
+    );
+
+    let rehearsed = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let only = api.create(&rehearsed, &service("b", &spec)).await.unwrap();
+    assert!(node_port(&only).is_some());
+
+    let again = api
+        .replace("a", &options, &service("a", &spec))
+        .await
+        .unwrap();
+    assert_eq!(node_port(&again), Some(given[0]), "kept");
+    let internal = Patch::Merge(json!({"spec": {"type": "ClusterIP"}}));
+    let internal = api
+        .patch("a", &PatchParams::default(), &internal)
+        .await
+        .unwrap();
+    assert_eq!(node_port(&internal), None);
+    api.create(&options, &service("b", &asked(given[2].into())))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn services_that_are_made_at_once_get_different_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ApiServer::open(Config::folder(folder.path()))
+        .await
+        .unwrap();
+    let mut made = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let api: Api<Service> = Api::default_namespaced(server.client(Identity::admin("test")));
+        made.spawn(async move {
+            let spec = json!({"type": "NodePort", "ports": [{"port": 80}]});
+            api.create(
+                &PostParams::default(),
+                &service(&format!("s{number}"), &spec),
+            )
+            .await
+            .unwrap()
+        });
+    }
+    let made = made.join_all().await;
+    let addresses: BTreeSet<String> = made.iter().map(address).collect();
+    let ports: BTreeSet<Option<i32>> = made.iter().map(node_port).collect();
+    assert_eq!((addresses.len(), ports.len()), (100, 100));
 }

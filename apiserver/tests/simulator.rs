@@ -12,7 +12,7 @@ use std::time::Duration;
 use caravel_apiserver::simulator::{self, ManualClock, Options, SIMULATE, SIMULATED};
 use caravel_apiserver::{ApiServer, Config, Identity};
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
@@ -291,7 +291,7 @@ async fn eventually<T>(world: &World, look: impl AsyncFn() -> Option<T>) -> T {
 async fn history(world: &World) -> Vec<(String, Value, Value)> {
     let sets = world.api("apps", "ReplicaSet");
     let mut found: Vec<_> = sets
-        .list(&kube::api::ListParams::default())
+        .list(&ListParams::default())
         .await
         .unwrap()
         .into_iter()
@@ -321,7 +321,7 @@ async fn a_deployment_has_a_history_and_pods_that_run_and_go_with_it() {
     world.create(deployment("web", &json!({}))).await;
     let pods = world.api("", "Pod");
     let running = eventually(&world, async || {
-        let listed = pods.list(&kube::api::ListParams::default()).await.unwrap();
+        let listed = pods.list(&ListParams::default()).await.unwrap();
         let running = listed.items.iter().filter(|pod| {
             pod.data["status"]["phase"] == "Running" && pod.annotations()[SIMULATED] == "true"
         });
@@ -349,7 +349,7 @@ async fn a_deployment_has_a_history_and_pods_that_run_and_go_with_it() {
         .unwrap();
     eventually(&world, async || {
         let listed = pods
-            .list(&kube::api::ListParams::default().labels("app=web"))
+            .list(&ListParams::default().labels("app=web"))
             .await
             .unwrap();
         (listed.items.len() == 2
@@ -386,7 +386,7 @@ async fn a_deployment_has_a_history_and_pods_that_run_and_go_with_it() {
         .await
         .unwrap();
     eventually(&world, async || {
-        let left = pods.list(&kube::api::ListParams::default()).await.unwrap();
+        let left = pods.list(&ListParams::default()).await.unwrap();
         (left.items.is_empty() && history(&world).await.is_empty()).then_some(())
     })
     .await;
@@ -407,11 +407,7 @@ async fn what_is_as_it_should_be_is_left_alone() {
     world.create(deployment("web", &json!({}))).await;
     let pods = world.api("", "Pod");
     eventually(&world, async || {
-        let found = pods
-            .list(&kube::api::ListParams::default())
-            .await
-            .unwrap()
-            .items;
+        let found = pods.list(&ListParams::default()).await.unwrap().items;
         let ready =
             |pod: &DynamicObject| condition(&pod.data["status"], "Ready")["status"] == "True";
         (found.len() == 2 && found.iter().all(ready)).then_some(())
@@ -432,4 +428,40 @@ async fn what_is_as_it_should_be_is_left_alone() {
     assert!(!before.is_empty());
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(writes().await, before);
+}
+
+#[tokio::test]
+async fn the_pods_of_a_job_end_as_it_does() {
+    let world = world(Options::default()).await;
+    let job = |name: &str, wish: &str| {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "annotations": {SIMULATE: wish}},
+            "spec": {"completions": 2, "template": {
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox"}]},
+            }},
+        })
+    };
+    for (name, wish, condition_of_job, phase) in [
+        ("good", "slow=3s", "Complete", "Succeeded"),
+        ("bad", "fail", "Failed", "Failed"),
+    ] {
+        world.create(job(name, wish)).await;
+        let ended = |status: &Value| condition(status, condition_of_job)["status"] == "True";
+        world.until("batch", "Job", name, ended).await;
+        let selected = ListParams::default().labels(&format!("job-name={name}"));
+        let pods = loop {
+            let pods = world.api("", "Pod").list(&selected).await.unwrap().items;
+            if pods.len() == 2 {
+                break pods;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        for pod in pods {
+            let pod = pod.name_any();
+            world
+                .until("", "Pod", &pod, |status| status["phase"] == phase)
+                .await;
+        }
+    }
 }

@@ -237,3 +237,38 @@ fn a_server_side_apply_owns_its_fields() {
         "{conflict}"
     );
 }
+
+#[test]
+fn services_have_addresses_and_jobs_have_pods() {
+    let place = Place::shared("list-addresses");
+    place.run("create service nodeport web --tcp=80:8080").ok();
+    let service = place.object("svc", "web");
+    let address = service["spec"]["clusterIP"].as_str().expect("an address");
+    let port = service["spec"]["ports"][0]["nodePort"]
+        .as_i64()
+        .expect("a node port");
+    let line = place.run("get svc web --no-headers").ok();
+    assert!(
+        line.contains(address) && line.contains(&format!("80:{port}/TCP")),
+        "{line}"
+    );
+    let taken = place.run(&format!(
+        "create service clusterip other --tcp=80 --clusterip={address}"
+    ));
+    assert_eq!(taken.exit, 1);
+    assert!(
+        taken.stderr.contains("provided IP is already allocated"),
+        "{}",
+        taken.stderr
+    );
+
+    place.run("create job once --image=busybox -- true").ok();
+    place
+        .run("wait --for=condition=complete job/once --timeout=60s")
+        .ok();
+    place
+        .run("wait --for=jsonpath={.status.phase}=Succeeded pod -l job-name=once --timeout=60s")
+        .ok();
+    let pods = place.run("get pods -l job-name=once --no-headers").ok();
+    assert!(pods.contains("0/1") && pods.contains("Completed"), "{pods}");
+}

@@ -1,7 +1,7 @@
 //! Starting with many Applications stored, and holding them at rest.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use caravel_apiserver::{ApiServer, Config, Identity};
 use futures::{TryStreamExt, stream};
@@ -11,6 +11,9 @@ use crate::client::connect;
 use crate::objects::{self, PATH, application, request};
 use crate::process::Server;
 use crate::{Error, Result};
+
+/// What does not change for so long does not change any more.
+const REST: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(applications: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -60,7 +63,40 @@ pub(crate) async fn run(applications: usize) -> Result<()> {
         memory.saturating_sub(base) as f64 / found.max(1) as f64,
         server.memory()?.1 >> 10
     );
+    let used = server.processor()?;
+    let rest = at_rest(&server).await?;
+    println!(
+        "at rest: {} MiB, {:.1} KiB each, for {:.1?} of processor",
+        rest >> 10,
+        rest.saturating_sub(base) as f64 / found.max(1) as f64,
+        server.processor()?.saturating_sub(used),
+    );
+    let listing = Instant::now();
+    let path = "/apis/core.oam.dev/v1beta1/applications";
+    let text = client
+        .request_text(http::Request::get(path).body(Vec::new())?)
+        .await?;
+    println!(
+        "listed at rest, {} MiB at once, in {:.2?}",
+        text.len() >> 20,
+        listing.elapsed()
+    );
     Ok(())
+}
+
+/// The memory, when it has not become less for a while.
+async fn at_rest(server: &Server) -> Result<u64> {
+    let mut least = u64::MAX;
+    let mut since = Instant::now();
+    while since.elapsed() < REST {
+        tokio::time::sleep(REST / 30).await;
+        let now = server.memory()?.0;
+        if now < least.saturating_sub(1 << 10) {
+            least = now;
+            since = Instant::now();
+        }
+    }
+    Ok(least)
 }
 
 /// Stores Applications in a folder.

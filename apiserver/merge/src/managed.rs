@@ -312,6 +312,31 @@ pub(crate) fn without_managed_fields(object: &Value) -> Value {
     Value::Object(copy)
 }
 
+fn same_but_managed_fields(one: &Value, other: &Value) -> bool {
+    let members = |map: &Map<String, Value>, without: &str| {
+        map.len() - usize::from(map.contains_key(without))
+    };
+    let same = |one: &Map<String, Value>, other: &Map<String, Value>, without: &str| {
+        members(one, without) == members(other, without)
+            && one
+                .iter()
+                .filter(|(name, _)| *name != without)
+                .all(|(name, value)| other.get(name) == Some(value))
+    };
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let metadata = match (one.get("metadata"), other.get("metadata")) {
+                (Some(Value::Object(one)), Some(Value::Object(other))) => {
+                    same(one, other, "managedFields")
+                }
+                (one, other) => one == other,
+            };
+            metadata && same(one, other, "metadata")
+        }
+        _ => one == other,
+    }
+}
+
 /// Checks entries that a client sent, as the API server does before it stores them.
 ///
 /// # Errors
@@ -323,6 +348,10 @@ pub fn validate_managed_fields(object: &Value) -> Result<(), ManagedFieldsError>
 /// Keeps the old entries when nothing but their times changed, so that a write without effect stays
 /// one. Call it after defaulting and before comparing with the stored object.
 pub fn keep_times_if_unchanged(live: &Value, new: &mut Value) {
+    // Most writes change something: that is found out without reading any entry.
+    if !same_but_managed_fields(live, new) {
+        return;
+    }
     let (Ok(before), Ok(after)) = (Managed::of(live), Managed::of(new)) else {
         return;
     };
@@ -337,9 +366,7 @@ pub fn keep_times_if_unchanged(live: &Value, new: &mut Value) {
             .for_each(|owned| owned.time = None);
         managed
     };
-    if timeless(&before) == timeless(&after)
-        && without_managed_fields(live) == without_managed_fields(new)
-    {
+    if timeless(&before) == timeless(&after) {
         before.write(new);
     }
 }

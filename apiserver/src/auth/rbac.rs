@@ -306,7 +306,7 @@ impl Index {
             let binding = binding(store, namespace, &object.key.name, &object.value());
             index
                 .by_namespace
-                .entry(namespace.clone())
+                .entry(namespace.to_string())
                 .or_default()
                 .extend(binding);
         }

@@ -46,7 +46,7 @@ impl Bound {
 
     fn holds(&self, store: &Store) -> bool {
         self.objects().all(|(resource, reference)| {
-            let key = Key::new(resource, &self.namespace, &reference.name);
+            let key = Key::new(resource, self.namespace.as_str(), reference.name.as_str());
             store.get(&key).is_some_and(|object| {
                 let metadata = &object.value()["metadata"];
                 metadata["uid"] == reference.uid.as_str()

@@ -134,7 +134,7 @@ fn deprecation(frontend: &Frontend, target: &Target) -> Option<String> {
 fn labels(frontend: &Frontend, target: &Target) -> Labels {
     let catalog = frontend.core.catalog.load();
     let known = catalog.find(&target.group, &target.version, &target.resource);
-    let resource = known.map_or_else(String::new, |kind| kind.stored_as.clone());
+    let resource = known.map_or_else(String::new, |kind| kind.stored_as.to_string());
     Labels {
         verb: target.verb,
         resource,

@@ -331,7 +331,7 @@ fn show(
     code: StatusCode,
 ) -> Result<Response> {
     match (form, object) {
-        (Form::Object, Answer::Stored(object)) => Ok(bytes(code, object.body.clone())),
+        (Form::Object, Answer::Stored(object)) => Ok(bytes(code, object.body())),
         (Form::Object, Answer::Value(value)) => Ok(json_answer(code, &value)),
         (_, Answer::Value(value)) if value["kind"] == "Status" => Ok(json_answer(code, &value)),
         (Form::Table, object) => {
@@ -412,7 +412,7 @@ fn encode_list(kind: &Kind, page: &Page, metadata: &Value) -> Bytes {
     );
     enumerate(&head, page, metadata, |out, object| {
         if let Some(body) = kinds::as_stored(kind, object) {
-            out.extend_from_slice(body);
+            out.extend_from_slice(&body);
         } else {
             let value = kinds::answer(kind, Arc::clone(object)).into_value();
             out.extend_from_slice(value.to_string().as_bytes());
@@ -427,11 +427,7 @@ fn enumerate(
     metadata: &Value,
     encode: impl Fn(&mut Vec<u8>, &Arc<Object>),
 ) -> Bytes {
-    let size: usize = page
-        .objects
-        .iter()
-        .map(|object| object.body.len() + 1)
-        .sum();
+    let size: usize = page.objects.iter().map(|object| object.size() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
     out.extend_from_slice(head.as_bytes());
     out.extend_from_slice(format!(r#","metadata":{metadata},"items":["#).as_bytes());

@@ -276,7 +276,11 @@ fn token(call: &Call, question: &Value) -> Result<Value> {
 
 /// `serviceaccounts/{name}/token`.
 fn issue(call: &Call, question: &mut Value) -> Result<Outcome> {
-    let key = Key::new("serviceaccounts", &call.namespace, &call.name);
+    let key = Key::new(
+        "serviceaccounts",
+        call.namespace.as_str(),
+        call.name.as_str(),
+    );
     let account = call
         .core
         .store
@@ -365,7 +369,7 @@ fn bound(call: &Call, wanted: &Value) -> Result<(Option<Reference>, Option<Refer
     let found = call
         .core
         .store
-        .get(&Key::new(plural, &call.namespace, name))
+        .get(&Key::new(plural, call.namespace.as_str(), name))
         .ok_or_else(|| Status::not_found("", plural, name))?
         .value();
     let reference = reference(&found);

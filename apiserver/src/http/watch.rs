@@ -156,7 +156,7 @@ impl View {
     fn selects(&self, object: &Object) -> bool {
         let inside = self.namespace.is_empty()
             || !self.kind.resource.namespaced
-            || object.key.namespace == self.namespace;
+            || *object.key.namespace == *self.namespace;
         inside && self.options.selectors.select(object)
     }
 
@@ -356,7 +356,7 @@ impl Events {
         if self.view.form == Form::Object
             && let Some(body) = kinds::as_stored(&self.view.kind, object)
         {
-            return frame(frames, event, body);
+            return frame(frames, event, &body);
         }
         if self.view.form == Form::Metadata {
             return frame(frames, event, &kinds::encode_partial(object));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Outcome, meta, names, strategy};
+use super::{Answer, Call, Outcome, addresses, meta, names, strategy};
 use crate::admission::Operation;
 use crate::fields;
 use crate::kinds;
@@ -119,7 +119,7 @@ fn check_home(call: &Call, name: &str) -> Result<()> {
     let namespace = call
         .core
         .store
-        .get(&Key::new("namespaces", "", &call.namespace))
+        .get(&Key::new("namespaces", "", call.namespace.as_str()))
         .ok_or_else(|| Status::not_found("", "namespaces", &call.namespace))?
         .value();
     if namespace["metadata"]["deletionTimestamp"].is_string() {
@@ -140,6 +140,8 @@ async fn store(
     mut object: Value,
     warnings: Vec<String>,
 ) -> Result<Outcome> {
+    // Until it is written nobody else gets the same.
+    let _promise = addresses::give(call, &mut object)?;
     let shown = if call.options.dry_run {
         object.clone()
     } else {

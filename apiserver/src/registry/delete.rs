@@ -157,7 +157,7 @@ enum Next {
 
 fn marked(call: &Call, options: &DeleteOptions, old: &Value) -> Next {
     let mut finalizers = options.finalizers(meta::strings(&old["metadata"]["finalizers"]));
-    let definition = call.kind.stored_as == crate::catalog::CRDS;
+    let definition = *call.kind.stored_as == *crate::catalog::CRDS;
     let cleanup = definition && has_instances(call, old);
     if cleanup && !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
         finalizers.push(CLEANUP.to_owned());
@@ -325,8 +325,8 @@ pub(crate) async fn delete_collection(
     let mut items = Vec::new();
     for object in page.objects {
         let one = Call {
-            name: object.key.name.clone(),
-            namespace: object.key.namespace.clone(),
+            name: object.key.name.to_string(),
+            namespace: object.key.namespace.to_string(),
             ..call.clone()
         };
         match delete(&one, options).await {

@@ -148,7 +148,7 @@ pub(crate) fn list(
     if let Some(token) = &options.after {
         let (version, start) = read_token(token)?;
         range.at = version;
-        range.after = Some(start);
+        range.after = Some((start.0.into(), start.1.into()));
     } else if options.version_match == VersionMatch::Exact
         || (options.limit > 0
             && options.version_match == VersionMatch::Unset

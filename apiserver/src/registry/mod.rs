@@ -1,5 +1,6 @@
 //! What a write does to an object, whatever its kind.
 
+mod addresses;
 mod create;
 mod delete;
 mod lists;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use self::addresses::Addresses;
 pub(crate) use self::create::create;
 pub(crate) use self::delete::{DeleteOptions, delete, delete_collection};
 pub(crate) use self::lists::{ListOptions, Page, VersionMatch, invalid as invalid_list, list};
@@ -104,11 +106,11 @@ impl Call {
 
     fn key_of(&self, name: &str) -> Key {
         let namespace = if self.kind.resource.namespaced {
-            self.namespace.clone()
+            self.namespace.as_str()
         } else {
-            String::new()
+            ""
         };
-        Key::new(self.kind.stored_as.clone(), namespace, name)
+        Key::new(Arc::clone(&self.kind.stored_as), namespace, name)
     }
 
     fn not_found(&self) -> Status {
@@ -198,7 +200,7 @@ impl Call {
 
     /// Things that must follow a write before it is answered.
     fn written(&self) {
-        if self.kind.stored_as == crate::catalog::CRDS {
+        if *self.kind.stored_as == *crate::catalog::CRDS {
             self.core.refresh_catalog();
         }
     }

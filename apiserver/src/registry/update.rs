@@ -5,7 +5,7 @@ use std::sync::Arc;
 use caravel_schema::field::Error;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, MODIFIED, Outcome, create, meta, strategy};
+use super::{Answer, Call, MODIFIED, Outcome, addresses, create, meta, strategy};
 use crate::admission::Operation;
 use crate::status::{Result, Status};
 use crate::store::{Action, Expect, Object, Write, WriteError};
@@ -131,6 +131,7 @@ async fn settle(call: &Call, desired: Desired, old: &Value) -> Result<(Value, Ve
     check_identity(call, &mut object)?;
     carry_over(&mut object, old);
     // Before generations are compared: what a default fills in is no change.
+    addresses::carry_over(&call.kind, &mut object, old);
     kinds::default(&call.kind, &mut object);
     if let Some(fields) = object.as_object_mut() {
         match call.subresource.as_str() {
@@ -215,6 +216,7 @@ async fn commit(
         }));
     }
     let mut stored = object;
+    let _promise = addresses::give(call, &mut stored)?;
     kinds::to_storage(&call.kind, &mut stored);
     let draft = Call::encode(&stored)?;
     if call.options.dry_run {

@@ -80,7 +80,9 @@ impl Children {
                 .iter()
                 .find(|owner| owner.controller == Some(true));
             let of = owner.and_then(|owner| Some((Kind::named(&owner.kind)?, owner.name.clone())));
-            if let Some((kind, name)) = of.filter(|(kind, _)| makes(*kind).is_some()) {
+            // The Pods of Jobs have ended, or soon will: they are not made again.
+            let of = of.filter(|(kind, _)| makes(*kind).is_some() && *kind != Kind::Job);
+            if let Some((kind, name)) = of {
                 self.waiting.insert((kind, namespace, name));
             }
         }
@@ -125,7 +127,7 @@ impl Children {
 fn makes(kind: Kind) -> Option<Kind> {
     match kind {
         Kind::Deployment => Some(Kind::ReplicaSet),
-        Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet => Some(Kind::Pod),
+        Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => Some(Kind::Pod),
         _ => None,
     }
 }

@@ -19,6 +19,9 @@ pub(super) fn steps(kind: Kind, owner: &Value, found: &[Value]) -> Vec<Step> {
         Kind::StatefulSet | Kind::DaemonSet => Some(revision(owner)),
         _ => None,
     };
+    if kind == Kind::Job {
+        return runs(owner, found);
+    }
     let (mut good, mut surplus) = (Vec::new(), Vec::new());
     for pod in found {
         if !controlled_by(pod, owner) || pod["metadata"]["deletionTimestamp"].is_string() {
@@ -57,6 +60,22 @@ pub(super) fn steps(kind: Kind, owner: &Value, found: &[Value]) -> Vec<Step> {
     let missing = wanted.saturating_sub(good.len());
     steps.extend((0..missing).map(|_| Step::Create(pod(owner, revision.as_deref()))));
     steps
+}
+
+/// The Pods of a Job. They are not replaced: a simulated one ends as its Job does.
+fn runs(job: &Value, found: &[Value]) -> Vec<Step> {
+    if job["spec"]["suspend"] == true {
+        return Vec::new();
+    }
+    let spec = |name: &str| job["spec"][name].as_u64();
+    let wanted = spec("completions")
+        .or_else(|| spec("parallelism"))
+        .unwrap_or(1);
+    let wanted = usize::try_from(wanted).unwrap_or(MOST).min(MOST);
+    let known = found.iter().filter(|pod| controlled_by(pod, job)).count();
+    (known..wanted)
+        .map(|_| Step::Create(pod(job, None)))
+        .collect()
 }
 
 fn name(object: &Value) -> String {

@@ -224,7 +224,8 @@ impl At<'_> {
         if matches!(self.status("phase").as_str(), Some("Succeeded" | "Failed")) {
             return None;
         }
-        let ready = self.stage == Stage::Ready;
+        let ends = self.runs_once() && self.stage != Stage::Started;
+        let ready = self.stage == Stage::Ready && !ends;
         let running = self.stage != Stage::Started;
         let before = self.status("containerStatuses").as_array();
         let containers: Vec<Value> = self
@@ -243,11 +244,16 @@ impl At<'_> {
         let all = |kind, holds| self.pod_condition(kind, holds);
         let started = self.status("startTime").as_str().unwrap_or(self.now);
         let mut status = json!({
-            "phase": if running { "Running" } else { "Pending" },
+            "phase": match self.stage {
+                Stage::Started => "Pending",
+                Stage::Ready if ends => "Succeeded",
+                Stage::Failed if ends => "Failed",
+                Stage::Ready | Stage::Failed => "Running",
+            },
             "qosClass": self.status("qosClass").as_str().unwrap_or("BestEffort"),
             "startTime": started,
             "conditions": [
-                all("PodReadyToStartContainers", running), all("Initialized", true), all("Ready", ready),
+                all("PodReadyToStartContainers", running && !ends), all("Initialized", true), all("Ready", ready),
                 all("ContainersReady", ready), all("PodScheduled", true),
             ],
             "containerStatuses": containers,
@@ -257,6 +263,15 @@ impl At<'_> {
             status["podIPs"] = json!([{"ip": self.ip()}]);
         }
         Some(status)
+    }
+
+    /// Is it a Pod of a Job, whose containers come to an end?
+    fn runs_once(&self) -> bool {
+        let owners = self.object["metadata"]["ownerReferences"].as_array();
+        owners
+            .into_iter()
+            .flatten()
+            .any(|owner| owner["controller"] == true && owner["kind"] == "Job")
     }
 
     fn pod_condition(&self, kind: &str, holds: bool) -> Value {
@@ -272,7 +287,9 @@ impl At<'_> {
         let mut condition = json!({
             "type": kind, "status": says, "lastTransitionTime": since,
         });
-        if !holds {
+        if !holds && self.runs_once() && self.stage == Stage::Ready {
+            condition["reason"] = "PodCompleted".into();
+        } else if !holds {
             condition["reason"] = "ContainersNotReady".into();
             condition["message"] = "containers are not ready (simulated)".into();
         }
@@ -280,8 +297,17 @@ impl At<'_> {
     }
 
     fn container(&self, container: &Value, before: Option<&Value>) -> Value {
+        let started = self.status("startTime").as_str().unwrap_or(self.now);
+        let ended = |code: i64, reason: &str| {
+            json!({"terminated": {
+                "exitCode": code, "reason": reason, "startedAt": started, "finishedAt": self.now,
+            }})
+        };
+        let ends = self.runs_once();
         let state = match self.stage {
             Stage::Started => json!({"waiting": {"reason": "ContainerCreating"}}),
+            Stage::Failed if ends => ended(1, "Error"),
+            Stage::Ready if ends => ended(0, "Completed"),
             Stage::Failed => json!({"waiting": {
                 "reason": "CrashLoopBackOff", "message": "back-off restarting failed container (simulated)",
             }}),
@@ -291,10 +317,15 @@ impl At<'_> {
                 json!({"running": {"startedAt": since.unwrap_or(self.now)}})
             }
         };
-        let ready = self.stage == Stage::Ready;
+        let ready = self.stage == Stage::Ready && !ends;
+        let restarts = if self.stage == Stage::Failed && !ends {
+            5
+        } else {
+            0
+        };
         json!({
             "name": container["name"], "image": container["image"], "imageID": "", "lastState": {},
-            "ready": ready, "started": ready, "restartCount": if self.stage == Stage::Failed { 5 } else { 0 },
+            "ready": ready, "started": ready, "restartCount": restarts,
             "state": state,
         })
     }

@@ -6,6 +6,8 @@
 
 mod backend;
 mod object;
+mod pack;
+mod rest;
 mod sqlite;
 mod state;
 mod writer;
@@ -19,7 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::backend::{Backend, BackendError, Change, ChangeKind, Loaded, Memory};
-pub use self::object::{Draft, Key, Object};
+pub use self::object::{Draft, Key, Labels, Object};
 pub use self::sqlite::Sqlite;
 use self::state::State;
 
@@ -90,7 +92,7 @@ pub struct Range {
     /// The state at this version; now if `None`.
     pub at: Option<u64>,
     /// Only what comes after this namespace and name.
-    pub after: Option<(String, String)>,
+    pub after: Option<(Arc<str>, Arc<str>)>,
     /// At most so many; 0 is without a limit.
     pub limit: usize,
 }
@@ -160,6 +162,7 @@ impl Store {
             backend,
             retention,
         ));
+        tokio::spawn(rest::run(Arc::downgrade(&shared)));
         Ok(Self { shared, requests })
     }
 
@@ -256,7 +259,7 @@ impl Store {
     /// Events after that version are already forgotten.
     pub fn watch(&self, resource: &str, version: u64) -> Result<Watch, Compacted> {
         self.shared.write(|state| {
-            let found = state.resource(resource);
+            let found = state.resource(&resource.into());
             if version < found.forgotten {
                 return Err(Compacted {
                     wanted: version,
@@ -267,7 +270,7 @@ impl Store {
             let shared = Arc::clone(&self.shared);
             Ok(Watch {
                 shared,
-                resource: resource.to_owned(),
+                resource: resource.into(),
                 cursor: version,
                 latest,
             })
@@ -321,7 +324,7 @@ impl Default for Retention {
 /// and is told when what it missed is forgotten.
 pub struct Watch {
     shared: Arc<Shared>,
-    resource: String,
+    resource: Arc<str>,
     cursor: u64,
     latest: watch::Receiver<u64>,
 }

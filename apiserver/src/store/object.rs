@@ -1,28 +1,32 @@
 //! What the store keeps of an object: its encoded bytes and what selectors ask for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The address of an object in the store.
+use super::pack::{Dictionary, Packed};
+
+/// The address of an object in the store. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// The stored resource, `plural.group` (`plural` for the core group); versions share it.
-    pub resource: String,
+    pub resource: Arc<str>,
     /// The namespace, empty for a cluster-scoped object.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// The name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl Key {
     /// A key of its three parts.
     pub fn new(
-        resource: impl Into<String>,
-        namespace: impl Into<String>,
-        name: impl Into<String>,
+        resource: impl Into<Arc<str>>,
+        namespace: impl Into<Arc<str>>,
+        name: impl Into<Arc<str>>,
     ) -> Self {
         Self {
             resource: resource.into(),
@@ -32,50 +36,137 @@ impl Key {
     }
 }
 
+/// The labels of an object, in one piece of memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(Box<str>);
+
+impl Labels {
+    /// What ends a key and a value. No valid label has it.
+    const END: char = '\0';
+
+    fn of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut text = String::new();
+        for (key, value) in pairs.filter(|(k, v)| !k.contains(Self::END) && !v.contains(Self::END))
+        {
+            for part in [key, value] {
+                text.push_str(part);
+                text.push(Self::END);
+            }
+        }
+        Self(text.into_boxed_str())
+    }
+
+    /// The value of a label.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let mut parts = self.0.split_terminator(Self::END);
+        while let (Some(found), Some(value)) = (parts.next(), parts.next()) {
+            if found == key {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+/// The JSON of an object, as it is kept in memory.
+#[derive(Debug)]
+enum Body {
+    /// Ready to be sent.
+    Plain(Bytes),
+    /// Packed, since nobody has written it for a while.
+    Packed(Packed),
+}
+
 /// An object at one resourceVersion, encoded once.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Object {
     /// Where it is stored.
     pub key: Key,
     /// The resourceVersion of the write that made it.
     pub version: u64,
-    /// Its JSON, with `metadata.resourceVersion`.
-    pub body: Bytes,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
+    body: RwLock<Body>,
     /// Where in `body` its metadata begin. They end one byte before the body does.
     metadata: usize,
 }
 
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.version == other.version && self.body() == other.body()
+    }
+}
+
 impl Object {
+    /// Its JSON, with `metadata.resourceVersion`. Empty if what was packed is damaged.
+    pub fn body(&self) -> Bytes {
+        match &*self.body.read().unwrap_or_else(PoisonError::into_inner) {
+            Body::Plain(bytes) => bytes.clone(),
+            Body::Packed(packed) => packed.unpack(),
+        }
+    }
+
+    /// The length of its JSON.
+    pub fn size(&self) -> usize {
+        match &*self.body.read().unwrap_or_else(PoisonError::into_inner) {
+            Body::Plain(bytes) => bytes.len(),
+            Body::Packed(packed) => packed.size(),
+        }
+    }
+
     /// The JSON of its metadata. Empty if the bytes are damaged.
-    pub fn metadata(&self) -> &[u8] {
-        let end = self.body.len().saturating_sub(1);
-        self.body.get(self.metadata..end).unwrap_or_default()
+    pub fn metadata(&self) -> Bytes {
+        let body = self.body();
+        let end = body.len().saturating_sub(1);
+        if self.metadata < end {
+            body.slice(self.metadata..end)
+        } else {
+            Bytes::new()
+        }
     }
 
     /// The decoded object. Bytes that we wrote ourselves always decode; `Null` stands for damage.
     pub fn value(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+        serde_json::from_slice(&self.body()).unwrap_or(Value::Null)
+    }
+
+    /// Keeps the JSON packed from now on, if that makes it smaller. It can be read as before, only more slowly.
+    pub(super) fn pack(&self, dictionary: &Arc<Dictionary>) {
+        let plain = match &*self.body.read().unwrap_or_else(PoisonError::into_inner) {
+            Body::Plain(bytes) => bytes.clone(),
+            Body::Packed(_) => return,
+        };
+        if let Some(packed) = Packed::of(&plain, dictionary) {
+            *self.body.write().unwrap_or_else(PoisonError::into_inner) = Body::Packed(packed);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(*self.body.read().unwrap(), Body::Packed(_))
     }
 
     /// Rebuilds an object from bytes that a backend kept.
     pub fn restore(key: Key, version: u64, body: Bytes) -> Self {
         #[derive(Deserialize)]
-        struct Meta {
-            labels: Option<BTreeMap<String, String>>,
+        struct Meta<'a> {
+            #[serde(borrow)]
+            labels: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
         }
         let mut object = Self {
             key,
             version,
             metadata: find_metadata(&body).unwrap_or(body.len()),
-            body,
-            labels: BTreeMap::new(),
+            body: RwLock::new(Body::Plain(body)),
+            labels: Labels::default(),
         };
-        object.labels = serde_json::from_slice::<Meta>(object.metadata())
-            .ok()
-            .and_then(|meta| meta.labels)
-            .unwrap_or_default();
+        let metadata = object.metadata();
+        if let Ok(Meta {
+            labels: Some(labels),
+        }) = serde_json::from_slice(&metadata)
+        {
+            object.labels = Labels::of(labels.iter().map(|(k, v)| (k.as_ref(), v.as_ref())));
+        }
         object
     }
 }
@@ -113,7 +204,7 @@ pub struct Draft {
     before: Vec<u8>,
     after: &'static [u8],
     metadata: usize,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
 }
 
 impl Draft {
@@ -155,12 +246,14 @@ impl Draft {
         let labels = metadata
             .get("labels")
             .and_then(Value::as_object)
-            .map_or_else(BTreeMap::new, |labels| {
-                labels
-                    .iter()
-                    .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-                    .collect()
-            });
+            .map(|labels| {
+                Labels::of(
+                    labels
+                        .iter()
+                        .filter_map(|(k, v)| Some((k.as_str(), v.as_str()?))),
+                )
+            })
+            .unwrap_or_default();
         Ok(Self {
             before,
             after: br#""}}"#,
@@ -190,7 +283,7 @@ impl Draft {
             key,
             version,
             metadata: self.metadata,
-            body: Bytes::from(body),
+            body: RwLock::new(Body::Plain(Bytes::from(body))),
             labels: self.labels,
         }
     }
@@ -219,10 +312,10 @@ mod tests {
         let stored = Draft::encode(&object).unwrap().finish(key.clone(), 42);
         object["metadata"]["resourceVersion"] = json!("42");
         assert_eq!(stored.value(), object);
-        assert_eq!(stored.labels.get("x").map(String::as_str), Some("y"));
-        let metadata: Value = serde_json::from_slice(stored.metadata()).unwrap();
+        assert_eq!(stored.labels.get("x"), Some("y"));
+        let metadata: Value = serde_json::from_slice(&stored.metadata()).unwrap();
         assert_eq!(metadata, object["metadata"]);
-        assert_eq!(Object::restore(key, 42, stored.body.clone()), stored);
+        assert_eq!(Object::restore(key, 42, stored.body()), stored);
     }
 
     #[test]
@@ -230,7 +323,8 @@ mod tests {
         let key = Key::new("configmaps", "default", "a");
         let body = br#"{"data":{"metadata":"no","k":"\\","q":"\"metadata\":{"},"list":["metadata",[{}]],"metadata":{"labels":{"a":"b"}}}"#;
         let object = Object::restore(key.clone(), 1, Bytes::from_static(body));
-        assert_eq!(object.metadata(), br#"{"labels":{"a":"b"}}"#);
+        assert_eq!(object.metadata(), br#"{"labels":{"a":"b"}}"#.as_slice());
+        assert_eq!(object.labels.get("a"), Some("b"));
         for damaged in [
             "",
             "{",
@@ -242,7 +336,7 @@ mod tests {
             "nonsense",
         ] {
             let object = Object::restore(key.clone(), 1, Bytes::from(damaged));
-            assert_eq!(object.labels.len(), 0, "{damaged}");
+            assert_eq!(object.labels, Labels::default(), "{damaged}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Durability in one SQLite file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ use super::object::{Key, Object};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Rows that go into one statement.
-const ROWS: usize = 64;
+/// How many rows go into one statement. Few sizes, so that every statement is prepared once.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
 /// Versions that one compaction statement covers, so that writes need not wait long.
 const COMPACT_STEP: u64 = 5_000;
 
@@ -184,45 +184,49 @@ impl Backend for Sqlite {
 
     async fn commit(&mut self, changes: &[Change]) -> Result<(), BackendError> {
         let mut transaction = self.connection()?.begin().await?;
-        for part in changes.chunks(ROWS) {
+        for part in parts(changes) {
             let mut log: QueryBuilder<Db> =
                 QueryBuilder::new("INSERT INTO log (rv, kind, resource, namespace, name, body) ");
             log.push_values(part, |mut row, change| {
                 let key = change.key();
                 row.push_bind(change.version().cast_signed())
                     .push_bind(number_of(change.kind))
-                    .push_bind(key.resource.clone())
-                    .push_bind(key.namespace.clone())
-                    .push_bind(key.name.clone())
-                    .push_bind(change.object.body.to_vec());
+                    .push_bind(key.resource.to_string())
+                    .push_bind(key.namespace.to_string())
+                    .push_bind(key.name.to_string())
+                    .push_bind(change.object.body().to_vec());
             });
-            log.build()
-                .persistent(part.len() == 1)
+            log.build().execute(&mut *transaction).await?;
+        }
+        // Of several writes to an object the last one counts.
+        let last: HashMap<&Key, &Change> = changes
+            .iter()
+            .map(|change| (change.key(), change))
+            .collect();
+        let (gone, there): (Vec<&Change>, Vec<&Change>) = last
+            .into_values()
+            .partition(|change| change.kind == ChangeKind::Deleted);
+        for part in parts(&there) {
+            let mut current: QueryBuilder<Db> =
+                QueryBuilder::new("INSERT INTO current (resource, namespace, name, rv) ");
+            current.push_values(part, |mut row, change| {
+                let key = change.key();
+                row.push_bind(key.resource.to_string())
+                    .push_bind(key.namespace.to_string())
+                    .push_bind(key.name.to_string())
+                    .push_bind(change.version().cast_signed());
+            });
+            current.push(" ON CONFLICT (resource, namespace, name) DO UPDATE SET rv = excluded.rv");
+            current.build().execute(&mut *transaction).await?;
+        }
+        for change in gone {
+            let key = change.key();
+            sqlx::query("DELETE FROM current WHERE resource = $1 AND namespace = $2 AND name = $3")
+                .bind(&*key.resource)
+                .bind(&*key.namespace)
+                .bind(&*key.name)
                 .execute(&mut *transaction)
                 .await?;
-        }
-        for change in changes {
-            let key = change.key();
-            let query = if change.kind == ChangeKind::Deleted {
-                sqlx::query(
-                    "DELETE FROM current WHERE resource = $1 AND namespace = $2 AND name = $3",
-                )
-            } else {
-                sqlx::query(
-                    "INSERT INTO current (resource, namespace, name, rv) VALUES ($1, $2, $3, $4) \
-                     ON CONFLICT (resource, namespace, name) DO UPDATE SET rv = excluded.rv",
-                )
-            };
-            let query = query
-                .bind(&key.resource)
-                .bind(&key.namespace)
-                .bind(&key.name);
-            let query = if change.kind == ChangeKind::Deleted {
-                query
-            } else {
-                query.bind(change.version().cast_signed())
-            };
-            query.execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -262,6 +266,16 @@ impl Backend for Sqlite {
             tracing::warn!(%error, "the database was not closed cleanly; it recovers at the next start");
         }
     }
+}
+
+/// Cuts rows into parts of the sizes of [`ROWS`].
+fn parts<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = ROWS.into_iter().find(|size| *size <= rows.len())?;
+        let (part, rest) = rows.split_at(size);
+        rows = rest;
+        Some(part)
+    })
 }
 
 fn number_of(kind: ChangeKind) -> i64 {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ const RING_EVENTS: usize = 8192;
 /// The bytes of events of one resource that are kept.
 const RING_BYTES: usize = 32 << 20;
 
-pub(super) type Place = (String, String);
+pub(super) type Place = (Arc<str>, Arc<str>);
 
 /// One resource.
 pub(super) struct Resource {
@@ -41,7 +41,7 @@ impl Resource {
     }
 
     fn remember(&mut self, change: Change) {
-        self.ring_bytes += change.object.body.len();
+        self.ring_bytes += change.object.size();
         self.ring.push_back(change);
         while self.ring.len() > RING_EVENTS || (self.ring_bytes > RING_BYTES && self.ring.len() > 1)
         {
@@ -51,7 +51,7 @@ impl Resource {
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.ring.pop_front() {
-            self.ring_bytes -= oldest.object.body.len();
+            self.ring_bytes -= oldest.object.size();
             self.forgotten = self.forgotten.max(oldest.version());
             self.list_floor = self.list_floor.max(oldest.version());
         }
@@ -78,11 +78,11 @@ impl Resource {
         }
         let start = match (after, namespace) {
             (Some(place), _) => Bound::Excluded(place.clone()),
-            (None, Some(namespace)) => Bound::Included((namespace.to_owned(), String::new())),
+            (None, Some(namespace)) => Bound::Included((namespace.into(), "".into())),
             (None, None) => Bound::Unbounded,
         };
         let range = (start, Bound::Unbounded);
-        let inside = move |place: &Place| namespace.is_none_or(|wanted| place.0 == wanted);
+        let inside = move |place: &Place| namespace.is_none_or(|wanted| *place.0 == *wanted);
         if undone.is_empty() {
             let now = self
                 .objects
@@ -111,7 +111,7 @@ impl Resource {
 }
 
 pub(super) fn place(key: &Key) -> Place {
-    (key.namespace.clone(), key.name.clone())
+    (Arc::clone(&key.namespace), Arc::clone(&key.name))
 }
 
 /// Everything, at one resourceVersion.
@@ -119,7 +119,10 @@ pub(super) struct State {
     pub(super) version: u64,
     compacted: u64,
     restored: u64,
-    pub(super) resources: HashMap<String, Resource>,
+    pub(super) resources: HashMap<Arc<str>, Resource>,
+    /// What was written since it was last asked for: not packed yet.
+    fresh: Vec<Weak<Object>>,
+    fresh_bytes: usize,
 }
 
 impl State {
@@ -129,18 +132,22 @@ impl State {
             compacted: loaded.compacted,
             restored: loaded.version,
             resources: HashMap::new(),
+            fresh: Vec::new(),
+            fresh_bytes: 0,
         };
         for object in loaded.objects {
             let place = place(&object.key);
+            state.fresh.push(Arc::downgrade(&object));
             state
-                .resource(&object.key.resource.clone())
+                .resource(&object.key.resource)
                 .objects
                 .insert(place, object);
         }
         let mut last: HashMap<Key, Arc<Object>> = HashMap::new();
         for (kind, object) in loaded.events {
             let previous = last.insert(object.key.clone(), Arc::clone(&object));
-            let resource = object.key.resource.clone();
+            let resource = Arc::clone(&object.key.resource);
+            state.fresh.push(Arc::downgrade(&object));
             state.resource(&resource).remember(Change {
                 kind,
                 object,
@@ -150,10 +157,10 @@ impl State {
         state
     }
 
-    pub(super) fn resource(&mut self, name: &str) -> &mut Resource {
+    pub(super) fn resource(&mut self, name: &Arc<str>) -> &mut Resource {
         let (compacted, restored) = (self.compacted, self.restored);
         self.resources
-            .entry(name.to_owned())
+            .entry(Arc::clone(name))
             .or_insert_with(|| Resource::new(compacted, restored))
     }
 
@@ -168,7 +175,9 @@ impl State {
         for change in changes {
             let version = change.version();
             let place = place(change.key());
-            let resource = self.resource(&change.object.key.resource.clone());
+            self.fresh.push(Arc::downgrade(&change.object));
+            self.fresh_bytes += change.object.size();
+            let resource = self.resource(&change.key().resource);
             match change.kind {
                 ChangeKind::Added | ChangeKind::Modified => {
                     resource.objects.insert(place, Arc::clone(&change.object));
@@ -180,6 +189,17 @@ impl State {
             resource.remember(change);
             resource.latest.send_replace(version);
         }
+    }
+
+    /// The bytes of what was written since [`State::take_fresh`].
+    pub(super) fn fresh_bytes(&self) -> usize {
+        self.fresh_bytes
+    }
+
+    /// What was written since the last call.
+    pub(super) fn take_fresh(&mut self) -> Vec<Weak<Object>> {
+        self.fresh_bytes = 0;
+        std::mem::take(&mut self.fresh)
     }
 
     pub(super) fn compact(&mut self, version: u64) {

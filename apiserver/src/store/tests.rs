@@ -69,12 +69,7 @@ fn names(listed: &Listed) -> Vec<(&str, i64)> {
     listed
         .objects
         .iter()
-        .map(|object| {
-            (
-                object.key.name.as_str(),
-                object.value()["data"].as_i64().unwrap(),
-            )
-        })
+        .map(|object| (&*object.key.name, object.value()["data"].as_i64().unwrap()))
         .collect()
 }
 
@@ -268,7 +263,10 @@ async fn everything_survives_a_restart_and_watches_go_on() {
         names(&store.list("things", &Range::default(), |_| true).unwrap()),
         [("a", 3)]
     );
-    assert_eq!(store.get(&key("a")).unwrap().labels["parity"], "odd");
+    assert_eq!(
+        store.get(&key("a")).unwrap().labels.get("parity"),
+        Some("odd")
+    );
     let mut watch = store.watch("things", a.version).unwrap();
     let missed: Vec<_> = watch
         .next()
@@ -411,4 +409,45 @@ async fn a_write_that_is_not_durable_did_not_happen() {
     let b = change(&store, "a", a.version, 3).await.unwrap();
     assert_eq!(b.version, a.version + 1, "no version is lost");
     assert!(store.is_healthy());
+}
+
+#[tokio::test]
+async fn what_comes_to_rest_is_packed_and_reads_as_before() {
+    let store = memory().await;
+    let text = "the same words in every object, ".repeat(40);
+    for number in 0..40 {
+        let labels = json!({"parity": if number % 2 == 0 { "even" } else { "odd" }});
+        let name = format!("n{number:02}");
+        let value =
+            json!({"metadata": {"name": name, "labels": labels}, "text": text, "data": number});
+        let action = Action::Put(Draft::encode(&value).unwrap());
+        let write = Write {
+            key: key(&name),
+            expect: Expect::Absent,
+            action,
+        };
+        store.write(write).await.unwrap();
+    }
+    let old = store.get(&key("n07")).unwrap();
+    let (body, metadata, size) = (old.body(), old.metadata(), old.size());
+    assert!(!old.is_packed());
+
+    rest::pack_all(&store.shared);
+    let listed = store.list("things", &Range::default(), |_| true).unwrap();
+    assert!(listed.objects.iter().all(|object| object.is_packed()));
+    let same = store.get(&key("n07")).unwrap();
+    assert_eq!(
+        (same.body(), same.metadata(), same.size()),
+        (body, metadata, size)
+    );
+    assert_eq!(same.value()["data"], 7);
+    let odd = store.list("things", &Range::default(), |object| {
+        object.labels.get("parity") == Some("odd")
+    });
+    assert_eq!(odd.unwrap().objects.len(), 20);
+    let seen = store.watch("things", 0).unwrap().pending().unwrap();
+    assert_eq!(seen[7].object.value()["data"], 7);
+
+    let next = change(&store, "n07", same.version, 8).await.unwrap();
+    assert!(!next.is_packed() && next.value()["data"] == 8);
 }

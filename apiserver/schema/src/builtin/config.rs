@@ -75,6 +75,7 @@ pub(super) fn validate(kind: &str, object: &Value, old: Option<&Value>, e: &mut 
             }
         }
         "PriorityClass" => {
+            reserved_priority(object, e);
             if let Some(old) = old {
                 if object["value"] != old["value"] {
                     e.push(Error::forbidden(
@@ -91,6 +92,33 @@ pub(super) fn validate(kind: &str, object: &Value, old: Option<&Value>, e: &mut 
         }
         _ => {}
     }
+}
+
+/// The system has two classes of its own, and all values above those of users.
+fn reserved_priority(object: &Value, e: &mut Errors) {
+    const OWN: [(&str, i64); 2] = [
+        ("system-node-critical", 2_000_001_000),
+        ("system-cluster-critical", 2_000_000_000),
+    ];
+    const MOST: i64 = 1_000_000_000;
+    let name = text(&object["metadata"], "name");
+    let value = object["value"].as_i64().unwrap_or(0);
+    if !name.starts_with("system-") {
+        if value > MOST {
+            let detail = format!("maximum allowed value of a user defined priority is {MOST}");
+            e.push(Error::forbidden("value", detail));
+        }
+        return;
+    }
+    let why = match OWN.iter().find(|(own, _)| *own == name) {
+        Some((_, own)) if *own == value => return,
+        Some((_, own)) => format!("value of {name} PriorityClass must be {own}"),
+        None => format!("{name} is not a known system priority class"),
+    };
+    e.push(Error::forbidden(
+        "metadata.name",
+        format!("priority class names with 'system-' prefix are reserved for system use only. error: {why}"),
+    ));
 }
 
 const MAX_SIZE: usize = 1024 * 1024;

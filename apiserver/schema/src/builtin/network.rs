@@ -383,12 +383,10 @@ fn validate_policy(spec: &Value, e: &mut Errors) {
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for (i, rule) in items(spec, direction).enumerate() {
             for (j, one) in items(rule, "ports").enumerate() {
+                let at = format!("spec.{direction}[{i}].ports[{j}]");
+                maybe_one_of(one, "protocol", &at, &["SCTP", "TCP", "UDP"], e);
                 if is_set(one, "port") {
-                    port_or_name(
-                        &one["port"],
-                        &format!("spec.{direction}[{i}].ports[{j}].port"),
-                        e,
-                    );
+                    port_or_name(&one["port"], &format!("{at}.port"), e);
                 }
             }
             for (j, peer) in items(rule, peers).enumerate() {

@@ -175,6 +175,8 @@ fn faults_of_deployments() {
         [
             "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
             "spec.selector: Required value",
+            // Without a selector nothing is selected.
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match template `labels`",
         ]
     );
     let mut bad = workload(
@@ -313,6 +315,28 @@ fn faults_of_other_kinds() {
     for (object, expected) in cases {
         assert_eq!(faults(object), expected);
     }
+}
+
+#[test]
+fn priorities_of_the_system_are_its_own() {
+    let class = |name: &str, value: i64| {
+        faults(json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
+        }))
+    };
+    assert_eq!(class("high", 1_000_000_000), [""; 0]);
+    assert_eq!(class("system-node-critical", 2_000_001_000), [""; 0]);
+    assert_eq!(
+        class("high", 1_000_000_001),
+        ["value: Forbidden: maximum allowed value of a user defined priority is 1000000000"]
+    );
+    assert_eq!(
+        class("system-x", 1),
+        [
+            "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. \
+          error: system-x is not a known system priority class"
+        ]
+    );
 }
 
 #[test]

@@ -43,7 +43,9 @@ fn selected_template(what: &str, spec: &Value, e: &mut Errors) {
         }
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    if !selector.is_null() && !is_empty_selector(selector) && !selects(selector, labels) {
+    // Without a selector nothing is selected, with an empty one everything is.
+    let agree = is_empty_selector(selector) || selects(selector, labels);
+    if selector.is_null() || !agree {
         let shown = if labels.is_null() {
             json!({})
         } else {

@@ -1,8 +1,9 @@
 //! Reads JSON and YAML into values and notes repeated keys.
 
 use crate::field::quote;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use std::cell::RefCell;
 use std::fmt;
 
 /// A body that has been read.
@@ -28,13 +29,16 @@ pub struct Syntax {
 /// If the bytes are not one JSON value.
 pub fn json(body: &[u8]) -> Result<Decoded, Syntax> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let node = Node::deserialize(&mut reader)
-        .and_then(|node| reader.end().map(|()| node))
+    let duplicates = RefCell::default();
+    let value = Place::root(&duplicates)
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| Syntax {
             format: "json",
             reason: error.to_string(),
         })?;
-    Ok(node.into_decoded())
+    let duplicates = duplicates.into_inner();
+    Ok(Decoded { value, duplicates })
 }
 
 /// Reads one YAML document.
@@ -56,121 +60,144 @@ pub fn yaml(body: &[u8]) -> Result<Decoded, Syntax> {
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Node>(text, options)
-        .map(Node::into_decoded)
+    serde_saphyr::from_str_with_options::<Decoded>(text, options)
         .map_err(|error| failed(error.without_snippet().to_string()))
 }
 
-/// A value in which maps keep repeated keys.
-enum Node {
-    Scalar(Value),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+impl<'de> Deserialize<'de> for Decoded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let duplicates = RefCell::default();
+        let value = Place::root(&duplicates).deserialize(deserializer)?;
+        let duplicates = duplicates.into_inner();
+        Ok(Self { value, duplicates })
+    }
 }
 
-impl Node {
-    fn into_decoded(self) -> Decoded {
-        let mut duplicates = Vec::new();
-        let value = self.into_value("", &mut duplicates);
-        Decoded { value, duplicates }
+/// How a value is reached from the one that contains it.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Field(&'a str),
+    Item(usize),
+}
+
+/// The place of a value that is read. Its path is put together only if it is repeated.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    within: Option<(&'a Place<'a>, Step<'a>)>,
+    duplicates: &'a RefCell<Vec<String>>,
+}
+
+impl<'a> Place<'a> {
+    fn root(duplicates: &'a RefCell<Vec<String>>) -> Self {
+        Self {
+            within: None,
+            duplicates,
+        }
     }
 
-    fn into_value(self, path: &str, duplicates: &mut Vec<String>) -> Value {
-        match self {
-            Self::Scalar(value) => value,
-            Self::List(items) => {
-                let item =
-                    |(i, node): (usize, Self)| node.into_value(&format!("{path}[{i}]"), duplicates);
-                items.into_iter().enumerate().map(item).collect()
-            }
-            Self::Map(entries) => {
-                let mut map = Map::with_capacity(entries.len());
-                for (key, node) in entries {
-                    let at = if path.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{path}.{key}")
-                    };
-                    let value = node.into_value(&at, duplicates);
-                    if map.insert(key, value).is_some() {
-                        let fault = format!("duplicate field {}", quote(&at));
-                        if !duplicates.contains(&fault) {
-                            duplicates.push(fault);
-                        }
-                    }
-                }
-                Value::Object(map)
-            }
+    fn inside(&'a self, step: Step<'a>) -> Self {
+        Self {
+            within: Some((self, step)),
+            ..*self
+        }
+    }
+
+    fn path(&self) -> String {
+        let Some((parent, step)) = self.within else {
+            return String::new();
+        };
+        let parent = parent.path();
+        match step {
+            Step::Field(key) if parent.is_empty() => key.to_owned(),
+            Step::Field(key) => format!("{parent}.{key}"),
+            Step::Item(index) => format!("{parent}[{index}]"),
+        }
+    }
+
+    fn is_repeated(&self) {
+        let fault = format!("duplicate field {}", quote(&self.path()));
+        let mut duplicates = self.duplicates.borrow_mut();
+        if !duplicates.contains(&fault) {
+            duplicates.push(fault);
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+impl<'de> Visitor<'de> for Place<'_> {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Null))
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::Null))
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        Node::deserialize(deserializer)
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
         #[expect(
             clippy::cast_precision_loss,
             reason = "beyond 64 signed bits Go reads a float"
         )]
         let number = i64::try_from(value).map_or_else(|_| float(value as f64), Value::from);
-        Ok(Node::Scalar(number))
+        Ok(number)
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Scalar(float(value)))
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(float(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(self.inside(Step::Item(items.len())))? {
             items.push(item);
         }
-        Ok(Node::List(items))
+        Ok(Value::Array(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
         while let Some(Key(key)) = map.next_key()? {
-            entries.push((key, map.next_value()?));
+            let place = self.inside(Step::Field(&key));
+            let value = map.next_value_seed(place)?;
+            if fields.contains_key(&key) {
+                place.is_repeated();
+            }
+            fields.insert(key, value);
         }
-        Ok(Node::Map(entries))
+        Ok(Value::Object(fields))
     }
 }
 
@@ -192,10 +219,13 @@ struct Key(String);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_any(NodeVisitor)? {
-            Node::Scalar(Value::String(key)) => Ok(Self(key)),
-            Node::Scalar(other) => Ok(Self(other.to_string())),
-            _ => Err(serde::de::Error::custom("a key must be a scalar")),
+        let duplicates = RefCell::default();
+        match Place::root(&duplicates).deserialize(deserializer)? {
+            Value::String(key) => Ok(Self(key)),
+            Value::Array(_) | Value::Object(_) => {
+                Err(serde::de::Error::custom("a key must be a scalar"))
+            }
+            other => Ok(Self(other.to_string())),
         }
     }
 }

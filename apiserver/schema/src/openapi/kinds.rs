@@ -78,7 +78,9 @@ fn register_kinds(generator: &mut schemars::SchemaGenerator) {
         api::networking::v1 {
             IngressClass,
             Ingress,
-            NetworkPolicy
+            IPAddress,
+            NetworkPolicy,
+            ServiceCIDR
         },
         api::policy::v1 {
             PodDisruptionBudget
@@ -91,8 +93,11 @@ fn register_kinds(generator: &mut schemars::SchemaGenerator) {
         },
         api::storage::v1 {
             CSIDriver,
+            CSINode,
+            CSIStorageCapacity,
             StorageClass,
-            VolumeAttachment
+            VolumeAttachment,
+            VolumeAttributesClass
         },
         api::admissionregistration::v1 {
             MutatingWebhookConfiguration,
@@ -104,6 +109,16 @@ fn register_kinds(generator: &mut schemars::SchemaGenerator) {
         api::coordination::v1 { Lease },
         api::node::v1 { RuntimeClass },
         api::discovery::v1 { EndpointSlice },
+        api::flowcontrol::v1 {
+            FlowSchema,
+            PriorityLevelConfiguration
+        },
+        api::resource::v1 {
+            DeviceClass,
+            ResourceClaim,
+            ResourceClaimTemplate,
+            ResourceSlice
+        },
         apiextensions {
             CustomResourceDefinition
         },

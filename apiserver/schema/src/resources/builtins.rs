@@ -242,7 +242,9 @@ const GROUPS: &[Group] = &[
         &[
             cluster("IngressClass", "ingressclasses", &[], "", ""),
             ns("Ingress", "ingresses", &["ing"], "", "status"),
+            cluster("IPAddress", "ipaddresses", &["ip"], "", ""),
             ns("NetworkPolicy", "networkpolicies", &["netpol"], "", ""),
+            cluster("ServiceCIDR", "servicecidrs", &[], "", "status"),
         ],
     ),
     (
@@ -274,8 +276,17 @@ const GROUPS: &[Group] = &[
         "io.k8s.api.storage.v1",
         &[
             cluster("CSIDriver", "csidrivers", &[], "", ""),
+            cluster("CSINode", "csinodes", &[], "", ""),
+            ns("CSIStorageCapacity", "csistoragecapacities", &[], "", ""),
             cluster("StorageClass", "storageclasses", &["sc"], "", ""),
             cluster("VolumeAttachment", "volumeattachments", &[], "", "status"),
+            cluster(
+                "VolumeAttributesClass",
+                "volumeattributesclasses",
+                &["vac"],
+                "",
+                "",
+            ),
         ],
     ),
     (
@@ -348,6 +359,38 @@ const GROUPS: &[Group] = &[
         "v1",
         "io.k8s.api.discovery.v1",
         &[ns("EndpointSlice", "endpointslices", &[], "", "")],
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "v1",
+        "io.k8s.api.flowcontrol.v1",
+        &[
+            cluster("FlowSchema", "flowschemas", &[], "", "status"),
+            cluster(
+                "PriorityLevelConfiguration",
+                "prioritylevelconfigurations",
+                &[],
+                "",
+                "status",
+            ),
+        ],
+    ),
+    (
+        "resource.k8s.io",
+        "v1",
+        "io.k8s.api.resource.v1",
+        &[
+            cluster("DeviceClass", "deviceclasses", &[], "", ""),
+            ns("ResourceClaim", "resourceclaims", &[], "", "status"),
+            ns(
+                "ResourceClaimTemplate",
+                "resourceclaimtemplates",
+                &[],
+                "",
+                "",
+            ),
+            cluster("ResourceSlice", "resourceslices", &[], "", ""),
+        ],
     ),
 ];
 

@@ -113,6 +113,12 @@ pub(super) const DEFAULT: Printer = Printer {
     cells: |o, _| vec![name(o), created(o)],
 };
 
+/// Of kinds that have little to show.
+pub(super) const NAME_AND_AGE: Printer = Printer {
+    columns: &[NAME, AGE],
+    cells: |o, now| vec![name(o), age(o, now)],
+};
+
 pub(super) const NONE: &str = "<none>";
 
 pub(super) fn name(object: &Value) -> Value {

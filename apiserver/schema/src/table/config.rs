@@ -1,8 +1,8 @@
 //! Roles, leases, webhooks, definitions and other kinds that configure.
 
 use super::columns::{
-    AGE, CREATED_AT, DEFAULT, Doc::Field, Doc::Text, NAME, NONE, Printer, age, boolean, count,
-    created, items, name, or_none, text, wide,
+    AGE, CREATED_AT, DEFAULT, Doc::Field, Doc::Text, NAME, NAME_AND_AGE, NONE, Printer, age,
+    boolean, count, created, items, name, or_none, text, wide,
 };
 use serde_json::Value;
 
@@ -19,6 +19,12 @@ pub(super) fn printer(kind: &str) -> Option<&'static Printer> {
         "ValidatingAdmissionPolicy" => &POLICY,
         "ValidatingAdmissionPolicyBinding" => &POLICY_BINDING,
         "CustomResourceDefinition" => &DEFAULT,
+        "FlowSchema"
+        | "PriorityLevelConfiguration"
+        | "DeviceClass"
+        | "ResourceClaim"
+        | "ResourceClaimTemplate"
+        | "ResourceSlice" => &NAME_AND_AGE,
         _ => return None,
     })
 }

@@ -1,8 +1,8 @@
 //! Services, ingresses and their like.
 
 use super::columns::{
-    AGE, Doc::Field, Doc::Text, NAME, NONE, Printer, age, count, items, name, or_none, selector,
-    text, wide,
+    AGE, Doc::Field, Doc::Text, NAME, NAME_AND_AGE, NONE, Printer, age, count, items, name,
+    or_none, selector, text, wide,
 };
 use super::core::selector_cell;
 use serde_json::Value;
@@ -14,6 +14,8 @@ pub(super) fn printer(kind: &str) -> Option<&'static Printer> {
         "EndpointSlice" => &ENDPOINT_SLICE,
         "Ingress" => &INGRESS,
         "IngressClass" => &INGRESS_CLASS,
+        "IPAddress" => &NAME_AND_AGE,
+        "ServiceCIDR" => &RANGE,
         "NetworkPolicy" => &NETWORK_POLICY,
         _ => return None,
     })
@@ -232,6 +234,20 @@ const INGRESS: Printer = Printer {
             ports.into(),
             age(o, now),
         ]
+    },
+};
+
+const RANGE: Printer = Printer {
+    columns: &[
+        NAME,
+        text("CIDRs", Field("networking.v1.ServiceCIDRSpec", "cidrs")),
+        AGE,
+    ],
+    cells: |o, now| {
+        let ranges: Vec<&str> = items(&o["spec"]["cidrs"])
+            .filter_map(Value::as_str)
+            .collect();
+        vec![name(o), ranges.join(",").into(), age(o, now)]
     },
 };
 

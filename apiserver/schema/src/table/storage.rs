@@ -1,7 +1,8 @@
 //! Volumes, claims and storage classes.
 
 use super::columns::{
-    AGE, Doc::Field, Doc::Text, NAME, Printer, age, boolean, is_deleted, items, name, text, wide,
+    AGE, Doc::Field, Doc::Text, NAME, NAME_AND_AGE, Printer, age, boolean, integer, is_deleted,
+    items, name, text, wide,
 };
 use serde_json::Value;
 
@@ -11,6 +12,9 @@ pub(super) fn printer(kind: &str) -> Option<&'static Printer> {
         "PersistentVolume" => &VOLUME,
         "StorageClass" => &CLASS,
         "VolumeAttachment" => &ATTACHMENT,
+        "CSIStorageCapacity" => &NAME_AND_AGE,
+        "CSINode" => &NODE,
+        "VolumeAttributesClass" => &ATTRIBUTES,
         _ => return None,
     })
 }
@@ -181,6 +185,33 @@ const VOLUME: Printer = Printer {
             unset(&spec["volumeMode"]),
         ]
     },
+};
+
+const NODE: Printer = Printer {
+    columns: &[
+        NAME,
+        integer(
+            "Drivers",
+            Text("Drivers indicates the number of CSI drivers registered on the node"),
+        ),
+        AGE,
+    ],
+    cells: |o, now| {
+        let drivers = items(&o["spec"]["drivers"]).count();
+        vec![name(o), drivers.into(), age(o, now)]
+    },
+};
+
+const ATTRIBUTES: Printer = Printer {
+    columns: &[
+        NAME,
+        text(
+            "DriverName",
+            Field("storage.v1.VolumeAttributesClass", "driverName"),
+        ),
+        AGE,
+    ],
+    cells: |o, now| vec![name(o), own(&o["driverName"]), age(o, now)],
 };
 
 const CLASS: Printer = Printer {

@@ -81,3 +81,16 @@ fn a_daemon_set_has_one_pod_on_the_one_node() {
     assert_eq!(pods.len(), 1);
     assert_eq!(steps(Kind::DaemonSet, &owner("DaemonSet", 7), &pods), []);
 }
+
+#[test]
+fn a_job_has_a_pod_for_each_completion_and_none_while_it_is_suspended() {
+    let mut job = owner("Job", 0);
+    job["spec"]["completions"] = 3.into();
+    job["spec"]["parallelism"] = 1.into();
+    let pods = made(&steps(Kind::Job, &job, &[]));
+    assert_eq!(pods.len(), 3);
+    assert_eq!(pods[0]["metadata"]["labels"], json!({"app": "web"}));
+    assert_eq!(steps(Kind::Job, &job, &pods), []);
+    job["spec"]["suspend"] = true.into();
+    assert_eq!(steps(Kind::Job, &job, &[]), []);
+}
