@@ -131,14 +131,16 @@ impl Object {
     }
 
     /// Keeps the JSON packed from now on, if that makes it smaller. It can be read as before, only more slowly.
-    pub(super) fn pack(&self, dictionary: &Arc<Dictionary>) {
+    /// Returns what is left of it; nothing if it stays as it is.
+    pub(super) fn pack(&self, dictionary: &Arc<Dictionary>) -> Option<usize> {
         let plain = match &*self.body.read().unwrap_or_else(PoisonError::into_inner) {
             Body::Plain(bytes) => bytes.clone(),
-            Body::Packed(_) => return,
+            Body::Packed(_) => return None,
         };
-        if let Some(packed) = Packed::of(&plain, dictionary) {
-            *self.body.write().unwrap_or_else(PoisonError::into_inner) = Body::Packed(packed);
-        }
+        let packed = Packed::of(&plain, dictionary)?;
+        let left = packed.len();
+        *self.body.write().unwrap_or_else(PoisonError::into_inner) = Body::Packed(packed);
+        Some(left)
     }
 
     #[cfg(test)]

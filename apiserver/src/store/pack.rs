@@ -78,6 +78,11 @@ impl Packed {
         (packed.bytes.len() < text.len()).then_some(packed)
     }
 
+    /// The bytes that it takes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The length of the text.
     pub(super) fn size(&self) -> usize {
         self.size

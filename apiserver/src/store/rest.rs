@@ -1,6 +1,7 @@
 //! Packs what nobody has written for a while.
 
 use std::collections::HashMap;
+use std::ops::AddAssign;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -32,11 +33,12 @@ pub(super) async fn run(shared: Weak<Shared>) {
             return;
         };
         let old = std::mem::replace(&mut young, taken);
+        let mut sum = Sum::default();
         for batch in old.chunks(BATCH) {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            packer.pack(&shared, batch);
+            sum += packer.pack(&shared, batch);
             let hurry = shared.read(|state| state.fresh_bytes() > MOST);
             drop(shared);
             if hurry {
@@ -44,6 +46,14 @@ pub(super) async fn run(shared: Weak<Shared>) {
             } else {
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+        if sum.objects > 0 {
+            tracing::debug!(
+                objects = sum.objects,
+                bytes = sum.plain,
+                left = sum.packed,
+                "objects were packed"
+            );
         }
     }
 }
@@ -60,11 +70,27 @@ async fn wait(shared: &Weak<Shared>) -> Option<Vec<Weak<Object>>> {
     }
 }
 
+/// What packing did.
+#[derive(Default)]
+struct Sum {
+    objects: usize,
+    plain: usize,
+    packed: usize,
+}
+
+impl AddAssign for Sum {
+    fn add_assign(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.plain += other.plain;
+        self.packed += other.packed;
+    }
+}
+
 /// Packs everything, without waiting for it to come to rest.
 #[cfg(test)]
 pub(super) fn pack_all(shared: &Shared) {
     let fresh = shared.write(super::State::take_fresh);
-    Packer::default().pack(shared, &fresh);
+    let _ = Packer::default().pack(shared, &fresh);
 }
 
 /// The dictionary of each resource, and how many objects it had when it was made.
@@ -72,12 +98,20 @@ pub(super) fn pack_all(shared: &Shared) {
 struct Packer(HashMap<Arc<str>, (usize, Arc<Dictionary>)>);
 
 impl Packer {
-    fn pack(&mut self, shared: &Shared, batch: &[Weak<Object>]) {
+    fn pack(&mut self, shared: &Shared, batch: &[Weak<Object>]) -> Sum {
+        let mut sum = Sum::default();
         for object in batch.iter().filter_map(Weak::upgrade) {
-            if let Some(dictionary) = self.dictionary(shared, &object.key.resource) {
-                object.pack(&dictionary);
+            if let Some(dictionary) = self.dictionary(shared, &object.key.resource)
+                && let Some(left) = object.pack(&dictionary)
+            {
+                sum += Sum {
+                    objects: 1,
+                    plain: object.size(),
+                    packed: left,
+                };
             }
         }
+        sum
     }
 
     /// The dictionary of a resource; `None` if it has few objects.
