@@ -101,15 +101,9 @@ pub(crate) fn track(call: &Call, object: &mut Value, old: Option<&Value>) {
         catalog: &catalog,
         kind: &call.kind,
     };
-    match caravel_merge::update(old, object, &options, &served) {
-        Ok(tracked) => *object = tracked,
-        Err(error) => {
-            // As Kubernetes does: the write is fine, only its ownership is not known.
-            tracing::debug!(%error, "the owners of fields are not recorded");
-            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.remove("managedFields");
-            }
-        }
+    if let Err(error) = caravel_merge::update_in_place(old, object, &options, &served) {
+        // As Kubernetes does: the write is fine, only its ownership is not known.
+        tracing::debug!(%error, "the owners of fields are not recorded");
     }
     keep_times(object, old);
 }

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::PeerCertificate;
+use crate::auth::Peer;
 use crate::auth::pki::{Pair, PkiError};
 use crate::core::Core;
 use crate::identity::Identity;
@@ -173,8 +173,7 @@ async fn serve(
         .1
         .peer_certificates()
         .and_then(|chain| chain.first())
-        .cloned();
-    let peer = peer.map(|certificate| PeerCertificate(certificate.into_owned()));
+        .and_then(Peer::of);
     let extension = Closing(closing.clone());
     let service = tower::ServiceExt::map_request(router, move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);

@@ -222,25 +222,42 @@ pub fn update(
     options: &UpdateOptions<'_>,
     versions: &dyn Versions,
 ) -> Result<Value, UpdateError> {
-    let mut managed = requested(live, new, options);
-    let mut object = without_managed_fields(new);
+    let mut object = new.clone();
+    update_in_place(live, &mut object, options, versions)?;
+    Ok(object)
+}
+
+/// As [`update`], without a copy of the object. After an error it has no entries.
+///
+/// # Errors
+/// See [`UpdateError`].
+pub fn update_in_place(
+    live: Option<&Value>,
+    object: &mut Value,
+    options: &UpdateOptions<'_>,
+    versions: &dyn Versions,
+) -> Result<(), UpdateError> {
+    let mut managed = requested(live, object, options);
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
     let untracked = managed.is_empty() && live.is_some();
     if !untracked {
-        let stored = live.map_or_else(|| zero::object(new), without_managed_fields);
+        let stored = live.map_or_else(|| zero::object(object), without_managed_fields);
         let schema = versions
             .schema(options.api_version)
             .ok_or_else(|| UpdateError::UnknownVersion(options.api_version.to_owned()))?;
-        for (which, value) in [("new", &object), ("live", &stored)] {
+        for (which, value) in [("new", &*object), ("live", &stored)] {
             validate(schema, value, Duplicates::Allowed).map_err(|errors| UpdateError::Object {
                 which,
                 object: describe(value),
                 errors,
             })?;
         }
-        record(&stored, &object, &mut managed, options, versions);
+        record(&stored, object, &mut managed, options, versions);
     }
-    managed.write(&mut object);
-    Ok(object)
+    managed.write(object);
+    Ok(())
 }
 
 /// The entries that a write starts from.

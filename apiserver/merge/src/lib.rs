@@ -19,7 +19,9 @@ mod update;
 mod value;
 mod zero;
 
-pub use apply::{ApplyError, ApplyOptions, UpdateError, UpdateOptions, apply, update};
+pub use apply::{
+    ApplyError, ApplyOptions, UpdateError, UpdateOptions, apply, update, update_in_place,
+};
 pub use conflict::{Conflict, Conflicts};
 pub use managed::{ManagedFieldsError, keep_times_if_unchanged, validate_managed_fields};
 pub use path::{Path, PathElement, PathElementError};

@@ -11,14 +11,14 @@ use crate::identity::{AUTHENTICATED, Identity};
 use crate::request::{Target, decode};
 use crate::status::{Result, Status};
 
-/// The certificate with which a client has proved itself on its TLS connection.
+/// Who a client has proved to be on its TLS connection, by its certificate. Read once for all requests of the connection.
 #[derive(Clone, Debug)]
-pub(crate) struct PeerCertificate(pub(crate) CertificateDer<'static>);
+pub(crate) struct Peer(Identity);
 
-impl PeerCertificate {
-    /// The common name is the user, the organizations are the groups.
-    fn identity(&self) -> Option<Identity> {
-        let (_, certificate) = x509_parser::parse_x509_certificate(&self.0).ok()?;
+impl Peer {
+    /// The common name is the user, the organizations are the groups. `None` if the certificate names no user.
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
         let subject = certificate.subject();
         let user = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
         let groups: Vec<String> = subject
@@ -26,7 +26,7 @@ impl PeerCertificate {
             .filter_map(|group| group.as_str().ok())
             .map(str::to_owned)
             .collect();
-        (!user.is_empty()).then(|| Identity::new(user, groups))
+        (!user.is_empty()).then(|| Self(Identity::new(user, groups)))
     }
 }
 
@@ -40,12 +40,8 @@ pub(crate) fn authenticate(core: &Core, parts: &Parts) -> Result<Identity> {
 }
 
 fn prove(core: &Core, parts: &Parts) -> Option<Identity> {
-    if let Some(identity) = parts
-        .extensions
-        .get::<PeerCertificate>()
-        .and_then(PeerCertificate::identity)
-    {
-        return Some(identity);
+    if let Some(Peer(identity)) = parts.extensions.get::<Peer>() {
+        return Some(identity.clone());
     }
     let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

@@ -9,7 +9,7 @@ pub(crate) mod tokens;
 
 use jiff::Timestamp;
 
-pub(crate) use self::authenticate::{PeerCertificate, authenticate};
+pub(crate) use self::authenticate::{Peer, authenticate};
 pub(crate) use self::bootstrap::roles as bootstrap_roles;
 use self::pki::{Pki, PkiError};
 use self::rbac::Rbac;
