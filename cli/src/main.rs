@@ -125,3 +125,14 @@ fn told(result: anyhow::Result<ExitCode>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// No two options of a command have one name, in any of the commands.
+    #[test]
+    fn the_command_line_is_whole() {
+        super::Cli::command().debug_assert();
+    }
+}

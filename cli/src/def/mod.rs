@@ -51,7 +51,7 @@ pub(crate) struct DefArgs {
     operation: Action,
     /// `Package` objects that templates may import, for what is done without the hub; those of a folder that is
     /// given are known anyway.
-    #[arg(long = "package", value_name = "FILE|DIR", global = true)]
+    #[arg(long, value_name = "FILE|DIR", global = true)]
     packages: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,

@@ -143,7 +143,7 @@ fn parameter(schema: &Value, path: String, listed: bool, depth: usize) -> Parame
         type_: type_text(schema, 0),
         required: listed && is_needed(schema),
         default,
-        choices: schema["enum"].as_array().cloned().unwrap_or_default(),
+        choices: choices(schema),
         rules: rules(schema),
         usage: usage(schema),
         short: marker(schema, "x-short"),
@@ -169,6 +169,17 @@ pub(crate) fn is_needed(schema: &Value) -> bool {
         }
         _ => true,
     }
+}
+
+/// The values to choose from; schemas of alternatives name some twice.
+fn choices(schema: &Value) -> Vec<Value> {
+    let mut choices: Vec<Value> = Vec::new();
+    for choice in schema["enum"].as_array().into_iter().flatten() {
+        if !choices.contains(choice) {
+            choices.push(choice.clone());
+        }
+    }
+    choices
 }
 
 fn marker(schema: &Value, name: &str) -> String {

@@ -203,7 +203,9 @@ impl<'a> Trial<'a> {
                     .flat_map(|component| component.objects),
             );
         }
-        let is_trait = self.definition.kind == caravel_core::engine::DefinitionKind::Trait;
+        // What only belongs to the carrier is not the trait's, unless the trait changes it.
+        let is_trait = self.definition.kind == caravel_core::engine::DefinitionKind::Trait
+            && !self.definition.template.contains("patchOutputs");
         let shown = objects
             .into_iter()
             .filter(|object| !is_trait || object.role != Role::Auxiliary)

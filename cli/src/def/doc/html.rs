@@ -26,7 +26,11 @@ pub(super) fn page(page: &Page) -> String {
     }
     body += "<h2>Parameters</h2>\n";
     match &page.parameters {
-        Err(reason) => body.extend([format!("<p>{}</p>\n", escape(reason))]),
+        Err(reason) => {
+            body.extend([format!("<p>{}</p>\n", escape(reason))]);
+            let code = page.declared.iter().map(|text| escape(text));
+            body.extend(code.map(|text| format!("<pre><code>{text}</code></pre>\n")));
+        }
         Ok(parameters) if parameters.is_empty() => body += "<p>None.</p>\n",
         Ok(parameters) => {
             for (path, rows) in tables(parameters) {

@@ -21,7 +21,11 @@ pub(super) fn page(page: &Page) -> String {
     }
     out += "\n## Parameters\n";
     match &page.parameters {
-        Err(reason) => out.extend([format!("\n{}\n", escape(reason))]),
+        Err(reason) => {
+            out.extend([format!("\n{}\n", escape(reason))]);
+            let code = page.declared.iter();
+            out.extend(code.map(|text| format!("\n```cue\n{text}\n```\n")));
+        }
         Ok(parameters) if parameters.is_empty() => out += "\nNone.\n",
         Ok(parameters) => {
             for (path, rows) in tables(parameters) {

@@ -59,6 +59,8 @@ pub(crate) struct Page {
     /// An Application that uses it.
     example: Option<String>,
     parameters: Result<Vec<Parameter>, String>,
+    /// The declaration of the parameters, where there is no table.
+    declared: Option<String>,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
@@ -130,10 +132,12 @@ impl Page {
         } else {
             parameter::of(source).map_err(|errors| {
                 let first = errors.first().map_or("", |error| error.message.as_str());
-                format!("they cannot be shown as a table: {first}")
+                format!("they cannot be shown as a table ({first}); this declares them:")
             })
         };
+        let template = &source.definition.template;
         Self {
+            declared: parameters.is_err().then(|| declaration(template)).flatten(),
             kind: Kind::of(source.definition.kind),
             name: source.definition.name.clone(),
             description: description(source).to_owned(),
@@ -147,6 +151,22 @@ impl Page {
     fn stem(&self) -> String {
         format!("{}/{}", self.kind.word, self.name)
     }
+}
+
+/// The lines of a template that declare its parameters: the field, and the definitions beside it.
+fn declaration(template: &str) -> Option<String> {
+    let mut is_wanted = false;
+    let mut lines = Vec::new();
+    for line in template.lines() {
+        let begins = !line.starts_with([' ', '\t', '}', ')', ']']) && !line.is_empty();
+        if begins {
+            is_wanted = line.starts_with("parameter") || line.starts_with('#');
+        }
+        if is_wanted {
+            lines.push(line);
+        }
+    }
+    (!lines.is_empty()).then(|| lines.join("\n").trim_end().to_owned())
 }
 
 fn text(page: &Page, format: Format) -> String {

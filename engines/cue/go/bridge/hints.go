@@ -2,7 +2,11 @@ package bridge
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
+
+	"caravel.dev/cuebridge/packages"
 
 	"cuelang.org/go/cue/ast"
 	cueerrors "cuelang.org/go/cue/errors"
@@ -88,6 +92,9 @@ func didYouMean(name string, known []string) string {
 // hintReference looks for the name that a reference was meant to be.
 func (s stage) hintReference(reported cueerrors.Error) string {
 	format, args := reported.Msg()
+	if match := packageText.FindStringSubmatch(message(reported)); match != nil {
+		return hintPackage(match[1])
+	}
 	if s.source == nil || !strings.HasPrefix(format, "reference %") || len(args) == 0 {
 		return ""
 	}
@@ -111,4 +118,32 @@ func (s stage) hintReference(reported cueerrors.Error) string {
 		return fmt.Sprintf("did you mean `%s`?", near)
 	}
 	return ""
+}
+
+var packageText = regexp.MustCompile(`^package "(.*)" not found$`)
+
+// hintPackage says where packages come from.
+func hintPackage(wanted string) string {
+	known := slices.Clone(commonPackages)
+	for _, folder := range []string{componentPackages.folder, workflowPackages.folder} {
+		entries, err := packages.Files.ReadDir(folder)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if name, ok := strings.CutSuffix(entry.Name(), ".cue"); ok {
+				known = append(known, importPrefix+name)
+			}
+		}
+	}
+	if near := nearest(wanted, known); near != "" {
+		return fmt.Sprintf("did you mean `%s`?", near)
+	}
+	return "a package of your own is registered as a Package object, and named offline with --packages"
+}
+
+// commonPackages are those of CUE that templates import most.
+var commonPackages = []string{
+	"strings", "strconv", "list", "math", "regexp", "struct", "time", "net", "path", "text/template",
+	"encoding/json", "encoding/yaml", "encoding/base64", "encoding/hex", "crypto/md5", "crypto/sha256",
 }
