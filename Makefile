@@ -66,6 +66,18 @@ dist: toolchains ## Build the optimized program: target/dist/caravel
 bench: build ## Run the benchmarks; see docs/benchmarks.md
 	cargo run --release --locked -p caravel-tests --bin bench
 
+FUZZ_SECONDS := 60
+
+.PHONY: fuzz
+fuzz: toolchains ## Fuzz frames, definitions and Applications, FUZZ_SECONDS each (needs nightly Rust and cargo-fuzz)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs: rustup toolchain install nightly --profile minimal && cargo +nightly install --locked cargo-fuzz"; exit 1; }
+	@# What we ship are the seeds; what is found new goes to fuzz/corpus.
+	@for target in frame definition application; do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  cargo +nightly fuzz run $$target fuzz/corpus/$$target definitions/component definitions/trait definitions/policy \
+	    definitions/workflow-step examples -- -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -max_len=8192; \
+	done
+
 .PHONY: tools
 tools: $(KUBECTL) $(INFORMERS) ## Build the real clients that tests use: kubectl and a client-go informer
 

@@ -191,11 +191,13 @@ impl Engine for Pool {
             EngineError::Fault(format!("the request cannot be written: {error}"))
         })?;
         let (reply, answer) = oneshot::channel();
+        let known = shared.trust.knows(&lane);
         let ticket = Ticket {
             lane,
             digest,
             frame,
             deadline,
+            known,
             reply,
         };
         shared.queue.push(ticket)?;

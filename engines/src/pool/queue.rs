@@ -19,16 +19,20 @@ pub(super) struct Ticket {
     pub(super) frame: Vec<u8>,
     /// How long its evaluation may last.
     pub(super) deadline: Duration,
+    /// All of its templates succeeded before.
+    pub(super) known: bool,
     pub(super) reply: oneshot::Sender<Result<Answer, EngineError>>,
 }
 
-/// After so many quick jobs in a row a slow one has its turn, so that it does not wait for ever.
+/// After so many quick jobs in a row a slow one has its turn, so that it does not wait for ever; and so has one of new
+/// templates after so many of known ones.
 const IN_A_ROW: u32 = 64;
 
 /// Jobs by namespace. Lanes take from the namespaces in turn, so that one with many jobs does not delay
 /// another's. Every job is quick at first: it has a lane for a moment. One that needs longer is slow: it begins
-/// again when no quick job waits, and slow jobs have at most half of the lanes. So templates that never end, be
-/// there ever so many, delay the others by moments only.
+/// again when no quick job waits, and slow jobs have at most half of the lanes. Jobs of templates that succeeded before go
+/// before those of new ones. So templates that never end, be there ever so many, delay new ones by moments only, and
+/// known ones hardly at all.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -41,11 +45,16 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Quick jobs of templates that succeeded before.
+    known: Turns,
+    /// The other quick ones.
     quick: Turns,
     slow: Turns,
     slow_running: usize,
     /// Quick jobs since the last slow one.
     in_a_row: u32,
+    /// Jobs of known templates since the last one of new ones.
+    known_in_a_row: u32,
     closed: bool,
 }
 
@@ -98,7 +107,11 @@ impl Queue {
                 ticket.lane.namespace
             )));
         }
-        state.quick.push(ticket);
+        if ticket.known {
+            state.known.push(ticket);
+        } else {
+            state.quick.push(ticket);
+        }
         drop(state);
         self.changed.notify_one();
         Ok(())
@@ -125,7 +138,8 @@ impl Queue {
     /// for it.
     pub(super) fn go_on(&self) -> bool {
         let mut state = self.lock();
-        let may = state.quick.0.is_empty() && state.slow_running < self.slow_lanes;
+        let nobody_waits = state.quick.0.is_empty() && state.known.0.is_empty();
+        let may = nobody_waits && state.slow_running < self.slow_lanes;
         if may {
             state.slow_running += 1;
         }
@@ -155,6 +169,7 @@ impl Queue {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        state.known.0.clear();
         state.quick.0.clear();
         state.slow.0.clear();
         drop(state);
@@ -167,7 +182,7 @@ impl Queue {
 
     pub(super) fn waiting(&self) -> usize {
         let state = self.lock();
-        [&state.quick, &state.slow]
+        [&state.known, &state.quick, &state.slow]
             .into_iter()
             .flat_map(|turns| &turns.0)
             .map(|waiting| waiting.tickets.len())
@@ -178,7 +193,7 @@ impl Queue {
 impl State {
     /// How many jobs of a namespace wait.
     fn waiting(&self, namespace: &str) -> usize {
-        [&self.quick, &self.slow]
+        [&self.known, &self.quick, &self.slow]
             .into_iter()
             .filter_map(|turns| {
                 turns
@@ -198,7 +213,7 @@ impl State {
         {
             return Some(taken);
         }
-        if let Some(ticket) = self.quick.next() {
+        if let Some(ticket) = self.next_quick() {
             self.in_a_row = self.in_a_row.saturating_add(1);
             return Some(Taken {
                 ticket,
@@ -206,6 +221,20 @@ impl State {
             });
         }
         if may_slow { self.next_slow() } else { None }
+    }
+
+    fn next_quick(&mut self) -> Option<Ticket> {
+        let ticket = if self.known_in_a_row < IN_A_ROW {
+            self.known.next().or_else(|| self.quick.next())
+        } else {
+            self.quick.next().or_else(|| self.known.next())
+        }?;
+        self.known_in_a_row = if ticket.known {
+            self.known_in_a_row.saturating_add(1)
+        } else {
+            0
+        };
+        Some(ticket)
     }
 
     fn next_slow(&mut self) -> Option<Taken> {
@@ -271,6 +300,7 @@ mod tests {
             digest: [number; 32],
             frame: Vec::new(),
             deadline: Duration::ZERO,
+            known: false,
             reply,
         };
         (ticket, waiter)
@@ -330,6 +360,22 @@ mod tests {
         let quick = (0..IN_A_ROW).map(|_| take(&queue));
         assert!(quick.into_iter().all(|taken| taken == (1, false)));
         assert_eq!(take(&queue), (255, true));
+    }
+
+    #[test]
+    fn jobs_of_known_templates_go_first_but_not_for_ever() {
+        let queue = Queue::new(2, 1_000);
+        let mut waiters = vec![push(&queue, "new", 255, false)];
+        for _ in 0..=IN_A_ROW {
+            let (ticket, waiter) = ticket("busy", 1);
+            let known = true;
+            queue.push(Ticket { known, ..ticket }).unwrap();
+            waiters.push(waiter);
+        }
+        let first = (0..IN_A_ROW).map(|_| take(&queue));
+        assert!(first.into_iter().all(|taken| taken == (1, false)));
+        assert_eq!(take(&queue), (255, false));
+        assert_eq!(take(&queue), (1, false));
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl Trust {
         Ok(())
     }
 
+    /// Whether all templates of a job succeeded before.
+    pub(super) fn knows(&self, lane: &Lane) -> bool {
+        let mut templates = lane.templates.iter();
+        templates.all(|template| self.proven.contains_key(template))
+    }
+
     /// Notes a success.
     pub(super) fn succeeded(&self, lane: &Lane, job: &Fingerprint) {
         for template in &lane.templates {
