@@ -84,6 +84,10 @@ struct Walker<'s> {
 impl Walker<'_> {
     fn visit(&self, of: TypeRef, old: Option<&Value>, new: Option<&Value>) -> Diff {
         let mut diff = Diff::default();
+        // Most of an object is as it was.
+        if old.is_some() && old == new {
+            return diff;
+        }
         let shape = self.schema.resolve(of);
         let (before, after) = (shape.narrow(old), shape.narrow(new));
         let leaf = if new.is_none() {
