@@ -7,11 +7,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := .tools/bin
 KUBECTL := $(TOOLS)/kubectl
 INFORMERS := $(TOOLS)/informers
+CHARTS := $(TOOLS)/caravel-charts
+CHARTS_SOURCES := $(wildcard engines/charts/go/*.go) engines/charts/go/go.mod engines/charts/go/go.sum
 KUBECTL_VERSION := 1.36.3
 CARGO_DENY_VERSION := 0.20.2
 
 export KUBECTL_BIN := $(abspath $(KUBECTL))
 export INFORMERS_BIN := $(abspath $(INFORMERS))
+export CARAVEL_CHARTS_BIN := $(abspath $(CHARTS))
 
 .PHONY: help
 help: ## Show this list
@@ -28,7 +31,7 @@ test: toolchains tools ## Install what the tests need and run them all
 .PHONY: check
 check: toolchains ## Format, lints, layers, licences, freshness of generated files
 	cargo fmt --all --check
-	@unformatted=$$(gofmt -l engines/cue/go tests/tools); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l engines/cue/go engines/charts/go tests/tools); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo run --quiet --locked -p xtask -- check
 	@$(MAKE) --no-print-directory deny
@@ -55,12 +58,14 @@ docs: build ## Write a reference page for each built-in definition: target/docs/
 	@"$(TARGET_DIR)/release/caravel" def doc --builtin --out target/docs/definitions
 
 .PHONY: build
-build: toolchains ## Build target/release/caravel (tuned for iteration)
+build: toolchains $(CHARTS) ## Build target/release/caravel (tuned for iteration), and caravel-charts beside it
 	cargo build --release --locked -p caravel
+	@cp $(CHARTS) "$(TARGET_DIR)/release/caravel-charts"
 
 .PHONY: dist
-dist: toolchains ## Build the optimized program: target/dist/caravel
+dist: toolchains $(CHARTS) ## Build the optimized program: target/dist/caravel, and caravel-charts beside it
 	cargo build --profile dist --locked -p caravel
+	@cp $(CHARTS) "$(TARGET_DIR)/dist/caravel-charts"
 
 .PHONY: bench
 bench: build ## Run the benchmarks; see docs/benchmarks.md
@@ -79,7 +84,7 @@ fuzz: toolchains ## Fuzz frames, definitions and Applications, FUZZ_SECONDS each
 	done
 
 .PHONY: tools
-tools: $(KUBECTL) $(INFORMERS) ## Build the real clients that tests use: kubectl and a client-go informer
+tools: $(KUBECTL) $(INFORMERS) $(CHARTS) ## Build what tests use besides: kubectl, a client-go informer, caravel-charts
 
 $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/go.sum tests/tools/kubectl/main.go
 	@echo "building kubectl $(KUBECTL_VERSION) from its module (once)"
@@ -88,6 +93,11 @@ $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/go.sum tests/tools/ku
 	  -X k8s.io/component-base/version.gitVersion=v$(KUBECTL_VERSION) \
 	  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
 	  -X k8s.io/client-go/pkg/version.gitVersion=v$(KUBECTL_VERSION)" .
+
+$(CHARTS): $(CHARTS_SOURCES)
+	@echo "building caravel-charts, which renders Helm charts"
+	@mkdir -p $(TOOLS)
+	cd engines/charts/go && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -o $(abspath $@) -trimpath -ldflags "-s -w" .
 
 $(INFORMERS): tests/tools/informers/go.mod tests/tools/informers/go.sum tests/tools/informers/main.go
 	@mkdir -p $(TOOLS)

@@ -7,16 +7,20 @@ use std::process::ExitCode;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, Finding, Layered, read_application};
+use caravel_core::charts::ChartCall;
 use caravel_core::check::{Check, of_render};
-use caravel_core::engine::{Evaluator, Request};
+use caravel_core::engine::{Call, Evaluator, Reply, Request};
 use caravel_core::plan::{DryRunError, DryRunGroup, dry_run, render_group};
-use caravel_core::render::{ClusterVersion, Offline, Target, offline};
+use caravel_core::render::{Answers, ClusterVersion, Offline, Target, offline};
 use caravel_core::yaml;
+use caravel_engines::Charts;
+use kube::ResourceExt as _;
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
 use serde_json::{Value, json};
 
 use crate::engine;
 use crate::locate::locate;
+use crate::serve::charts;
 
 /// Arguments of `caravel dry-run`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +38,9 @@ pub(crate) struct Args {
     /// Which of CUE's evaluators reads the templates.
     #[arg(long, value_enum, default_value = "v2")]
     cue_evaluator: CueEvaluator,
+    /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
+    #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
+    charts_program: Option<PathBuf>,
     /// How the objects are written: a stream of documents, or one array.
     #[arg(short = 'o', long, value_enum, default_value = "yaml")]
     output: Format,
@@ -151,8 +158,13 @@ fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<
         Ok(groups) => groups,
     };
     let mut objects = Vec::new();
+    let mut local = Local {
+        charts: charts(args.charts_program.clone()),
+        version: &version,
+        namespace: app.namespace().unwrap_or_default(),
+    };
     for group in &groups {
-        match render_group(group, &version, evaluator, &mut engine::eval) {
+        match render_group(group, &version, evaluator, &mut local) {
             Ok(rendered) => {
                 objects.extend(rendered.objects().map(|object| object.object.clone()));
             }
@@ -174,6 +186,39 @@ fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<
     }
     manifest.warn(args.output, &findings);
     Ok(objects)
+}
+
+/// What answers a dry run: the engine in this process, and Helm charts. They are rendered as KubeVela's dry run shows
+/// them: without `valuesFrom`, which only a hub has, and without hooks.
+struct Local<'a> {
+    charts: Charts,
+    version: &'a ClusterVersion,
+    namespace: String,
+}
+
+impl Answers for Local<'_> {
+    fn eval(&mut self, request: &Request) -> Reply {
+        engine::eval(request)
+    }
+
+    fn call(&mut self, call: &Call) -> Option<Result<Value, String>> {
+        let is_chart = (call.provider.as_str(), call.action.as_str()) == ("helm", "render");
+        is_chart.then(|| self.chart(&call.params))
+    }
+}
+
+impl Local<'_> {
+    fn chart(&self, params: &Value) -> Result<Value, String> {
+        let ChartCall { mut request, .. } = ChartCall::read(params, &self.namespace)?;
+        request.kube_version.clone_from(&self.version.git_version);
+        request.chart.local = true;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let rendered = runtime.block_on(self.charts.render(&request));
+        Ok(rendered.map_err(|error| error.to_string())?.returns(false))
+    }
 }
 
 /// The evaluator's own words about the first component that does not render.
@@ -349,7 +394,7 @@ impl Manifest {
         self.report(message, &finding.path, label, &help, severity)
     }
 
-    fn calls(&self, component: &str, calls: &[caravel_core::engine::Call]) -> Report {
+    fn calls(&self, component: &str, calls: &[Call]) -> Report {
         let wanted: Vec<String> = calls
             .iter()
             .map(|call| {

@@ -15,7 +15,7 @@ use caravel_apiserver::{ApiServer, Config, Identity, controllers, simulator};
 use caravel_controller::{ApplicationOptions, Controllers, Options};
 use caravel_core::engine::Evaluator;
 use caravel_core::render::ClusterVersion;
-use caravel_engines::{Cached, Engine, Pool, PoolOptions};
+use caravel_engines::{Cached, Charts, Engine, Pool, PoolOptions};
 use caravel_store::{Retention, Sqlite};
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -66,6 +66,9 @@ pub(crate) struct ServeArgs {
         default_value_t = 20
     )]
     definition_revision_limit: usize,
+    /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
+    #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
+    charts_program: Option<PathBuf>,
     /// Form of the log on standard error.
     #[arg(long, env = "CARAVEL_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -161,7 +164,10 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             strict: arguments.strict_admission,
             definition_permissions: arguments.check_definition_permissions,
             definition_revisions: arguments.definition_revision_limit,
-            applications: ApplicationOptions::new(store.clone(), version),
+            applications: ApplicationOptions {
+                charts: charts(arguments.charts_program.clone()),
+                ..ApplicationOptions::new(store.clone(), version)
+            },
         },
         &shutdown,
     )
@@ -247,6 +253,11 @@ pub(crate) fn workers() -> Result<PoolOptions> {
     let mut options = PoolOptions::new(program);
     options.arguments = vec![crate::WORKER.into()];
     Ok(options)
+}
+
+/// The program for charts that is named, or the one beside this.
+pub(crate) fn charts(program: Option<PathBuf>) -> Charts {
+    program.map_or_else(Charts::beside_this_program, Charts::new)
 }
 
 /// The workers, with a memory of results before them.

@@ -4,7 +4,7 @@ use caravel_core::engine::{Outcome, Replay, Reply, Request};
 use caravel_core::render::{Input, Progress, Render, RenderError};
 use caravel_engines::{Answer, EngineError};
 
-use crate::calls::Calls;
+use crate::calls::{Calls, Subject};
 use crate::evaluation::Evaluation;
 
 /// Calls that the templates of one render may make. Some that ask for more do not end.
@@ -32,12 +32,13 @@ pub(crate) struct Renderer {
 }
 
 impl Renderer {
-    /// Carries a render to its end. `subject` is what is rendered, and for which place.
+    /// Carries a render to its end.
     pub(crate) async fn carry<R: Render>(
         &self,
-        subject: &str,
+        subject: impl Into<Subject<'_>>,
         mut render: R,
     ) -> Result<R::Output, RenderingError> {
+        let subject = subject.into();
         let mut input = Input::Start;
         let mut count = 0;
         loop {

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod appfile;
+pub mod charts;
 pub mod check;
 pub mod engine;
 pub mod health;

@@ -2,10 +2,11 @@
 //!
 //! An [`Engine`] answers the operations of `caravel_core::engine`. The daemon uses a [`Pool`] of worker
 //! processes, because a template cannot be trusted to end; the command line uses [`Direct`]; tests
-//! without Go use [`Recorded`] answers. Any of them can stand behind a [`Cached`]. This crate is plain Rust: it
+//! without Go use [`Recorded`] answers. [`Charts`] is beside them: another program, for Helm. Any of them can stand behind a [`Cached`]. This crate is plain Rust: it
 //! starts the program, or calls the function, that it is given.
 
 mod cached;
+mod charts;
 mod direct;
 mod error;
 mod job;
@@ -13,6 +14,7 @@ mod pool;
 mod recorded;
 
 pub use cached::Cached;
+pub use charts::{CHARTS_PROGRAM, ChartError, Charts};
 pub use direct::Direct;
 pub use error::EngineError;
 pub use job::{Answer, Job};

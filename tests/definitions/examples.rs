@@ -70,7 +70,7 @@ fn objects(file: &File, evaluator: Evaluator) -> Vec<Value> {
         .unwrap_or_else(|rejection| panic!("{}: {}", file.file, rejection.kubevela_text()));
     let mut objects = Vec::new();
     for group in &groups {
-        let rendered = render_group(group, &version(), evaluator, &mut |request| {
+        let rendered = render_group(group, &version(), evaluator, &mut |request: &Request| {
             answered(request)
         });
         let rendered = match rendered {

@@ -2,7 +2,7 @@
 //! run must make of them, under both evaluators.
 
 use caravel_core::appfile::{DefinitionSet, Layered, read_application};
-use caravel_core::engine::Evaluator;
+use caravel_core::engine::{Evaluator, Request};
 use caravel_core::plan::{DryRunError, dry_run, render_group};
 use caravel_core::render::ClusterVersion;
 use caravel_tests::render::{builtin, eval};
@@ -101,7 +101,9 @@ impl Case {
         let version = ClusterVersion::parse("v1.31.2").unwrap();
         let mut objects = Vec::new();
         for group in &groups {
-            match render_group(group, &version, evaluator, &mut |request| eval(request)) {
+            match render_group(group, &version, evaluator, &mut |request: &Request| {
+                eval(request)
+            }) {
                 Ok(rendered) => {
                     objects.extend(rendered.objects().map(|object| object.object.clone()));
                 }

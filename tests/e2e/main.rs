@@ -5,6 +5,7 @@
 
 mod approval;
 mod bombs;
+mod charts;
 mod crash;
 mod def;
 mod definitions;
@@ -14,6 +15,7 @@ mod handover;
 mod informers;
 mod life;
 mod list;
+mod operations;
 mod place;
 mod policies;
 mod process;

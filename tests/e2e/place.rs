@@ -37,6 +37,12 @@ impl Place {
         Self::within(Arc::new(Daemon::start(&[])), namespace)
     }
 
+    /// In a daemon with further options and environment variables.
+    pub(crate) fn with(namespace: &str, options: &[&str], environment: &[(&str, &str)]) -> Self {
+        let daemon = Daemon::start_with(options, environment);
+        Self::within(Arc::new(daemon), namespace)
+    }
+
     fn within(daemon: Arc<Daemon>, namespace: &str) -> Self {
         let kubectl = Kubectl::new(&daemon);
         if namespace != "default" {

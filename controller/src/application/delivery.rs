@@ -24,6 +24,7 @@ use super::component::Asked;
 use super::health::Place;
 use super::intent::Intent;
 use super::provided::Checks;
+use crate::calls::Subject;
 use crate::engine::PortError;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
@@ -84,7 +85,7 @@ pub(crate) struct Delivery {
     pub(super) http: reqwest::Client,
     /// Since when conditions on metrics hold.
     pub(super) checks: Checks,
-    inventories: inventory::Store,
+    pub(super) inventories: inventory::Store,
     /// Where its definitions come from.
     pub(crate) source: Arc<dyn DefinitionSource + Send + Sync>,
     library: Library,
@@ -189,8 +190,12 @@ impl Delivery {
         if let Some(patches) = patches {
             render = render.patched(patches.workload.clone(), patches.traits.clone());
         }
-        let subject = format!("{}@{place}", component.spec.name);
-        Ok(self.renderer.carry(&subject, render).await?)
+        let name = format!("{}@{place}", component.spec.name);
+        let subject = Subject {
+            name: &name,
+            cluster: &place.cluster,
+        };
+        Ok(self.renderer.carry(subject, render).await?)
     }
 
     /// What all objects of this delivery have in common.
@@ -250,7 +255,7 @@ impl Delivery {
                 .unwrap_or_else(|| self.evaluation.evaluator());
             let render = PolicyRender::new(&self.appfile, policy, seen, self.target(), evaluator);
             let Some(render) = render else { continue };
-            let rendered = self.renderer.carry(&policy.name, render).await;
+            let rendered = self.renderer.carry(policy.name.as_str(), render).await;
             let rendered = rendered.map_err(DeliveryError::from);
             self.note_problem(&policy.name, &rendered);
             wanted.extend(rendered?.into_iter().map(|object| Wanted {

@@ -41,6 +41,7 @@ use caravel_clusters::prune::Pruner;
 use caravel_clusters::{ClusterError, ResourcePolicies};
 use caravel_core::api::Application;
 use caravel_core::render::ClusterVersion;
+use caravel_engines::Charts;
 use caravel_store::{Store, StoreError};
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -57,7 +58,7 @@ use self::queue::Queue;
 use self::session::{Key, Sessions};
 pub(crate) use self::source::LiveSource;
 use self::watching::{Watched, Watching};
-use crate::calls::Calls;
+use crate::calls::{Calls, World};
 use crate::definition::oam_resource;
 use crate::engine::{AbortAt, Faults, RunError, Runner};
 use crate::evaluation::Evaluation;
@@ -80,6 +81,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Sends the requests of steps.
     pub http: reqwest::Client,
+    /// Renders charts.
+    pub charts: Charts,
     /// Named places at which tests end the process.
     pub faults: Arc<dyn Faults>,
     /// The version of the hub's own cluster (`context.clusterVersion`).
@@ -94,6 +97,7 @@ impl Options {
             cluster_version,
             clock: Arc::new(SystemClock),
             http: reqwest::Client::new(),
+            charts: Charts::beside_this_program(),
             faults: Arc::new(AbortAt::from_environment()),
         }
     }
@@ -129,6 +133,8 @@ pub(crate) struct Context {
     pub(crate) runner: Runner,
     /// Sends the requests of templates.
     pub(crate) http: reqwest::Client,
+    /// Renders charts.
+    pub(crate) charts: Charts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Arc<Metrics>,
@@ -172,8 +178,11 @@ impl Context {
         Renderer {
             evaluation: self.evaluation.clone(),
             calls: Calls::new(
-                self.clusters.clone(),
-                self.http.clone(),
+                World {
+                    clusters: self.clusters.clone(),
+                    http: self.http.clone(),
+                    charts: self.charts.clone(),
+                },
                 namespace.clone(),
                 format!("{uid}/{delivery}"),
             ),
@@ -271,6 +280,7 @@ pub(crate) fn start(
             options.faults,
         ),
         http: options.http,
+        charts: options.charts,
         store: options.store,
         clock: options.clock,
         evaluation,

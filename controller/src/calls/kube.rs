@@ -6,7 +6,7 @@ use caravel_clusters::connect::{Cluster, Clusters, Target};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{required, text};
+use super::{required, text, told};
 use crate::FIELD_MANAGER;
 
 /// How long a patch may take.
@@ -148,8 +148,4 @@ fn not_found(target: &Target) -> String {
         None => String::new(),
     };
     format!("{group} {:?} not found{place}", target.name)
-}
-
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -7,23 +7,53 @@
 //! between, the request is sent again with the same `Idempotency-Key`.
 
 mod config;
+mod helm;
 pub(crate) mod http;
 mod kube;
+mod mail;
 
 pub(crate) use self::kube::list;
+pub(crate) use self::mail::Mail;
 
 use std::collections::HashMap;
 
 use caravel_clusters::connect::Clusters;
 use caravel_core::engine::{Call, Endpoint};
+use caravel_engines::Charts;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
+/// What calls are carried out with.
+#[derive(Clone)]
+pub(crate) struct World {
+    /// Have the objects that are read and written.
+    pub(crate) clusters: Clusters,
+    /// Sends requests.
+    pub(crate) http: reqwest::Client,
+    /// Renders charts.
+    pub(crate) charts: Charts,
+}
+
+/// What is rendered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    /// Its name, with the place that it is for.
+    pub(crate) name: &'a str,
+    /// The cluster that it is for; empty for the hub's own.
+    pub(crate) cluster: &'a str,
+}
+
+impl<'a> From<&'a str> for Subject<'a> {
+    /// On the hub's own cluster.
+    fn from(name: &'a str) -> Self {
+        Self { name, cluster: "" }
+    }
+}
+
 /// Carries calls out for one Application.
 pub(crate) struct Calls {
-    clusters: Clusters,
-    http: reqwest::Client,
+    world: World,
     /// The Application's namespace: that of objects that name none.
     namespace: String,
     /// Tells this delivery from all others.
@@ -34,47 +64,52 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// For an Application in a namespace. `origin` is the same for the same delivery, in every process.
-    pub(crate) fn new(
-        clusters: Clusters,
-        http: reqwest::Client,
-        namespace: String,
-        origin: String,
-    ) -> Self {
+    pub(crate) fn new(world: World, namespace: String, origin: String) -> Self {
         Self {
-            clusters,
-            http,
+            world,
             namespace,
             origin,
             sent: Mutex::default(),
         }
     }
 
-    /// Carries a call out. `subject` is what is rendered, and for which place.
+    /// Carries a call out.
     ///
     /// # Errors
     /// Why it could not be done, in words.
-    pub(crate) async fn carry_out(&self, subject: &str, call: &Call) -> Result<Value, String> {
+    pub(crate) async fn carry_out(
+        &self,
+        subject: impl Into<Subject<'_>>,
+        call: &Call,
+    ) -> Result<Value, String> {
+        let subject = subject.into();
         let params = &call.params;
+        let World {
+            clusters, charts, ..
+        } = &self.world;
         if let Some(endpoint) = &call.endpoint {
-            return self.external(subject, call, endpoint).await;
+            return self.external(subject.name, call, endpoint).await;
         }
         match (call.provider.as_str(), call.action.as_str()) {
-            ("http", "do") => self.request(subject, call).await,
+            ("http", "do") => self.request(subject.name, call).await,
             ("processing", "http") => {
-                let answer = self.request(subject, call).await?;
+                let answer = self.request(subject.name, call).await?;
                 processed(&answer)
             }
-            ("kube", "get") => kube::get(&self.clusters, &self.namespace, params).await,
-            ("kube", "list") => list(&self.clusters, params).await,
-            ("kube", "apply") => kube::apply(&self.clusters, &self.namespace, params).await,
-            ("kube", "patch") => kube::patch(&self.clusters, &self.namespace, params).await,
+            ("kube", "get") => kube::get(clusters, &self.namespace, params).await,
+            ("kube", "list") => list(clusters, params).await,
+            ("kube", "apply") => kube::apply(clusters, &self.namespace, params).await,
+            ("kube", "patch") => kube::patch(clusters, &self.namespace, params).await,
             ("config", "image-registry") => config::image_registry(params).await,
             ("config", "helm-repository") => config::helm_repository(params).await,
+            ("helm", "render") => {
+                helm::render(charts, clusters, subject.cluster, &self.namespace, params).await
+            }
             // Decoding is done before a call comes here; what is left cannot be decoded.
             ("base64", _) => Err("the parameter is not base64 of a text".to_owned()),
             (provider, action) => Err(format!(
                 "{provider}.{action} is not supported while a component is rendered; supported are base64, http.do, \
-                 kube.{{get,list,apply,patch}}, config.{{image-registry,helm-repository}} and cue.strategyUnify"
+                 kube.{{get,list,apply,patch}}, config.{{image-registry,helm-repository}}, helm.render and cue.strategyUnify"
             )),
         }
     }
@@ -115,7 +150,7 @@ impl Calls {
 
     async fn send(&self, call: &Call, request: reqwest::Request) -> Result<Value, String> {
         let own = http::client_for(&call.params)?;
-        let client = own.as_ref().unwrap_or(&self.http);
+        let client = own.as_ref().unwrap_or(&self.world.http);
         http::send(client, request)
             .await
             .map_err(|failure| failure.message)
@@ -201,6 +236,10 @@ fn required<'a>(params: &'a Value, key: &str) -> Result<&'a Value, String> {
         .get(key)
         .filter(|value| !value.is_null() && **value != json!({}))
         .ok_or_else(|| format!("{key} is missing"))
+}
+
+fn told(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use super::*;
 
 fn calls() -> Calls {
     let service = tower_service();
-    Calls::new(
-        Clusters::new(service),
-        reqwest::Client::new(),
-        "demo".to_owned(),
-        "uid/web-v1".to_owned(),
-    )
+    let world = World {
+        clusters: Clusters::new(service),
+        http: reqwest::Client::new(),
+        charts: Charts::new("/nowhere/caravel-charts"),
+    };
+    Calls::new(world, "demo".to_owned(), "uid/web-v1".to_owned())
 }
 
 /// A hub that nobody asks.
@@ -110,7 +110,7 @@ async fn processing_gives_the_object_in_the_body() {
 #[tokio::test]
 async fn what_is_not_known_is_refused_with_what_is() {
     let refused = calls()
-        .carry_out("web", &call("helm", "render", json!({})))
+        .carry_out("web", &call("helm", "uninstall", json!({})))
         .await
         .expect_err("helm");
     assert!(refused.contains("kube.{get,list,apply,patch}"), "{refused}");

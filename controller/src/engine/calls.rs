@@ -23,6 +23,7 @@ impl Attempt {
             }
             ("op", "apply" | "read") => "kube",
             ("op", "do") => "http",
+            ("op", "send") => "email",
             ("op", "deploy") => "multicluster",
             ("op", "component-apply") => "oam",
             (other, _) => other,
@@ -50,6 +51,7 @@ impl Attempt {
             ("kube", "apply") => self.apply(call).await,
             ("kube", "read") => self.read(call).await,
             ("http", "do") => self.http(work, call).await?,
+            ("email", "send") => self.mail(work, call).await?,
             ("oam", "component-apply") => self.apply_component(call).await,
             ("multicluster", "deploy") => self.deploy(call).await,
             _ => match self.ports.other(call).await {
@@ -267,9 +269,12 @@ fn refusal(call: &Call) -> String {
     format!(
         "{}.{} is not supported; supported are builtin.{{wait,suspend,break,fail,message,steps,var}}, \
          kube.{{apply,apply-in-parallel,delete,list,patch,read}}, config.{{create,delete,list,read}}, http.do, \
-         metrics.promCheck, multicluster.{{deploy,list-clusters,get-placements-from-topology-policies}}, \
+         email.send, helm.render, metrics.promCheck, \
+         multicluster.{{deploy,list-clusters,get-placements-from-topology-policies}}, \
          oam.{{component-apply,component-render,load,load-comps-in-order,load-policies}}, \
-         query.collectServiceEndpoints, terraform.load-terraform-components, time.{{date,timestamp}} and \
+         op.{{make-placement-decisions,patch-application}}, \
+         query.{{collectLogsInPod,collectResources,collectServiceEndpoints,listAppliedResources,listResourcesInApp,\
+         searchEvents}}, terraform.{{get-connection-status,load-terraform-components}}, time.{{date,timestamp}} and \
          util.{{log,patch-k8s-object,string}}",
         call.provider, call.action
     )

@@ -1,4 +1,4 @@
-//! HTTP requests of steps (PRV-014): intent, send, result.
+//! What steps send into the world, requests (PRV-014) and mails (PRV-016): intent, send, result.
 
 use caravel_core::engine::Call;
 use caravel_workflow::{Event, Outcome, Reason};
@@ -9,32 +9,77 @@ use serde_json::{Value, json};
 use super::attempt::{Attempt, Called, Unwanted, Work};
 use super::calls::{failed, text};
 use super::ports::UnknownOutcome;
-use crate::calls::{digest, http};
+use crate::calls::http::Failure;
+use crate::calls::{Mail, digest, http};
+
+/// How something may be done.
+struct Deed {
+    /// Twice is the same as once.
+    is_repeatable: bool,
+    /// The result is kept until the run ends.
+    is_kept: bool,
+}
 
 impl Attempt {
     /// Sends a request, unless its answer is recorded.
     pub(super) async fn http(&self, work: &Work, call: &Call) -> Result<Called, Unwanted> {
-        let digest = digest(&call.params);
-        if let Some(known) = work
-            .recorded
-            .get(&call.key)
-            .filter(|known| known.digest == digest)
-        {
-            return Ok(Called::Answer(known.value.clone()));
+        if let Some(answer) = known(work, call) {
+            return Ok(answer);
         }
         let request = match self.request(work, call).await {
             Ok(request) => request,
             Err(why) => return Ok(failed(call, why)),
         };
-        let repeatable = http::is_idempotent(request.method());
-        let once = work.unknown_outcome == UnknownOutcome::Fail && !repeatable;
+        let deed = Deed {
+            is_repeatable: http::is_idempotent(request.method()),
+            is_kept: !request.method().is_safe(),
+        };
+        // The legacy package has the answer under its own name.
+        let is_legacy = call.provider == "op";
+        let sending = async {
+            let value = http::send(&self.parts.http, request).await?;
+            Ok(if is_legacy {
+                json!({ "response": value })
+            } else {
+                value
+            })
+        };
+        self.once(work, call, deed, sending).await
+    }
+
+    /// Sends a mail, unless that it was sent is recorded (PRV-016).
+    pub(super) async fn mail(&self, work: &Work, call: &Call) -> Result<Called, Unwanted> {
+        if let Some(answer) = known(work, call) {
+            return Ok(answer);
+        }
+        let identity = format!("{}/{}/{}", self.run, work.step_id, call.key);
+        let mail = match Mail::read(&call.params, &identity) {
+            Ok(mail) => mail,
+            Err(why) => return Ok(failed(call, format!("failed to send email: {why}"))),
+        };
+        let deed = Deed {
+            is_repeatable: false,
+            is_kept: true,
+        };
+        self.once(work, call, deed, Box::pin(mail.send())).await
+    }
+
+    /// Does something in the world: intent, deed, result.
+    async fn once(
+        &self,
+        work: &Work,
+        call: &Call,
+        deed: Deed,
+        doing: impl Future<Output = Result<Value, Failure>>,
+    ) -> Result<Called, Unwanted> {
+        let digest = digest(&call.params);
+        let once = work.unknown_outcome == UnknownOutcome::Fail && !deed.is_repeatable;
         if once && work.unfinished.get(&call.key) == Some(&digest) {
             return Ok(unknown(
                 call,
                 "the daemon ended before its answer was recorded",
             ));
         }
-        let keep = !request.method().is_safe();
         let (step, attempt) = (self.step, self.number);
         let intent = Event::Intent {
             step,
@@ -44,7 +89,7 @@ impl Attempt {
         };
         self.tell(intent).await?;
         self.parts.faults.point("request.intent").await;
-        let answer = http::send(&self.parts.http, request).await;
+        let answer = doing.await;
         self.parts.faults.point("request.sent").await;
         let value = match answer {
             Ok(value) => value,
@@ -53,19 +98,13 @@ impl Attempt {
             }
             Err(failure) => return Ok(failed(call, failure.message)),
         };
-        // The legacy package has the answer under its own name.
-        let value = if call.provider == "op" {
-            json!({ "response": value })
-        } else {
-            value
-        };
         self.tell(Event::Answer {
             step,
             attempt,
             call: call.key.clone(),
             digest,
             value: value.clone(),
-            keep,
+            keep: deed.is_kept,
         })
         .await?;
         self.parts.faults.point("request.result").await;
@@ -124,6 +163,13 @@ impl Attempt {
         }
         Ok(())
     }
+}
+
+/// The answer of a call that was made.
+fn known(work: &Work, call: &Call) -> Option<Called> {
+    let recorded = work.recorded.get(&call.key)?;
+    let is_same = recorded.digest == digest(&call.params);
+    is_same.then(|| Called::Answer(recorded.value.clone()))
 }
 
 /// At most once was declared, and nobody knows.

@@ -6,10 +6,10 @@ use crate::appfile::{
     assemble, parse, read_properties,
 };
 
-use crate::engine::{Call, Evaluator, Reply, Request};
+use crate::engine::{Call, Evaluator};
 use crate::render::{
-    ClusterVersion, ComponentRender, Offline, PolicyRender, RenderError, RenderStage,
-    RenderedComponent, RenderedObject, Target, offline,
+    Answers, ClusterVersion, ComponentRender, Offline, PolicyRender, RenderError, RenderStage,
+    RenderedComponent, RenderedObject, Target, offline_with,
 };
 
 use super::overrides;
@@ -169,7 +169,7 @@ pub fn render_group(
     group: &DryRunGroup,
     cluster_version: &ClusterVersion,
     evaluator: Evaluator,
-    eval: &mut dyn FnMut(&Request) -> Reply,
+    answers: &mut dyn Answers,
 ) -> Result<RenderedGroup, DryRunError> {
     let appfile = &group.appfile;
     let target = || Target::dry_run(cluster_version.clone());
@@ -185,7 +185,7 @@ pub fn render_group(
     for component in &appfile.components {
         let stage = RenderStage::All;
         let mut render = ComponentRender::new(appfile, component, target(), stage, evaluator);
-        let outcome = offline(|input| render.next(input), eval);
+        let outcome = offline_with(&mut render, answers);
         rendered
             .components
             .push(done(&component.spec.name, outcome)?);
@@ -196,7 +196,7 @@ pub fn render_group(
         else {
             continue;
         };
-        match offline(|input| render.next(input), eval) {
+        match offline_with(&mut render, answers) {
             Err(error) => return Err(DryRunError::Render(error)),
             Ok(Offline::Calls(calls)) => {
                 return Err(DryRunError::Calls {

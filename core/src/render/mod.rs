@@ -227,6 +227,54 @@ pub fn offline<T>(
     }
 }
 
+/// What answers a render outside of a delivery.
+pub trait Answers {
+    /// Evaluates.
+    fn eval(&mut self, request: &Request) -> Reply;
+
+    /// Carries out a call; none for one that is left alone.
+    fn call(&mut self, call: &Call) -> Option<Result<Value, String>> {
+        let _ = call;
+        None
+    }
+}
+
+impl<F: FnMut(&Request) -> Reply> Answers for F {
+    fn eval(&mut self, request: &Request) -> Reply {
+        self(request)
+    }
+}
+
+/// Runs a render to its end, or to the first call that is left alone.
+///
+/// # Errors
+/// As the render, and if a call fails.
+pub fn offline_with<R: Render>(
+    render: &mut R,
+    answers: &mut dyn Answers,
+) -> Result<Offline<R::Output>, Box<RenderError>> {
+    let mut input = Input::Start;
+    loop {
+        let calls = match render.next(input)? {
+            Progress::Eval(request) => {
+                input = Input::Reply(answers.eval(&request));
+                continue;
+            }
+            Progress::Do(calls) => calls,
+            Progress::Done(done) => return Ok(Offline::Done(done)),
+        };
+        let mut results = Replay::new();
+        for call in &calls {
+            match answers.call(call) {
+                None => return Ok(Offline::Calls(calls)),
+                Some(Err(why)) => return Err(render.call_failed(call, &why)),
+                Some(Ok(value)) => results.insert(call.key.clone(), value),
+            };
+        }
+        input = Input::Results(results);
+    }
+}
+
 /// What is rendered without doing anything itself: a component, or a policy.
 pub trait Render {
     /// What it comes to.

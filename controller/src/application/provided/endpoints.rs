@@ -15,36 +15,13 @@ struct Source<'a> {
 }
 
 impl Delivery {
-    /// `query.#CollectServiceEndpoints`: the addresses of Services and Ingresses that the Application has made.
+    /// `query.#CollectServiceEndpoints`: the addresses of Services and Ingresses that an Application has made.
     pub(super) async fn endpoints(&self, params: &Value) -> Result<Value, PortError> {
-        let app = &params["app"];
-        if text(app, "name").is_some_and(|name| name != self.appfile.name) {
-            return Err(PortError::new(
-                "only addresses of the step's own Application can be collected",
-            ));
-        }
-        let filter = &app["filter"];
-        let wanted = |entry: &ManagedResource| {
-            let components = filter["components"].as_array();
-            let of_component = components.is_none_or(|names| {
-                names.is_empty()
-                    || names
-                        .iter()
-                        .any(|name| name.as_str() == entry.component.as_deref())
-            });
-            let of_cluster = text(filter, "cluster")
-                .is_none_or(|name| name == cluster_name(entry.cluster.as_deref()));
-            of_component && of_cluster && matches!(entry.kind.as_str(), "Service" | "Ingress")
-        };
-        let entries: Vec<ManagedResource> = self
-            .inventory
-            .read(|inventory| {
-                let trackers = inventory.kept();
-                let all = trackers.flat_map(|tracker| tracker.entries().iter().cloned());
-                all.filter(|entry| !entry.deleted && wanted(entry))
-                    .collect()
-            })
-            .await;
+        let owned = self.owned(&params["app"]).await?;
+        let entries = owned.into_iter().map(|owned| owned.entry);
+        let entries: Vec<ManagedResource> = entries
+            .filter(|entry| matches!(entry.kind.as_str(), "Service" | "Ingress"))
+            .collect();
         let mut list = Vec::new();
         for entry in &entries {
             let object = json!({"apiVersion": entry.api_version, "kind": entry.kind,

@@ -6,8 +6,10 @@
 mod app;
 mod config;
 mod endpoints;
+mod env;
 mod metrics;
 mod objects;
+mod query;
 mod values;
 
 use caravel_core::engine::Call;
@@ -38,9 +40,22 @@ impl Delivery {
             ("multicluster", "list-clusters") => {
                 Ok(json!({"outputs": {"clusters": self.clusters.names()}}))
             }
-            ("multicluster", "get-placements-from-topology-policies") => self.placements(params),
+            (
+                "multicluster",
+                "get-placements-from-topology-policies"
+                | "get-placements-from-tmulticlusterology-policies",
+            ) => self.placements(params),
             ("terraform", "load-terraform-components") => Ok(self.terraform_components()),
+            ("terraform", "get-connection-status") => self.connection_status(params).await,
+            ("op", "make-placement-decisions") => self.placement_decisions(params),
+            ("op", "patch-application") => self.patched_application(params),
             ("query", "collectServiceEndpoints") => self.endpoints(params).await,
+            ("query", "listAppliedResources") => self.applied_resources(params).await,
+            ("query", "listResourcesInApp") => self.resources(params).await,
+            ("query", "collectResources") => self.collected(params).await,
+            ("query", "searchEvents") => self.events(params).await,
+            ("query", "collectLogsInPod") => self.logs(params).await,
+            ("helm", "render") => self.chart(call).await,
             ("metrics", "promCheck") => self.prometheus(call).await,
             ("util", "string") => values::string(params),
             ("util", "log") => Ok(self.log(params)),
@@ -49,6 +64,12 @@ impl Delivery {
             _ => return Ok(None),
         };
         answer.map(Some)
+    }
+
+    /// `helm.#Render` in a step: for the hub's own cluster.
+    async fn chart(&self, call: &Call) -> Result<Value, PortError> {
+        let calls = &self.renderer.calls;
+        calls.carry_out("step", call).await.map_err(PortError::new)
     }
 
     /// What a step says for its log.
@@ -67,15 +88,19 @@ impl Delivery {
 
 /// The package of a call; the legacy package `op` has the operations of several.
 fn package(call: &Call) -> &str {
-    if call.provider != "op" {
-        return &call.provider;
+    match call.provider.as_str() {
+        "op" => {}
+        "ql" => return "query",
+        other => return other,
     }
     match call.action.as_str() {
         "patch" | "apply-in-parallel" | "list" | "delete" => "kube",
         "create-config" | "delete-config" | "read-config" | "list-config" => "config",
         "load" | "load-comps-in-order" | "load-policies" | "component-render" => "oam",
-        "list-clusters" | "get-placements-from-topology-policies" => "multicluster",
-        "load-terraform-components" => "terraform",
+        "list-clusters"
+        | "get-placements-from-topology-policies"
+        | "get-placements-from-tmulticlusterology-policies" => "multicluster",
+        "load-terraform-components" | "get-connection-status" => "terraform",
         "promCheck" => "metrics",
         "string" | "log" => "util",
         "timestamp" | "date" => "time",

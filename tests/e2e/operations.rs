@@ -1,0 +1,196 @@
+//! Operations of steps: queries, environments, mails.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use caravel_tests::wait::eventually;
+
+use crate::place::Place;
+
+const QUERIES: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: WorkflowStepDefinition
+metadata: {name: look-around}
+spec:
+  schematic:
+    cue:
+      template: |
+        import ("vela/query", "vela/kube", "vela/builtin", "vela/ql")
+        mine: {name: context.name, namespace: context.namespace}
+        pods: query.#CollectPods & {$params: app: mine}
+        wait: builtin.#ConditionalWait & {$params: continue: len(pods.$returns.list) > 1}
+        tree: query.#GetApplicationTree & {$params: app: {mine, filter: kind: "Deployment"}}
+        objects: query.#ListResourcesInApp & {$params: app: {mine, withStatus: true, filter: components: ["web"]}}
+        applied: ql.#ListAppliedResources & {app: mine}
+        events: query.#SearchEvents & {$params: {value: objects.$returns.list[0].object, cluster: ""}}
+        logs: query.#CollectLogsInPod & {$params: {
+          cluster: "", namespace: context.namespace, pod: "nobody", options: container: ""
+        }}
+        save: kube.#Apply & {$params: value: {
+          apiVersion: "v1", kind: "ConfigMap", metadata: {name: "seen", namespace: context.namespace}
+          data: {
+            pod: pods.$returns.list[0].object.kind
+            workload: pods.$returns.list[0].workload.name
+            component: pods.$returns.list[0].component
+            leaf: tree.$returns.list[0].resourceTree.leafNodes[0].kind
+            leafOfLeaf: tree.$returns.list[0].resourceTree.leafNodes[0].leafNodes[0].kind
+            latest: "\(tree.$returns.list[0].latest)"
+            revision: objects.$returns.list[0].revision
+            replicas: "\(objects.$returns.list[0].object.status.replicas)"
+            applied: "\(len(applied.list))"
+            events: "\(len(events.$returns.list))"
+            log: logs.$returns.outputs.err
+          }
+        }}
+        parameter: {}
+"#;
+
+#[test]
+fn a_step_sees_what_the_application_consists_of() {
+    let place = Place::shared("operations-queries");
+    place.apply(QUERIES).ok();
+    place
+        .apply(
+            "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: shown}\nspec:\n  components:\n\
+             \x20 - {name: web, type: webservice, properties: {image: nginx}, traits: [{type: scaler, properties: {replicas: 2}}]}\n\
+             \x20 workflow:\n    steps:\n    - {name: apply, type: apply-component, properties: {component: web}}\n\
+             \x20   - {name: look, type: look-around}\n",
+        )
+        .ok();
+    place.wait_until_running("shown");
+    let data = place.object("cm", "seen")["data"].clone();
+    for (key, expected) in [
+        ("pod", "Pod"),
+        ("workload", "web"),
+        ("component", "web"),
+        ("leaf", "ReplicaSet"),
+        ("leafOfLeaf", "Pod"),
+        ("latest", "true"),
+        ("revision", "shown-v1"),
+        ("replicas", "2"),
+        ("applied", "1"),
+    ] {
+        assert_eq!(data[key], expected, "{key}: {data:#}");
+    }
+    let log = data["log"].as_str().expect("a reason");
+    assert!(log.contains("nobody"), "{log}");
+}
+
+/// The legacy way to say what differs where.
+#[test]
+fn an_environment_gets_its_components_patched_and_selected() {
+    let place = Place::shared("operations-env");
+    let other = Place::shared("operations-env-two");
+    let application = |cluster: &str| {
+        format!(
+            "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: envs}}\nspec:\n  components:\n\
+             \x20 - {{name: web, type: webservice, properties: {{image: nginx, cpu: '1'}}}}\n\
+             \x20 - {{name: job, type: worker, properties: {{image: busybox}}}}\n  policies:\n  - name: envs\n\
+             \x20   type: env-binding\n    properties:\n      envs:\n      - name: one\n        patch:\n\
+             \x20         components: [{{name: web, type: webservice, properties: {{image: 'nginx:two'}}, \
+             traits: [{{type: scaler, properties: {{replicas: 3}}}}]}}]\n      - name: two\n\
+             \x20       selector: {{components: [web]}}\n        placement: {{clusterSelector: {{name: {cluster}}}, \
+             namespaceSelector: {{name: operations-env-two}}}}\n"
+        )
+    };
+    place.apply(&application("local")).ok();
+    let app = place.wait_until_running("envs");
+    let steps = app["status"]["workflow"]["steps"]
+        .as_array()
+        .expect("steps");
+    let types: Vec<&str> = steps
+        .iter()
+        .filter_map(|step| step["type"].as_str())
+        .collect();
+    assert_eq!(types, ["deploy2env", "deploy2env"]);
+    let web = place.object("deploy", "web");
+    assert_eq!(web["spec"]["replicas"], 3);
+    let container = &web["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "nginx:two");
+    assert_eq!(container["resources"]["limits"]["cpu"], "1");
+    place.object("deploy", "job");
+    let web = other.object("deploy", "web");
+    assert_eq!(
+        web["spec"]["template"]["spec"]["containers"][0]["image"],
+        "nginx"
+    );
+    assert_eq!(other.get("deploy", "job"), None);
+
+    place.apply(&application("berlin")).ok();
+    eventually("the step says which cluster is missing", || {
+        let status = place.object("app", "envs")["status"].to_string();
+        status
+            .contains("failed to get cluster berlin for env two")
+            .then_some(())
+    });
+}
+
+/// A mail server that takes every mail; what it was told.
+fn post_office() -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = take(&stream, &heard);
+        }
+    });
+    (port, told)
+}
+
+fn take(mut stream: &TcpStream, heard: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    stream.write_all(b"220 sink\r\n")?;
+    let mut is_data = false;
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        let answer: &[u8] = match line.as_str() {
+            "." => {
+                is_data = false;
+                b"250 taken\r\n"
+            }
+            _ if is_data => b"",
+            "DATA" => {
+                is_data = true;
+                b"354 go on\r\n"
+            }
+            "QUIT" => b"221 bye\r\n",
+            _ => b"250 ok\r\n",
+        };
+        heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+        stream.write_all(answer)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_notification_goes_out_by_mail_once() {
+    let place = Place::shared("operations-mail");
+    let (port, told) = post_office();
+    place
+        .run("create secret generic post --from-literal=password=hidden")
+        .ok();
+    place
+        .apply(&format!(
+            "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: mail}}\nspec:\n  components: []\n\
+             \x20 workflow:\n    steps:\n    - name: tell\n      type: notification\n      properties:\n        email:\n\
+             \x20         from: {{address: a@example.test, host: 127.0.0.1, port: {port}, password: {{secretRef: {{name: post, \
+             key: password}}}}}}\n          to: [b@example.test]\n          content: {{subject: shipped, body: all is well}}\n"
+        ))
+        .ok();
+    place.wait_until_running("mail");
+    let told = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let count = |start: &str| told.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!(count("Subject: shipped"), 1, "{told:#?}");
+    assert_eq!(count("RCPT TO:<b@example.test>"), 1, "{told:#?}");
+    assert!(
+        !told.iter().any(|line| line.contains("hidden")),
+        "{told:#?}"
+    );
+    let status = place.object("app", "mail")["status"].to_string();
+    assert!(!status.contains("hidden"), "{status}");
+}
