@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use caravel_apiserver::simulator::SystemClock;
 use caravel_apiserver::{ApiServer, Config, Identity, controllers, simulator};
-use caravel_controller::{ApplicationOptions, Controllers, Options};
+use caravel_controller::{ApplicationOptions, Authentication, Controllers, DAEMON, Options};
 use caravel_core::engine::Evaluator;
 use caravel_core::render::ClusterVersion;
 use caravel_engines::{Cached, Charts, Engine, Pool, PoolOptions};
@@ -69,6 +69,15 @@ pub(crate) struct ServeArgs {
     /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
     #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
     charts_program: Option<PathBuf>,
+    /// Applications act with the identity of whoever wrote them last, not with the daemon's.
+    #[arg(long, env = "CARAVEL_AUTHENTICATE_APPLICATION")]
+    authenticate_application: bool,
+    /// Which groups of the author count; `*` stands for any text.
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    authentication_group_pattern: String,
+    /// The user for Applications whose author is not known.
+    #[arg(long, value_name = "USER", default_value = "kubevela:vela-core")]
+    authentication_default_user: String,
     /// Form of the log on standard error.
     #[arg(long, env = "CARAVEL_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -138,7 +147,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     let http_socket = listen(arguments.http_listen, "--http-listen").await?;
     let shutdown = CancellationToken::new();
     let engine = engine()?;
-    let admin = || hub.client(Identity::admin("system:caravel"));
+    let admin = || hub.client(Identity::admin(DAEMON));
 
     // Kinds are established by these: they come first.
     let mut tasks = JoinSet::new();
@@ -166,6 +175,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             definition_revisions: arguments.definition_revision_limit,
             applications: ApplicationOptions {
                 charts: charts(arguments.charts_program.clone()),
+                authentication: authentication(&arguments),
                 ..ApplicationOptions::new(store.clone(), version)
             },
         },
@@ -253,6 +263,14 @@ pub(crate) fn workers() -> Result<PoolOptions> {
     let mut options = PoolOptions::new(program);
     options.arguments = vec![crate::WORKER.into()];
     Ok(options)
+}
+
+/// Whether and how Applications act with their author's identity.
+fn authentication(arguments: &ServeArgs) -> Option<Authentication> {
+    arguments.authenticate_application.then(|| Authentication {
+        group_pattern: arguments.authentication_group_pattern.clone(),
+        default_user: arguments.authentication_default_user.clone(),
+    })
 }
 
 /// The program for charts that is named, or the one beside this.

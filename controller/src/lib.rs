@@ -2,6 +2,7 @@
 
 pub mod admission;
 mod application;
+mod author;
 pub mod bootstrap;
 mod calls;
 mod definition;
@@ -13,6 +14,7 @@ mod rendering;
 mod start;
 
 pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions};
+pub use author::{Authentication, DAEMON};
 pub use start::{Controllers, Options};
 
 /// The field manager of everything that Caravel writes.

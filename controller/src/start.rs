@@ -54,6 +54,7 @@ impl Controllers {
     ) -> Result<Self, BootstrapError> {
         let client = options.client.clone();
         let cluster_version = options.applications.cluster_version.clone();
+        let authentication = options.applications.authentication.clone();
         let evaluation = Evaluation::new(options.engine, options.evaluator);
         bootstrap::install_kinds(&client).await?;
         let evaluation = evaluation.with_packages(Packages::start(&client, shutdown));
@@ -85,6 +86,7 @@ impl Controllers {
             cluster_version,
             strict: options.strict,
             definition_permissions: options.definition_permissions,
+            authentication,
         });
         Ok(Self {
             admission,

@@ -12,6 +12,7 @@ mod definitions;
 mod delivery;
 mod drift;
 mod handover;
+mod identity;
 mod informers;
 mod life;
 mod list;

@@ -3,6 +3,7 @@
 //! Objects go in and out as JSON: nothing that we do not know is lost. No request is sent twice by
 //! itself: whether a POST whose answer was lost took effect is for the caller to find out.
 
+mod acting;
 mod discovery;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use kube::core::params::{DeleteParams, GetParams, ListParams, Patch, PatchParams
 use kube::core::request::Request;
 use serde_json::Value;
 
+pub use acting::ActingAs;
 pub use discovery::Resource;
 
 use crate::error::ClusterError;
@@ -43,6 +45,8 @@ pub struct Clusters {
     by_name: Arc<ArcSwap<BTreeMap<String, Arc<Cluster>>>>,
     complete: Arc<AtomicBool>,
     timeout: Duration,
+    /// In whose name they are spoken with; the daemon's own where absent.
+    acting: Option<Arc<acting::Acting>>,
 }
 
 impl Clusters {
@@ -58,6 +62,7 @@ impl Clusters {
             by_name: Arc::default(),
             complete: Arc::new(AtomicBool::new(true)),
             timeout,
+            acting: None,
         };
         clusters.insert(LOCAL_CLUSTER, local);
         clusters
@@ -94,14 +99,16 @@ impl Clusters {
     /// [`ClusterError::UnknownCluster`].
     pub fn get(&self, name: &str) -> Result<Arc<Cluster>, ClusterError> {
         let clusters = self.by_name.load();
-        clusters
-            .get(cluster_name(Some(name)))
-            .cloned()
-            .ok_or_else(|| ClusterError::UnknownCluster {
-                name: name.to_owned(),
-                known: clusters.keys().cloned().collect::<Vec<_>>().join(", "),
-                complete: self.complete.load(Ordering::Acquire),
-            })
+        let found = clusters.get(cluster_name(Some(name))).cloned();
+        let found = found.map(|cluster| match &self.acting {
+            Some(acting) => acting.cluster(cluster),
+            None => cluster,
+        });
+        found.ok_or_else(|| ClusterError::UnknownCluster {
+            name: name.to_owned(),
+            known: clusters.keys().cloned().collect::<Vec<_>>().join(", "),
+            complete: self.complete.load(Ordering::Acquire),
+        })
     }
 
     /// The hub's own cluster.
@@ -110,6 +117,15 @@ impl Clusters {
     /// [`ClusterError::UnknownCluster`] if it was removed.
     pub fn hub(&self) -> Result<Arc<Cluster>, ClusterError> {
         self.get(LOCAL_CLUSTER)
+    }
+
+    /// The same clusters, spoken with in somebody's name.
+    #[must_use]
+    pub fn acting_as(&self, who: ActingAs) -> Self {
+        Self {
+            acting: Some(Arc::new(acting::Acting::new(who))),
+            ..self.clone()
+        }
     }
 
     /// The names of all clusters.
@@ -123,7 +139,7 @@ impl Clusters {
 pub struct Cluster {
     name: String,
     client: ClientDebug,
-    discovery: Discovery,
+    discovery: Arc<Discovery>,
     timeout: Duration,
 }
 
@@ -167,7 +183,7 @@ impl Cluster {
         Self {
             name: name.to_owned(),
             client: ClientDebug(client),
-            discovery: Discovery::default(),
+            discovery: Arc::default(),
             timeout,
         }
     }

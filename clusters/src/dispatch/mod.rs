@@ -133,6 +133,15 @@ impl Dispatcher {
         }
     }
 
+    /// The same, writing to other clusters, for instance in somebody's name.
+    #[must_use]
+    pub fn writing_to(&self, clusters: Clusters) -> Self {
+        Self {
+            clusters,
+            ..self.clone()
+        }
+    }
+
     /// The same, with somebody who is called at named places.
     #[must_use]
     pub fn probed(mut self, probe: Probe) -> Self {

@@ -21,6 +21,7 @@ use caravel_core::render::ClusterVersion;
 use kube::Client;
 use serde_json::Value;
 
+use crate::author::Authentication;
 use crate::definition::Kind;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
@@ -39,6 +40,8 @@ pub struct OamAdmission {
     pub(crate) strict: bool,
     /// Only who may read a definition may use it (row OPS-203).
     pub(crate) definition_permissions: bool,
+    /// Authors of Applications are recorded.
+    pub(crate) authentication: Option<Authentication>,
 }
 
 #[async_trait]
@@ -51,6 +54,10 @@ impl Admission for OamAdmission {
         }
         if attributes.operation == Operation::Delete {
             return deletion::admit(self, &attributes).await;
+        }
+        if let ("Application", Some(rules)) = (attributes.kind, &self.authentication) {
+            let stamped = rules.stamp(attributes.user, attributes.object);
+            stamped.map_err(|why| Denial::forbidden(&attributes, why))?;
         }
         if is_being_deleted(&attributes) || is_unchanged(&attributes) {
             return Ok(Vec::new());

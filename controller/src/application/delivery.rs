@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use super::Context;
 use super::component::Asked;
 use super::health::Place;
 use super::intent::Intent;
 use super::provided::Checks;
+use super::{Actor, Context};
 use crate::calls::Subject;
 use crate::engine::PortError;
 use crate::evaluation::Evaluation;
@@ -109,22 +109,27 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// A delivery of what is intended, with the inventory and the rows that there are.
+    /// A delivery of what is intended, with the inventory and the rows that there are, in somebody's name.
     pub(crate) fn new(
         context: &Context,
+        actor: Actor,
         intent: &Intent,
         inventory: Inventory,
         services: Vec<ComponentStatus>,
     ) -> Self {
         let rules = intent.appfile.policies.iter().map(|policy| &policy.rule);
         Self {
-            renderer: context.renderer(&intent.application, &intent.desired),
+            renderer: context.renderer(
+                &intent.application,
+                &intent.desired,
+                actor.clusters.clone(),
+            ),
             custom: intent.custom.clone(),
             http: context.http.clone(),
             checks: Checks::default(),
             inventories: context.inventories.clone(),
-            clusters: context.clusters.clone(),
-            dispatcher: context.dispatcher.clone(),
+            clusters: actor.clusters,
+            dispatcher: actor.dispatcher,
             evaluation: context.evaluation.clone(),
             application: intent.application.clone(),
             appfile: intent.appfile.clone(),

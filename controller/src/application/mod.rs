@@ -29,11 +29,12 @@ mod status;
 mod turn;
 mod watching;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use caravel_apiserver::simulator::{Clock, SystemClock};
-use caravel_clusters::connect::Clusters;
+use caravel_clusters::connect::{ActingAs, Clusters};
 use caravel_clusters::dispatch::Dispatcher;
 use caravel_clusters::inventory::{self, Inventory, InventoryError};
 use caravel_clusters::observe::{Observer, WatchedKind};
@@ -58,6 +59,7 @@ use self::queue::Queue;
 use self::session::{Key, Sessions};
 pub(crate) use self::source::LiveSource;
 use self::watching::{Watched, Watching};
+use crate::author::{self, Authentication};
 use crate::calls::{Calls, World};
 use crate::definition::oam_resource;
 use crate::engine::{AbortAt, Faults, RunError, Runner};
@@ -83,6 +85,8 @@ pub struct Options {
     pub http: reqwest::Client,
     /// Renders charts.
     pub charts: Charts,
+    /// Applications act with their author's identity; with the daemon's where absent.
+    pub authentication: Option<Authentication>,
     /// Named places at which tests end the process.
     pub faults: Arc<dyn Faults>,
     /// The version of the hub's own cluster (`context.clusterVersion`).
@@ -98,6 +102,7 @@ impl Options {
             clock: Arc::new(SystemClock),
             http: reqwest::Client::new(),
             charts: Charts::beside_this_program(),
+            authentication: None,
             faults: Arc::new(AbortAt::from_environment()),
         }
     }
@@ -135,6 +140,9 @@ pub(crate) struct Context {
     pub(crate) http: reqwest::Client,
     /// Renders charts.
     pub(crate) charts: Charts,
+    authentication: Option<Authentication>,
+    /// How authors act.
+    actors: Mutex<HashMap<ActingAs, Actor>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Arc<Metrics>,
@@ -143,6 +151,16 @@ pub(crate) struct Context {
     watching: Mutex<Watching>,
     pub(crate) queue: Queue,
 }
+
+/// In somebody's name: what is read, asked and written.
+#[derive(Clone)]
+pub(crate) struct Actor {
+    pub(crate) clusters: Clusters,
+    pub(crate) dispatcher: Dispatcher,
+}
+
+/// How many authors are remembered.
+const ACTORS: usize = 1_000;
 
 /// Why a turn did not come to its end; it is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -171,15 +189,43 @@ pub(crate) enum TurnError {
 }
 
 impl Context {
+    /// How an Application acts: as its author, where that is asked for.
+    pub(crate) fn actor(&self, application: &Application) -> Actor {
+        let own = || Actor {
+            clusters: self.clusters.clone(),
+            dispatcher: self.dispatcher.clone(),
+        };
+        let Some(who) = author::acting_as(application, self.authentication.as_ref()) else {
+            return own();
+        };
+        let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
+        if actors.len() > ACTORS {
+            actors.clear();
+        }
+        let made = actors.entry(who.clone()).or_insert_with(|| {
+            let clusters = self.clusters.acting_as(who);
+            Actor {
+                dispatcher: self.dispatcher.writing_to(clusters.clone()),
+                clusters,
+            }
+        });
+        made.clone()
+    }
+
     /// Renders for an Application; `delivery` tells one delivery of it from another, in every process.
-    pub(crate) fn renderer(&self, application: &Application, delivery: &str) -> Renderer {
+    pub(crate) fn renderer(
+        &self,
+        application: &Application,
+        delivery: &str,
+        clusters: Clusters,
+    ) -> Renderer {
         let namespace = application.namespace().unwrap_or_default();
         let uid = application.uid().unwrap_or_default();
         Renderer {
             evaluation: self.evaluation.clone(),
             calls: Calls::new(
                 World {
-                    clusters: self.clusters.clone(),
+                    clusters,
                     http: self.http.clone(),
                     charts: self.charts.clone(),
                 },
@@ -281,6 +327,8 @@ pub(crate) fn start(
         ),
         http: options.http,
         charts: options.charts,
+        authentication: options.authentication,
+        actors: Mutex::default(),
         store: options.store,
         clock: options.clock,
         evaluation,

@@ -129,6 +129,9 @@ impl Delivery {
         let Some(value) = &request.value else {
             return Ok((self.appfile.clone(), component));
         };
+        if is_another(found, value) {
+            return self.foreign(value);
+        }
         if let Some(properties) = value.get("properties").filter(|given| !given.is_null()) {
             overlay(
                 component.spec.properties.get_or_insert_with(Value::default),
@@ -151,7 +154,7 @@ impl Delivery {
         Ok((self.appfile.clone(), component))
     }
 
-    /// A component that only a step knows.
+    /// A component that only a step knows, or knows otherwise.
     fn foreign(&self, given: &Value) -> Result<(Arc<Appfile>, AppComponent), PortError> {
         let component: ApplicationComponent = serde_json::from_value(given.clone())
             .map_err(|error| PortError::new(format!("value is no component: {error}")))?;
@@ -164,6 +167,8 @@ impl Delivery {
         let mut appfile = (*self.appfile).clone();
         let component = assembled.components.into_iter().next();
         let component = component.ok_or_else(|| PortError::new("value is no component"))?;
+        let name = &component.spec.name;
+        appfile.components.retain(|one| one.spec.name != *name);
         appfile.components.push(component.clone());
         Ok((Arc::new(appfile), component))
     }
@@ -267,6 +272,16 @@ fn unhealthy_message(row: &ComponentStatus) -> String {
         Some(text) => format!("wait healthy: {text}"),
         None => "wait healthy".to_owned(),
     }
+}
+
+/// Whether a value is a whole component (it has a type) of another type, or with other traits, than the Application has.
+fn is_another(found: &AppComponent, value: &Value) -> bool {
+    let Some(type_) = value["type"].as_str() else {
+        return false;
+    };
+    let traits = value["traits"].as_array().into_iter().flatten();
+    let given = traits.map(|given| given["type"].as_str().unwrap_or_default());
+    type_ != found.spec.type_ || !given.eq(found.traits.iter().map(|part| part.type_.as_str()))
 }
 
 #[cfg(test)]

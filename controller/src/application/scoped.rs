@@ -48,7 +48,8 @@ pub(super) async fn scoped(
     let evaluator = context.evaluation.evaluator();
     let render = ScopedRender::new(application, &policies, &[], evaluator);
     let generation = application.metadata.generation.unwrap_or(0);
-    let renderer = context.renderer(application, &format!("generation {generation}"));
+    let clusters = context.actor(application).clusters;
+    let renderer = context.renderer(application, &format!("generation {generation}"), clusters);
     match renderer.carry("policies", render).await {
         Ok(made) => Ok(Some(made)),
         Err(RenderingError::Render(error)) => Err(Obstacle::Policy(error)),

@@ -462,8 +462,11 @@ impl Turn<'_> {
         let policies = ResourcePolicies::of(rules);
         self.context.watch(&self.application, &inventory, &policies);
         let services = self.application.status.as_ref().map(|s| s.services.clone());
+        // Who wrote it last decides what it may, whatever revision is delivered.
+        let actor = self.context.actor(&self.application);
         Ok(Delivery::new(
             self.context,
+            actor,
             intent,
             inventory,
             services.unwrap_or_default(),

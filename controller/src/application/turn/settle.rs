@@ -96,8 +96,7 @@ impl Turn<'_> {
                 objects = lost.len(),
                 "drift is repaired"
             );
-            match self
-                .context
+            match delivery
                 .dispatcher
                 .repair(&delivery.inventory, Some(&lost), &delivery.policies)
                 .await
