@@ -194,27 +194,3 @@ fn a_notification_goes_out_by_mail_once() {
     let status = place.object("app", "mail")["status"].to_string();
     assert!(!status.contains("hidden"), "{status}");
 }
-
-/// Jobs on a hub of its own run nothing: the step itself plans the restart.
-#[test]
-fn a_workflow_restarts_itself() {
-    let place = Place::shared("operations-restart");
-    place
-        .apply(
-            "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: again}\nspec:\n  components: []\n\
-             \x20 workflow:\n    steps:\n    - {name: plan, type: restart-workflow, properties: {after: 2s}}\n",
-        )
-        .ok();
-    let run = || {
-        let app = place.object("app", "again");
-        app["status"]["workflow"]["startTime"]
-            .as_str()
-            .map(str::to_owned)
-    };
-    let first = eventually("the workflow runs", run);
-    eventually("the workflow runs again", || {
-        run().filter(|start| *start != first)
-    });
-    // It would go on for ever.
-    place.run("delete app again").ok();
-}

@@ -25,8 +25,16 @@ pub struct ActingAs {
 #[derive(Debug)]
 pub(super) struct Acting {
     who: ActingAs,
-    /// Those that were asked for, each with the one that it was made of: a cluster may be replaced.
-    made: Mutex<BTreeMap<String, (Arc<Cluster>, Arc<Cluster>)>>,
+    /// Those that were asked for.
+    made: Mutex<BTreeMap<String, Made>>,
+}
+
+/// A cluster with a client that acts as somebody.
+#[derive(Debug)]
+struct Made {
+    /// What it was made of: a cluster may be replaced.
+    of: Arc<Cluster>,
+    acting: Arc<Cluster>,
 }
 
 impl Acting {
@@ -43,10 +51,10 @@ impl Acting {
             return own;
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, acting)) = made.get(&own.name)
-            && Arc::ptr_eq(of, &own)
+        if let Some(known) = made.get(&own.name)
+            && Arc::ptr_eq(&known.of, &own)
         {
-            return Arc::clone(acting);
+            return Arc::clone(&known.acting);
         }
         let acting = Arc::new(Cluster {
             name: own.name.clone(),
@@ -54,7 +62,11 @@ impl Acting {
             discovery: Arc::clone(&own.discovery),
             timeout: own.timeout,
         });
-        made.insert(own.name.clone(), (own, Arc::clone(&acting)));
+        let entry = Made {
+            of: Arc::clone(&own),
+            acting: Arc::clone(&acting),
+        };
+        made.insert(own.name.clone(), entry);
         acting
     }
 }
