@@ -171,7 +171,7 @@ async fn what_is_not_supported_is_refused_by_its_name() {
     let shown = shown(&end);
     assert!(
         shown[0].starts_with(
-            "a=failed/FailedAfterRetries function call error for mail: email.send is not supported"
+            "a=failed/FailedAfterRetries function call error for mail: pigeon.send is not supported"
         ),
         "{shown:?}"
     );

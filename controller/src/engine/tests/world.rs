@@ -164,7 +164,7 @@ fn script(step: &StepRequest) -> Answer {
             step,
             &[("stop", "builtin", "break", json!({"message": "enough"}))],
         ),
-        "strange" => sequence(step, &[("mail", "email", "send", json!({}))]),
+        "strange" => sequence(step, &[("mail", "pigeon", "send", json!({}))]),
         "loop" => call("x", "builtin", "steps", json!({})),
         live => objects(step, live),
     }
