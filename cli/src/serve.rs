@@ -17,6 +17,7 @@ use caravel_core::engine::Evaluator;
 use caravel_core::render::ClusterVersion;
 use caravel_engines::{Cached, Charts, Engine, Pool, PoolOptions};
 use caravel_store::{Retention, Sqlite};
+use caravel_workflow::Limits;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -78,12 +79,53 @@ pub(crate) struct ServeArgs {
     /// The user for Applications whose author is not known.
     #[arg(long, value_name = "USER", default_value = "kubevela:vela-core")]
     authentication_default_user: String,
+    #[command(flatten)]
+    retries: Retries,
     /// Form of the log on standard error.
     #[arg(long, env = "CARAVEL_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
     /// What is logged, as `level` or `target=level,…`.
     #[arg(long, env = "CARAVEL_LOG", default_value = "warn,caravel=info")]
     log: String,
+}
+
+/// When steps of workflows are tried again (row OPS-008). The names are KubeVela's.
+#[derive(Args, Clone, Copy, Debug)]
+struct Retries {
+    /// Failed attempts until a step has failed for good.
+    #[arg(
+        long,
+        env = "CARAVEL_MAX_WORKFLOW_STEP_ERROR_RETRY_TIMES",
+        value_name = "COUNT",
+        default_value_t = Limits::default().attempts
+    )]
+    max_workflow_step_error_retry_times: u32,
+    /// Longest pause of a step that waits.
+    #[arg(
+        long,
+        env = "CARAVEL_MAX_WORKFLOW_WAIT_BACKOFF_TIME",
+        value_name = "SECONDS",
+        default_value_t = Limits::default().wait_pause.as_secs()
+    )]
+    max_workflow_wait_backoff_time: u64,
+    /// Longest pause of a step that failed.
+    #[arg(
+        long,
+        env = "CARAVEL_MAX_WORKFLOW_FAILED_BACKOFF_TIME",
+        value_name = "SECONDS",
+        default_value_t = Limits::default().failed_pause.as_secs()
+    )]
+    max_workflow_failed_backoff_time: u64,
+}
+
+impl From<Retries> for Limits {
+    fn from(retries: Retries) -> Self {
+        Self {
+            attempts: retries.max_workflow_step_error_retry_times,
+            wait_pause: Duration::from_secs(retries.max_workflow_wait_backoff_time),
+            failed_pause: Duration::from_secs(retries.max_workflow_failed_backoff_time),
+        }
+    }
 }
 
 /// An evaluator as people write it.
@@ -176,6 +218,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             applications: ApplicationOptions {
                 charts: charts(arguments.charts_program.clone()),
                 authentication: authentication(&arguments),
+                limits: arguments.retries.into(),
                 ..ApplicationOptions::new(store.clone(), version)
             },
         },

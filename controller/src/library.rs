@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use caravel_core::api::SYSTEM_NAMESPACE;
 use caravel_core::appfile::{Definition, kind_of};
 use caravel_core::engine::DefinitionKind;
 use futures::StreamExt as _;
@@ -118,13 +119,16 @@ impl Library {
         recorded.map(|(_, entry)| entry.clone()).or(current)
     }
 
-    /// Names of all definitions of a kind, wherever they are.
-    pub(crate) fn names(&self, kind: DefinitionKind) -> Vec<String> {
+    /// Names of the definitions of a kind that an Application in a namespace can use.
+    pub(crate) fn names(&self, kind: DefinitionKind, namespace: &str) -> Vec<String> {
         let Some(shelf) = KINDS.iter().position(|known| known.definition == kind) else {
             return Vec::new();
         };
         let entries = self.read(shelf);
-        let mut names: Vec<String> = entries.keys().map(|(_, name)| name.clone()).collect();
+        let usable = entries
+            .keys()
+            .filter(|(place, _)| place == namespace || place == SYSTEM_NAMESPACE);
+        let mut names: Vec<String> = usable.map(|(_, name)| name.clone()).collect();
         drop(entries);
         names.sort();
         names.dedup();

@@ -1,6 +1,5 @@
 //! The cases, and what each needs.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -9,43 +8,7 @@ use caravel_core::yaml;
 use regex::Regex;
 use serde_json::Value;
 
-/// The definitions whose Applications are compared, by the place where an Application names them.
-const DEFINITIONS: [(&str, &[&str]); 4] = [
-    (
-        "component",
-        &["webservice", "worker", "task", "k8s-objects"],
-    ),
-    (
-        "trait",
-        &["scaler", "env", "labels", "annotations", "gateway"],
-    ),
-    (
-        "policy",
-        &[
-            "topology",
-            "override",
-            "garbage-collect",
-            "apply-once",
-            "read-only",
-            "take-over",
-            "shared-resource",
-            "resource-update",
-        ],
-    ),
-    (
-        "workflow step",
-        &[
-            "apply-component",
-            "deploy",
-            "apply-object",
-            "read-object",
-            "request",
-            "suspend",
-            "step-group",
-            "print-message-in-status",
-        ],
-    ),
-];
+use crate::vela::Vela;
 
 /// `y` or `n` as a whole value or key.
 static LONE_LETTER: LazyLock<Regex> =
@@ -64,6 +27,13 @@ pub(crate) struct Step {
     pub(crate) folder: PathBuf,
     pub(crate) documents: Vec<Value>,
     pub(crate) command: Option<String>,
+}
+
+/// One thing that a step of a case does.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    Shell(String),
+    Vela(Vela),
 }
 
 impl Step {
@@ -92,6 +62,32 @@ impl Step {
             object => vec![object],
         });
         flat.filter(|one| one["kind"].is_string()).collect()
+    }
+
+    /// The requests that the server of the test received, where they were recorded.
+    pub(crate) fn requests(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join("http.jsonl")).ok()
+    }
+
+    /// The parts of its command line; or the part that cannot be played.
+    pub(crate) fn commands(&self) -> Result<Vec<Command>, String> {
+        let Some(text) = &self.command else {
+            return Ok(Vec::new());
+        };
+        if !text.contains("vela ") {
+            return Ok(vec![Command::Shell(text.clone())]);
+        }
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let parts = lines.flat_map(|line| line.split(';').map(str::trim));
+        parts
+            .filter(|part| !part.is_empty())
+            .map(|part| match part.strip_prefix("vela ") {
+                None => Ok(Command::Shell(part.to_owned())),
+                Some(words) => Vela::parse(words)
+                    .map(Command::Vela)
+                    .ok_or_else(|| part.to_owned()),
+            })
+            .collect()
     }
 
     /// Whether the API took the documents, in their order.
@@ -158,73 +154,22 @@ impl Case {
             .any(|step| ends(&step) || list(&step["subSteps"]).iter().any(ends))
     }
 
+    /// Whether the record was made with another number of retries.
+    pub(crate) fn gives_up_soon(&self) -> bool {
+        self.name.starts_with("retry2-")
+    }
+
     /// What the case needs that is not there; none if it can be played.
     pub(crate) fn lacks(&self, has_sink: bool) -> Option<String> {
-        if self.name.starts_with("retry2-") {
-            return Some("another number of retries".to_owned());
-        }
         if self.name == "doc-end-policies-references-9" {
             return Some("an object that another case shares with it".to_owned());
         }
-        if self.name == "zstd-sample" {
-            return Some("compressed trackers".to_owned());
+        let is_nothing = |step: &Step| step.documents.is_empty() && step.command.is_none();
+        if self.steps.iter().all(is_nothing) {
+            return Some("something to apply".to_owned());
         }
-        let first = self.steps.first()?;
-        if first.command.is_some() && first.documents.is_empty() {
-            return Some("a command in its first step".to_owned());
-        }
-        if first
-            .documents
-            .iter()
-            .all(|one| one["kind"] != "Application")
-        {
-            return Some("an Application in its first step".to_owned());
-        }
-        let documents = || self.steps.iter().flat_map(|step| &step.documents);
-        for (place, name) in documents().flat_map(used) {
-            let (_, known) = DEFINITIONS.iter().find(|(known, _)| *known == place)?;
-            if !known.contains(&name.as_str()) {
-                return Some(format!("{place} {name}"));
-            }
-        }
-        let kind = documents()
-            .map(|one| one["kind"].as_str().unwrap_or_default())
-            .find(|kind| ["Workflow", "PolicyDefinition"].contains(kind));
-        if let Some(kind) = kind {
-            return Some(format!("kind {kind}"));
-        }
-        let needs_sink = documents().any(|one| one.to_string().contains(crate::sink::ADDRESS));
+        let mut documents = self.steps.iter().flat_map(|step| &step.documents);
+        let needs_sink = documents.any(|one| one.to_string().contains(crate::sink::ADDRESS));
         (needs_sink && !has_sink).then(|| format!("a free {}", crate::sink::ADDRESS))
     }
-}
-
-/// The definitions that an Application uses.
-fn used(document: &Value) -> BTreeSet<(&'static str, String)> {
-    let mut used = BTreeSet::new();
-    if document["kind"] != "Application" {
-        return used;
-    }
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut note = |place: &'static str, part: &Value| {
-        used.insert((
-            place,
-            part["type"].as_str().unwrap_or("without a type").to_owned(),
-        ));
-    };
-    for component in list(&document["spec"]["components"]) {
-        note("component", &component);
-        for part in list(&component["traits"]) {
-            note("trait", &part);
-        }
-    }
-    for policy in list(&document["spec"]["policies"]) {
-        note("policy", &policy);
-    }
-    for step in list(&document["spec"]["workflow"]["steps"]) {
-        note("workflow step", &step);
-        for inner in list(&step["subSteps"]) {
-            note("workflow step", &inner);
-        }
-    }
-    used
 }

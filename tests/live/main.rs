@@ -19,6 +19,8 @@ mod known;
 mod play;
 mod shape;
 mod sink;
+mod transcript;
+mod vela;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,9 +35,15 @@ use futures::stream::{self, StreamExt as _};
 use case::Case;
 use known::Known;
 use play::{Played, Stage};
+use sink::Sink;
 
 /// How many cases are under way at the same time.
 const AT_ONCE: usize = 8;
+
+const RUNTIME: [&str; 2] = ["--local-runtime", "instant"];
+
+/// As the records whose names say so.
+const TWO_RETRIES: [&str; 2] = ["--max-workflow-step-error-retry-times", "2"];
 
 /// What came of all cases.
 #[derive(Default)]
@@ -87,6 +95,21 @@ impl Tally {
     }
 }
 
+async fn play_all(
+    stage: &Arc<Stage>,
+    cases: Vec<Case>,
+    at_once: usize,
+    known: &Known,
+) -> Vec<Played> {
+    let played = stream::iter(cases).map(|case| {
+        let patience = known.reason(&case.name).is_none();
+        let stage = stage.clone();
+        tokio::spawn(async move { stage.play(case, patience).await })
+    });
+    let played: Vec<_> = played.buffer_unordered(at_once).collect().await;
+    played.into_iter().map(Result::unwrap).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn applications_come_to_what_kubevela_made_of_them() {
     let Some(folder) = conformance::folder() else {
@@ -101,10 +124,10 @@ async fn applications_come_to_what_kubevela_made_of_them() {
         cases.retain(|case| case.name.contains(only));
     }
     let mut tally = Tally::default();
-    let has_sink = sink::start().await;
+    let sink = Sink::start().await;
     let covered: Vec<Case> = cases
         .into_iter()
-        .filter(|case| match case.lacks(has_sink) {
+        .filter(|case| match case.lacks(sink.is_some()) {
             None => true,
             Some(what) => {
                 *tally.not_covered.entry(what).or_default() += 1;
@@ -112,25 +135,20 @@ async fn applications_come_to_what_kubevela_made_of_them() {
             }
         })
         .collect();
-    let daemon = Daemon::start(&["--local-runtime", "instant"]);
-    let stage = Arc::new(Stage::new(&daemon).await);
     let names: Vec<String> = covered.iter().map(|case| case.name.clone()).collect();
+    let (impatient, usual): (Vec<Case>, Vec<Case>) =
+        covered.into_iter().partition(Case::gives_up_soon);
     // What is recorded of these passes after seconds: they do not share the daemon with others.
     let (passing, lasting): (Vec<Case>, Vec<Case>) =
-        covered.into_iter().partition(Case::has_passing_states);
-    let mut all = Vec::new();
-    for (cases, at_once) in [(lasting, AT_ONCE), (passing, 1)] {
-        let mut played = stream::iter(cases)
-            .map(|case| {
-                let patience = known.reason(&case.name).is_none();
-                let stage = stage.clone();
-                tokio::spawn(async move { stage.play(case, patience).await })
-            })
-            .buffer_unordered(at_once);
-        while let Some(one) = played.next().await {
-            all.push(one.unwrap());
-        }
-    }
+        usual.into_iter().partition(Case::has_passing_states);
+    let daemon = Daemon::start(&RUNTIME);
+    let stage = Arc::new(Stage::new(&daemon, sink.clone()).await);
+    let mut all = play_all(&stage, lasting, AT_ONCE, &known).await;
+    all.extend(play_all(&stage, passing, 1, &known).await);
+    drop(daemon);
+    let daemon = Daemon::start(&[&RUNTIME[..], &TWO_RETRIES].concat());
+    let stage = Arc::new(Stage::new(&daemon, sink).await);
+    all.extend(play_all(&stage, impatient, AT_ONCE, &known).await);
     all.sort_by(|a, b| a.case.cmp(&b.case));
     for one in &all {
         tally.add(one, &known);

@@ -7,12 +7,17 @@ use caravel_core::api::ResourceTrackerSpec;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use crate::compare::lasting;
+
 /// A parameter that an error names.
 static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)^  parameter\.[\w.\[\]]+").unwrap());
 
 /// Labels that hold a hash over something with KubeVela's version in it.
 const HASHES: [&str; 2] = ["app.oam.dev/app-revision-hash", "oam.dev/render-hash"];
+
+/// What a step says whose component is not healthy yet.
+const WAITING: &str = "wait healthy";
 
 /// KubeVela's version, which it puts on everything.
 const VERSION: &str = "oam.dev/kubevela-version";
@@ -114,7 +119,7 @@ fn words(message: &str, reason: &Value) -> Value {
     if *reason == "Suspend" {
         return json!("it waits for approval");
     }
-    if ["Execute", "FailedAfterRetries"]
+    if ["Execute", "FailedAfterRetries", "Timeout", "Terminate"]
         .iter()
         .any(|name| reason == name)
     {
@@ -122,8 +127,12 @@ fn words(message: &str, reason: &Value) -> Value {
         let parameters: BTreeSet<&str> = parameters.collect();
         return json!({ "error": parameters });
     }
+    if message.starts_with(WAITING) {
+        // With us it also says what the component says of itself.
+        return json!(WAITING);
+    }
     // KubeVela tells the path as it rewrote it, and of outputs in the order of their declaration.
-    let plain = message.replace("$returns.", "");
+    let plain = message.replace("$returns.", "").replace(".$returns", "");
     let mut lines: Vec<&str> = plain.trim_end().lines().collect();
     if plain.starts_with("failed to get output") {
         lines.sort_unstable();
@@ -195,7 +204,7 @@ fn identity(kind: &Value, name: &Value) -> String {
         text(kind, "apiVersion"),
         text(kind, "kind"),
         text(name, "namespace"),
-        text(name, "name")
+        lasting(&text(name, "name"))
     )
 }
 

@@ -157,14 +157,20 @@ impl Compare {
         if !keys.is_empty() {
             return desired.iter().enumerate().find_map(|(index, wanted)| {
                 let path = format!("{path}[{index}]");
-                let found = keys
+                let candidates = keys
                     .iter()
                     .filter(|(key, _)| item_may_have(wanted, key))
-                    .find_map(|(key, fields)| item_of(live, key).map(|item| (item, *fields)));
-                match found {
-                    Some((item, fields)) => self.missing(wanted, item, fields, &path),
-                    None => Some(path),
+                    .flat_map(|(key, fields)| {
+                        let items = items_of(live, key).into_iter();
+                        items.map(|item| (item, *fields))
+                    });
+                // A plain create takes several items of one key.
+                let mut first = None;
+                for (item, fields) in candidates {
+                    let missing = self.missing(wanted, item, fields, &path)?;
+                    first.get_or_insert(missing);
                 }
+                Some(first.unwrap_or(path))
             });
         }
         if has_values(fields) {
@@ -238,10 +244,18 @@ fn has_values(fields: &Value) -> bool {
         .is_some_and(|map| map.keys().any(|element| element.starts_with("v:")))
 }
 
+/// The items with this key; of those that do not write it in full only the first.
+fn items_of<'a>(items: &'a [Value], key: &Value) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = items.iter().filter(|item| item_has(item, key)).collect();
+    if found.is_empty() {
+        found.extend(items.iter().find(|item| item_may_have(item, key)));
+    }
+    found
+}
+
 /// The item with this key.
 fn item_of<'a>(items: &'a [Value], key: &Value) -> Option<&'a Value> {
-    let exact = items.iter().find(|item| item_has(item, key));
-    exact.or_else(|| items.iter().find(|item| item_may_have(item, key)))
+    items_of(items, key).first().copied()
 }
 
 fn item_has(item: &Value, key: &Value) -> bool {

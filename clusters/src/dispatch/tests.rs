@@ -741,3 +741,19 @@ fn a_secret_in_plain_text_equals_its_encoded_form() {
         "data": {"a": "c2VjcmV0"}, "type": "Opaque"});
     assert_eq!(fields::difference(&desired, &live), None);
 }
+
+#[test]
+fn items_that_share_a_key_are_all_compared() {
+    let fields =
+        json!({"f:data": {"k:{\"name\":\"A\"}": {"f:name": {}, "f:value": {}, "f:other": {}}}});
+    let variables =
+        |list: Value| json!({"apiVersion": "v1", "kind": "Thing", "metadata": {}, "data": list});
+    let both = json!([{"name": "A", "value": "1"}, {"name": "A", "other": "2"}]);
+    let live = live_with(variables(both.clone()), "caravel", "Update", fields);
+    assert_eq!(fields::difference(&variables(both), &live), None);
+    let changed = json!([{"name": "A", "value": "1"}, {"name": "A", "other": "3"}]);
+    assert_eq!(
+        fields::difference(&variables(changed), &live),
+        Some("data[1].other".to_owned())
+    );
+}

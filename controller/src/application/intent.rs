@@ -20,6 +20,8 @@ use serde::de::DeserializeOwned;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::delivery::DeliveryError;
+use super::referred;
 use super::revision::{self, AUTHORED, Choice, External, Known, POLICY_CONTEXT};
 use super::scoped::{self, Told};
 use super::source::LiveSource;
@@ -62,6 +64,8 @@ pub(crate) enum Obstacle {
     Rejected(Rejection),
     /// A policy that works on the Application cannot be evaluated.
     Policy(Box<RenderError>),
+    /// What a component refers to is not there (yet).
+    Referred(DeliveryError),
     /// Something else.
     Turn(TurnError),
 }
@@ -140,6 +144,10 @@ pub(crate) async fn intent(
     let is_new = matches!(choice, Choice::New(_));
     let revision = choice.latest().clone();
     if is_new {
+        // A revision is of something that can be delivered (row REN-036).
+        referred::check(context, &appfile)
+            .await
+            .map_err(Obstacle::Referred)?;
         create(context, application, &revision, content, marks).await?;
     }
     appfile.revision.clone_from(&revision.name);

@@ -44,6 +44,7 @@ use caravel_core::api::Application;
 use caravel_core::render::ClusterVersion;
 use caravel_engines::Charts;
 use caravel_store::{Store, StoreError};
+use caravel_workflow::Limits;
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
@@ -91,6 +92,8 @@ pub struct Options {
     pub faults: Arc<dyn Faults>,
     /// The version of the hub's own cluster (`context.clusterVersion`).
     pub cluster_version: ClusterVersion,
+    /// When steps are tried again, and when no more.
+    pub limits: Limits,
 }
 
 impl Options {
@@ -99,6 +102,7 @@ impl Options {
         Self {
             store,
             cluster_version,
+            limits: Limits::default(),
             clock: Arc::new(SystemClock),
             http: reqwest::Client::new(),
             charts: Charts::beside_this_program(),
@@ -148,6 +152,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// The version of the hub's own cluster.
     pub(crate) cluster_version: ClusterVersion,
+    /// When steps are tried again, and when no more.
+    pub(crate) limits: Limits,
     watching: Mutex<Watching>,
     pub(crate) queue: Queue,
 }
@@ -335,6 +341,7 @@ pub(crate) fn start(
         sessions: Sessions::default(),
         metrics: metrics.clone(),
         cluster_version: options.cluster_version,
+        limits: options.limits,
         watching: Mutex::default(),
         queue: queue.clone(),
     });

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use caravel_clusters::connect::{Cluster, Resource};
-use caravel_core::appfile::{AppComponent, REF_OBJECTS};
+use caravel_apiserver::simulator::SIMULATED;
+use caravel_clusters::connect::{Cluster, Clusters, Resource};
+use caravel_core::appfile::{AppComponent, Appfile, REF_OBJECTS};
 use caravel_core::yaml;
 use futures::StreamExt as _;
 use kube::discovery::verbs;
 use serde_json::{Map, Value};
 
+use super::Context;
 use super::delivery::{Delivery, DeliveryError};
 
 /// How long an address may take to answer.
@@ -75,8 +77,47 @@ impl<'a> Reference<'a> {
 }
 
 impl Delivery {
-    /// The component with the objects themselves; as it is if it refers to none.
+    /// The component with the objects themselves; none if it refers to none.
     pub(super) async fn with_referred(
+        &self,
+        component: &AppComponent,
+    ) -> Result<Option<AppComponent>, DeliveryError> {
+        let look = Look {
+            clusters: &self.clusters,
+            http: &self.http,
+            namespace: &self.appfile.namespace,
+        };
+        look.with_referred(component).await
+    }
+}
+
+/// Whether everything is there that components refer to. What inputs give is not known yet.
+pub(super) async fn check(context: &Context, appfile: &Appfile) -> Result<(), DeliveryError> {
+    let look = Look {
+        clusters: &context.clusters,
+        http: &context.http,
+        namespace: &appfile.namespace,
+    };
+    let known = appfile
+        .components
+        .iter()
+        .filter(|one| one.spec.inputs.is_empty());
+    for component in known {
+        look.with_referred(component).await?;
+    }
+    Ok(())
+}
+
+/// Where references are looked up.
+struct Look<'a> {
+    clusters: &'a Clusters,
+    http: &'a reqwest::Client,
+    /// Where objects are whose reference names no namespace.
+    namespace: &'a str,
+}
+
+impl Look<'_> {
+    async fn with_referred(
         &self,
         component: &AppComponent,
     ) -> Result<Option<AppComponent>, DeliveryError> {
@@ -110,7 +151,7 @@ impl Delivery {
         let cluster = self.clusters.get(reference.cluster)?;
         let resource = resource_of(&cluster, reference).await?;
         let namespace = if reference.namespace.is_empty() {
-            &self.appfile.namespace
+            self.namespace
         } else {
             reference.namespace
         };
@@ -128,7 +169,7 @@ impl Delivery {
             "apiVersion": resource.api_version, "kind": resource.kind,
             "metadata": { "name": reference.name, "namespace": namespace },
         });
-        let found = self.read_object(reference.cluster, &object).await?;
+        let found = cluster.get(&cluster.target(&object).await?).await?;
         let found = found.ok_or_else(|| {
             let Resource { kind, plural, .. } = &resource;
             let name = reference.name;
@@ -141,11 +182,15 @@ impl Delivery {
 
     /// The objects in a file at an address.
     async fn fetched(&self, url: &str) -> Result<Vec<Value>, DeliveryError> {
-        let failed = |why: String| unusable(format!("failed to load {url}: {why}"));
+        let failed = |why: String| {
+            unusable(format!(
+                "failed to load Kubernetes objects from url {url}: {why}"
+            ))
+        };
         let answer = self.http.get(url).timeout(PATIENCE).send().await;
         let answer = answer
             .and_then(reqwest::Response::error_for_status)
-            .map_err(|error| failed(error.without_url().to_string()))?;
+            .map_err(|error| failed(causes(&error.without_url())))?;
         let mut body = Vec::new();
         let mut chunks = answer.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -229,6 +274,13 @@ fn strip(object: &mut Value) {
     }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|key, _| !OWN_METADATA.contains(&key.as_str()));
+        // A copy in another cluster may be real.
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
+            annotations.remove(SIMULATED);
+        }
     }
     if object["kind"] == "Service"
         && let Some(spec) = object["spec"].as_object_mut()
@@ -238,6 +290,17 @@ fn strip(object: &mut Value) {
         spec.remove("clusterIP");
         spec.remove("clusterIPs");
     }
+}
+
+/// An error with what caused it: of a request, the outermost says nothing.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        told = format!("{told}: {inner}");
+        cause = inner.source();
+    }
+    told
 }
 
 fn unusable(why: impl Into<String>) -> DeliveryError {
@@ -254,13 +317,14 @@ mod tests {
     fn what_belongs_to_the_place_is_left_out() {
         let mut service = json!({
             "apiVersion": "v1", "kind": "Service", "status": {"loadBalancer": {}},
-            "metadata": {"name": "a", "namespace": "b", "uid": "c", "labels": {"x": "y"}},
+            "metadata": {"name": "a", "namespace": "b", "uid": "c", "labels": {"x": "y"},
+                         "annotations": {"caravel.dev/simulated": "true", "n": "o"}},
             "spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": []},
         });
         strip(&mut service);
         let stripped = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "labels": {"x": "y"}},
-            "spec": {"ports": []},
+            "apiVersion": "v1", "kind": "Service", "spec": {"ports": []},
+            "metadata": {"name": "a", "labels": {"x": "y"}, "annotations": {"n": "o"}},
         });
         assert_eq!(service, stripped);
         let headless = json!({"kind": "Service", "spec": {"clusterIP": "None"}});

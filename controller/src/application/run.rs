@@ -92,7 +92,7 @@ impl Run {
             opened: context.now(),
         };
         let version = context.cluster_version.to_json();
-        let spec = spec(application, intent, version);
+        let spec = spec(application, intent, version, context.limits);
         let handle = match adopted {
             Some(status) => {
                 let values = read_context(context, application).await;
@@ -358,7 +358,7 @@ fn follow(context: &Arc<Context>, app: &AppKey, handle: &RunHandle) {
 }
 
 /// What the run is made of (rows APP-037 to APP-040, REN-107).
-fn spec(application: &Application, intent: &Intent, version: Value) -> RunSpec {
+fn spec(application: &Application, intent: &Intent, version: Value, limits: Limits) -> RunSpec {
     let appfile = &intent.appfile;
     let workflow = &appfile.workflow;
     RunSpec {
@@ -370,7 +370,7 @@ fn spec(application: &Application, intent: &Intent, version: Value) -> RunSpec {
         steps: intent.steps.clone(),
         context: step_context(application, intent, version),
         seed: rand::random(),
-        limits: Limits::default(),
+        limits,
     }
 }
 
@@ -389,7 +389,7 @@ fn step_context(application: &Application, intent: &Intent, version: Value) -> M
     let workflow_name = application.annotations().get(WORKFLOW_NAME);
     put(
         "workflowName",
-        json!(workflow_name.cloned().unwrap_or(name)),
+        json!(workflow_name.cloned().unwrap_or_default()),
     );
     // What belongs to one component or place is there, and empty.
     put("cluster", json!(""));

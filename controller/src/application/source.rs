@@ -122,8 +122,8 @@ impl DefinitionSource for LiveSource {
         self.library.revision_names(kind, namespace, definition)
     }
 
-    fn names(&self, kind: DefinitionKind) -> Vec<String> {
-        self.library.names(kind)
+    fn names(&self, kind: DefinitionKind, namespace: &str) -> Vec<String> {
+        self.library.names(kind, namespace)
     }
 
     fn policy(&self, _: &str, name: &str) -> Option<Policy> {

@@ -29,6 +29,9 @@ use super::status::Stage;
 use super::{Context, TurnError, applications, deletion, intent, report, restart};
 use crate::FIELD_MANAGER;
 
+/// When something is looked for again that no watch tells of.
+const AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
 /// Makes a turn; when the next one is due by itself.
 pub(crate) async fn turn(
     context: &Arc<Context>,
@@ -215,6 +218,7 @@ impl Turn<'_> {
             Ok(intent) => intent,
             Err(Obstacle::Rejected(rejection)) => return self.reject(&rejection).await,
             Err(Obstacle::Policy(error)) => return self.refuse(&error).await,
+            Err(Obstacle::Referred(error)) => return self.miss(&error).await,
             Err(Obstacle::Turn(error)) => return Err(error),
         };
         self.memory.is_unresolved = false;
@@ -321,7 +325,7 @@ impl Turn<'_> {
         {
             return Ok(intent.clone());
         }
-        let intent = intent::intent(self.context, &self.application).await?;
+        let intent = Box::pin(intent::intent(self.context, &self.application)).await?;
         if intent.is_new {
             self.tell_policies(&intent);
             self.event(EventReason::Revisioned, "Revisioned successfully");
@@ -444,15 +448,32 @@ impl Turn<'_> {
             .map(Stage::done)
             .into();
         stages.push(Stage::failed(ConditionType::Policy, problems.join("\n")));
-        self.memory.intent = None;
-        self.memory.is_unresolved = true;
-        self.memory.due = Some(self.context.now() + SignedDuration::from_secs(5));
+        self.try_again();
         self.stop(
             ApplicationPhase::GeneratingPolicy,
             stages,
             EventReason::FailedApply,
         )
         .await
+    }
+
+    /// What a component refers to is not there: nothing begins before it is. What ran before keeps running.
+    async fn miss(&mut self, error: &DeliveryError) -> Result<(), TurnError> {
+        self.try_again();
+        let stage = Stage::failed(ConditionType::Parsed, error.to_string());
+        self.stop(
+            ApplicationPhase::Rendering,
+            vec![stage],
+            EventReason::FailedParse,
+        )
+        .await
+    }
+
+    /// What is to be delivered is decided anew, now and then or when a definition changes.
+    fn try_again(&mut self) {
+        self.memory.intent = None;
+        self.memory.is_unresolved = true;
+        self.memory.due = Some(self.context.now() + AGAIN);
     }
 
     async fn delivery(&self, intent: &Intent) -> Result<Delivery, TurnError> {

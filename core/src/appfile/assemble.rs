@@ -242,7 +242,9 @@ impl Assembly<'_> {
 
     /// The type that was probably meant.
     fn meant(&self, what: &str, name: &str) -> Option<String> {
-        let names = self.source.names(kind_of_word(what));
+        let names = self
+            .source
+            .names(kind_of_word(what), namespace_of(self.app));
         did_you_mean(name, names.iter().map(String::as_str))
     }
 

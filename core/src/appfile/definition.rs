@@ -236,8 +236,9 @@ pub trait DefinitionSource {
         definition: &str,
     ) -> Vec<String>;
 
-    /// Names of the definitions of a kind, for hints; need not be complete.
-    fn names(&self, _kind: DefinitionKind) -> Vec<String> {
+    /// Names of the definitions of a kind that an Application in a namespace can use, for hints; need not be
+    /// complete.
+    fn names(&self, _kind: DefinitionKind, _namespace: &str) -> Vec<String> {
         Vec::new()
     }
 

@@ -148,8 +148,10 @@ impl DefinitionSource for DefinitionSet {
             .collect()
     }
 
-    fn names(&self, kind: DefinitionKind) -> Vec<String> {
-        let of_kind = self.definitions.keys().filter(|(of, _, _)| *of == kind);
+    fn names(&self, kind: DefinitionKind, namespace: &str) -> Vec<String> {
+        let of_kind = self.definitions.keys().filter(|(of, place, _)| {
+            *of == kind && (place == namespace || place == SYSTEM_NAMESPACE)
+        });
         of_kind.map(|(_, _, name)| name.clone()).collect()
     }
 
@@ -270,8 +272,8 @@ impl DefinitionSource for Layered<'_> {
         self.set.revision_names(kind, namespace, definition)
     }
 
-    fn names(&self, kind: DefinitionKind) -> Vec<String> {
-        let mut names = self.set.names(kind);
+    fn names(&self, kind: DefinitionKind, namespace: &str) -> Vec<String> {
+        let mut names = self.set.names(kind, namespace);
         names.extend((self.list)(kind));
         names
     }

@@ -186,6 +186,7 @@ fn unknown_cluster(policy: &str, missing: &str, clusters: &[KnownCluster]) -> Bo
     let names: Vec<&str> = clusters
         .iter()
         .map(|cluster| cluster.name.as_str())
+        .filter(|name| *name != LOCAL_CLUSTER)
         .collect();
     let hint = did_you_mean(missing, names.iter().copied()).unwrap_or_else(|| match names[..] {
         [] => "join the cluster first; only `local` is known".to_owned(),

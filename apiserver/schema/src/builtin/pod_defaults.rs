@@ -67,7 +67,7 @@ fn requests_from_limits(container: &mut Value) {
 
 /// A pod template.
 pub(super) fn template(template: &mut Value) {
-    if let Some(spec) = template.get_mut("spec").filter(|s| s.is_object()) {
+    if let Some(spec) = object_at(template, "spec") {
         self::spec(spec);
     }
 }

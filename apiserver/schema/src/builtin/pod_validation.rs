@@ -1,7 +1,8 @@
 //! Validation of pods and pod templates.
 
 use super::rules::{
-    join, labels, maybe_one_of, name, not_negative, one_of, port, port_or_name, required,
+    join, label_selector, labels, maybe_one_of, name, not_negative, one_of, port, port_or_name,
+    required,
 };
 use super::{is_set, items, text, volumes, without};
 use crate::field::{Error, Errors};
@@ -103,6 +104,51 @@ fn spec(spec: &Value, at: &str, claims: &[&str], e: &mut Errors) {
     for (i, toleration) in items(spec, "tolerations").enumerate() {
         self::toleration(toleration, &format!("{at}.tolerations[{i}]"), e);
     }
+    for (i, spread) in items(spec, "topologySpreadConstraints").enumerate() {
+        self::spread(spread, &format!("{at}.topologySpreadConstraints[{i}]"), e);
+    }
+}
+
+/// How pods are spread over the nodes.
+fn spread(spread: &Value, at: &str, e: &mut Errors) {
+    if spread["maxSkew"].as_i64().unwrap_or_default() <= 0 {
+        e.push(Error::invalid(
+            format!("{at}.maxSkew"),
+            spread["maxSkew"].as_i64().unwrap_or_default(),
+            "must be greater than zero",
+        ));
+    }
+    let otherwise = text(spread, "whenUnsatisfiable");
+    match spread["minDomains"].as_i64() {
+        Some(count) if count <= 0 => e.push(Error::invalid(
+            format!("{at}.minDomains"),
+            count,
+            "must be greater than 0",
+        )),
+        Some(count) if otherwise != "DoNotSchedule" => e.push(Error::invalid(
+            format!("{at}.minDomains"),
+            count,
+            format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {otherwise}"),
+        )),
+        _ => {}
+    }
+    if text(spread, "topologyKey").is_empty() {
+        e.push(Error::required(
+            format!("{at}.topologyKey"),
+            "can not be empty",
+        ));
+    }
+    one_of(
+        spread,
+        "whenUnsatisfiable",
+        at,
+        &["DoNotSchedule", "ScheduleAnyway"],
+        e,
+    );
+    for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
+        maybe_one_of(spread, field, at, &["Honor", "Ignore"], e);
+    }
+    label_selector(&spread["labelSelector"], &format!("{at}.labelSelector"), e);
 }
 
 fn toleration(toleration: &Value, at: &str, e: &mut Errors) {
@@ -245,7 +291,8 @@ fn mounts(container: &Value, at: &str, volumes: &[&str], e: &mut Errors) {
         let (volume, path) = (text(mount, "name"), text(mount, "mountPath"));
         if volume.is_empty() {
             e.push(Error::required(format!("{at}.name"), ""));
-        } else if !volumes.contains(&volume) {
+        }
+        if !volumes.contains(&volume) {
             e.push(Error::not_found(format!("{at}.name"), volume));
         }
         if path.is_empty() {
@@ -258,6 +305,34 @@ fn mounts(container: &Value, at: &str, volumes: &[&str], e: &mut Errors) {
             ));
         }
         seen.push(path);
+        sub_path(mount, &at, e);
+    }
+}
+
+fn sub_path(mount: &Value, at: &str, e: &mut Errors) {
+    let (path, expression) = (text(mount, "subPath"), text(mount, "subPathExpr"));
+    if !path.is_empty() && !expression.is_empty() {
+        e.push(Error::invalid(
+            format!("{at}.subPathExpr"),
+            expression,
+            "subPathExpr and subPath are mutually exclusive",
+        ));
+    }
+    for (field, path) in [("subPath", path), ("subPathExpr", expression)] {
+        if path.starts_with('/') {
+            e.push(Error::invalid(
+                format!("{at}.{field}"),
+                path,
+                "must be a relative path",
+            ));
+        }
+        if path.split('/').any(|part| part == "..") {
+            e.push(Error::invalid(
+                format!("{at}.{field}"),
+                path,
+                "must not contain '..'",
+            ));
+        }
     }
 }
 

@@ -175,8 +175,17 @@ fn faults_of_deployments() {
         [
             "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
             "spec.selector: Required value",
-            // Without a selector nothing is selected.
             "spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match template `labels`",
+        ]
+    );
+    assert_eq!(
+        faults(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}})
+        ),
+        [
+            "spec.selector: Required value",
+            "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+            "spec.template.spec.containers: Required value",
         ]
     );
     let mut bad = workload(
@@ -198,6 +207,59 @@ fn faults_of_deployments() {
             "spec.template.spec.containers[1].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
             "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
             "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+        ]
+    );
+}
+
+#[test]
+fn faults_of_what_pods_mount_and_where_they_go() {
+    let mut object = workload("apps/v1", "Deployment", json!({}));
+    object["spec"]["template"]["spec"] = json!({
+        "volumes": [{"name": "disk", "azureDisk": {"diskName": "d", "diskURI": "test.disk.uri"}}, {"name": "v", "emptyDir": {}}],
+        "containers": [{"name": "a", "image": "x", "volumeMounts": [
+            {"name": "disk", "mountPath": "/disk"}, {"name": "", "mountPath": ""},
+            {"name": "v", "mountPath": "/a", "subPath": "/absolute"}, {"name": "v", "mountPath": "/b", "subPath": "a/../b"},
+        ]}],
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 1},
+        ],
+    });
+    assert_eq!(
+        faults(object),
+        [
+            "spec.template.spec.volumes[0].azureDisk.diskURI: Unsupported value: \"test.disk.uri\": supported values: \"https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd\"",
+            "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"disk\"",
+            "spec.template.spec.containers[0].volumeMounts[1].name: Required value",
+            "spec.template.spec.containers[0].volumeMounts[1].name: Not found: \"\"",
+            "spec.template.spec.containers[0].volumeMounts[1].mountPath: Required value",
+            "spec.template.spec.containers[0].volumeMounts[2].subPath: Invalid value: \"/absolute\": must be a relative path",
+            "spec.template.spec.containers[0].volumeMounts[3].subPath: Invalid value: \"a/../b\": must not contain '..'",
+            "spec.template.spec.topologySpreadConstraints[0].minDomains: Invalid value: 1: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway",
+        ]
+    );
+}
+
+#[test]
+fn a_daemon_set_has_too_few_pods_or_too_many_never_both() {
+    let set = |rolling: Value| {
+        let strategy =
+            json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling}});
+        faults(workload("apps/v1", "DaemonSet", strategy))
+    };
+    assert_eq!(
+        set(json!({"maxUnavailable": 0, "maxSurge": "20%"})),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        set(json!({"maxUnavailable": "30%", "maxSurge": "20%"})),
+        [
+            "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: \"20%\": may not be set when maxUnavailable is non-zero",
+        ]
+    );
+    assert_eq!(
+        set(json!({"maxUnavailable": 0, "maxSurge": 0})),
+        [
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"
         ]
     );
 }

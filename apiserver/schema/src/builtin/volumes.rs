@@ -6,10 +6,11 @@ use crate::field::{Error, Errors};
 use crate::names;
 use serde_json::Value;
 
-/// Checks volumes; gives their names.
+/// Checks volumes; gives the names of those that are right.
 pub(super) fn validate<'a>(spec: &'a Value, at: &str, e: &mut Errors) -> Vec<&'a str> {
     let mut seen = Vec::new();
     for (i, volume) in super::items(spec, "volumes").enumerate() {
+        let before = e.len();
         let at = format!("{at}.volumes[{i}]");
         let called = text(volume, "name");
         if called.is_empty() {
@@ -20,8 +21,10 @@ pub(super) fn validate<'a>(spec: &'a Value, at: &str, e: &mut Errors) -> Vec<&'a
         if seen.contains(&called) {
             e.push(Error::duplicate(format!("{at}.name"), called));
         }
-        seen.push(called);
         source(volume, &at, e);
+        if e.len() == before {
+            seen.push(called);
+        }
     }
     seen
 }
@@ -54,10 +57,41 @@ fn source(volume: &Value, at: &str, e: &mut Errors) {
                 }
                 continue;
             }
+            "azureDisk" => {
+                azure_disk(value, &at, e);
+                continue;
+            }
             _ => continue,
         };
         if text(value, key).is_empty() {
             e.push(Error::required(format!("{at}.{key}"), ""));
         }
+    }
+}
+
+fn azure_disk(disk: &Value, at: &str, e: &mut Errors) {
+    for key in ["diskName", "diskURI"] {
+        if text(disk, key).is_empty() {
+            e.push(Error::required(format!("{at}.{key}"), ""));
+        }
+    }
+    let (scheme, form) = if text(disk, "kind") == "Managed" {
+        (
+            "/subscriptions/",
+            "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",
+        )
+    } else {
+        (
+            "https://",
+            "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd",
+        )
+    };
+    let address = text(disk, "diskURI");
+    if !address.starts_with(scheme) {
+        e.push(Error::not_supported(
+            format!("{at}.diskURI"),
+            address,
+            &[form],
+        ));
     }
 }

@@ -23,17 +23,15 @@ pub(super) fn default(kind: &str, object: &mut Value) {
         "ReplicaSet" | "ReplicationController" => fill(spec, "replicas", 1),
         "CronJob" => {
             cron_job(spec);
-            if let Some(template) = spec
-                .get_mut("jobTemplate")
-                .and_then(|t| t.get_mut("spec")?.get_mut("template"))
-            {
+            let job = object_at(spec, "jobTemplate").and_then(|job| object_at(job, "spec"));
+            if let Some(template) = job.and_then(|job| object_at(job, "template")) {
                 pod_defaults::template(template);
             }
             return;
         }
         _ => {}
     }
-    if let Some(template) = spec.get_mut("template") {
+    if let Some(template) = object_at(spec, "template") {
         pod_defaults::template(template);
     }
 }

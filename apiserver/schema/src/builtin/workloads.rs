@@ -43,14 +43,11 @@ fn selected_template(what: &str, spec: &Value, e: &mut Errors) {
         }
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    // Without a selector nothing is selected, with an empty one everything is.
-    let agree = is_empty_selector(selector) || selects(selector, labels);
-    if selector.is_null() || !agree {
-        let shown = if labels.is_null() {
-            json!({})
-        } else {
-            labels.clone()
-        };
+    // Without a selector nothing is selected.
+    let is_selected =
+        !selector.is_null() && (is_empty_selector(selector) || selects(selector, labels));
+    if !is_selected {
+        let shown = labels.clone();
         e.push(Error::invalid(
             "spec.template.metadata.labels",
             shown,
@@ -116,7 +113,6 @@ fn rolling_update(rolling: &Value, at: &str, e: &mut Errors) {
     for field in ["maxUnavailable", "maxSurge"] {
         int_or_percent(&rolling[field], &format!("{at}.{field}"), e);
     }
-    let is_zero = |v: &Value| *v == json!(0) || *v == json!("0%");
     if is_zero(&rolling["maxUnavailable"]) && is_zero(&rolling["maxSurge"]) {
         let value = rolling["maxUnavailable"].clone();
         e.push(Error::invalid(
@@ -217,10 +213,40 @@ fn set(kind: &str, spec: &Value, old: Option<&Value>, e: &mut Errors) {
             &["RollingUpdate", "OnDelete"],
             e,
         );
+        if text(&spec["updateStrategy"], "type") == "RollingUpdate" {
+            let rolling = &spec["updateStrategy"]["rollingUpdate"];
+            rolling_set(rolling, "spec.updateStrategy.rollingUpdate", e);
+        }
     }
     if let Some(old) = old {
         immutable(spec, old, "selector", "spec", e);
     }
+}
+
+/// A daemon set has either pods too few or pods too many while it changes.
+fn rolling_set(rolling: &Value, at: &str, e: &mut Errors) {
+    for field in ["maxUnavailable", "maxSurge"] {
+        int_or_percent(&rolling[field], &format!("{at}.{field}"), e);
+    }
+    match (
+        is_zero(&rolling["maxUnavailable"]),
+        is_zero(&rolling["maxSurge"]),
+    ) {
+        (false, false) => e.push(Error::invalid(
+            format!("{at}.maxSurge"),
+            rolling["maxSurge"].clone(),
+            "may not be set when maxUnavailable is non-zero",
+        )),
+        (true, true) => e.push(Error::required(
+            format!("{at}.maxUnavailable"),
+            "cannot be 0 when maxSurge is 0",
+        )),
+        _ => {}
+    }
+}
+
+fn is_zero(value: &Value) -> bool {
+    matches!(value, Value::Number(n) if n.as_i64() == Some(0)) || *value == "0%"
 }
 
 fn replication_controller(spec: &Value, e: &mut Errors) {

@@ -40,14 +40,14 @@ fn replace_null(value: &mut Value, node: &Node) {
     }
 }
 
-/// Removes nulls where null is not allowed but a default stands ready.
+/// Removes nulls where null is not allowed; where a default stands ready, it takes their place later.
 pub(super) fn prune_nulls(value: &mut Value, node: &Node) {
     match value {
         Value::Object(map) => map.retain(|name, child| {
             let Some(inner) = node.child(name) else {
                 return true;
             };
-            if child.is_null() && !inner.nullable && inner.default.is_some() {
+            if child.is_null() && !inner.nullable && inner.default.is_none() {
                 return false;
             }
             prune_nulls(child, inner);

@@ -168,6 +168,18 @@ fn defaults_fill_missing_fields_and_replace_null() {
 }
 
 #[test]
+fn a_null_that_is_not_allowed_counts_as_absent() {
+    let schema = gadget_schema();
+    let mut object = gadget(json!({"size": 3, "items": null}));
+    schema.default(&mut object);
+    assert_eq!(object["spec"].get("items"), None);
+    assert_eq!(
+        messages(&schema.validate(&object, None)),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn items_of_maps_are_unique_and_int_or_string_takes_both() {
     let schema = gadget_schema();
     let errors = schema.validate(

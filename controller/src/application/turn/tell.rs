@@ -39,9 +39,11 @@ impl Turn<'_> {
         let policies = &active.delivery.policies;
         let mut seen = BTreeSet::new();
         let applied = active.delivery.applied.lock().await.clone();
-        // Once the run is over, what an earlier one left in the root tracker is no longer told of.
-        let is_told =
-            |key: &ObjectKey| !(active.is_settled && active.is_complete) || applied.contains(key);
+        let run_phase = active.run.phase();
+        // Once the run has done all, what an earlier one left in the root tracker is no longer told of.
+        let has_done_all =
+            active.is_settled && active.is_complete && run_phase == RunPhase::Succeeded;
+        let is_told = |key: &ObjectKey| !has_done_all || applied.contains(key);
         let applied_resources = active
             .delivery
             .inventory
@@ -56,7 +58,6 @@ impl Turn<'_> {
                     .collect()
             })
             .await;
-        let run_phase = active.run.phase();
         let services = of_spec(&intent.appfile, services);
         let is_healthy = is_healthy(&services, &intent.appfile.policies);
         let now_phase = phase(run_phase, is_healthy);
