@@ -395,6 +395,11 @@ impl Assembly<'_> {
             .as_ref()
             .is_some_and(|found| !found.definition.scope.is_empty());
         let Some(properties) = &policy.properties else {
+            if definition.is_none() && !RULES.contains(&type_) {
+                // Whether it needs properties is known once the definition is there.
+                self.unknown_policy_type(policy);
+                return Ok(None);
+            }
             if scoped {
                 return Ok(definition.map(PolicyRule::Custom));
             }
@@ -421,20 +426,38 @@ impl Assembly<'_> {
             "env-binding" => PolicyRule::EnvBinding(properties.clone()),
             _ => {
                 if definition.is_none() {
-                    let kubevela = format!(
-                        "failed to parsePolicies: fetch component/policy type of {}: cannot load \
-                         template \"{type_}\" from cluster and provided ones: load template from \
-                         policy definition [{type_}] : policydefinitions.core.oam.dev \"{type_}\" \
-                         not found",
-                        policy.name
-                    );
-                    self.unknown_type("policy", "PolicyDefinition", &policy.path, type_, kubevela);
+                    self.unknown_policy_type(policy);
                 }
                 return Ok(definition.map(PolicyRule::Custom));
             }
         }))
     }
+
+    fn unknown_policy_type(&mut self, policy: &PolicySource) {
+        let type_ = policy.type_.as_str();
+        let kubevela = format!(
+            "failed to parsePolicies: fetch component/policy type of {}: cannot load template \"{type_}\" from \
+             cluster and provided ones: load template from policy definition [{type_}] : \
+             policydefinitions.core.oam.dev \"{type_}\" not found",
+            policy.name
+        );
+        self.unknown_type("policy", "PolicyDefinition", &policy.path, type_, kubevela);
+    }
 }
+
+/// Policies that mean something without a definition.
+const RULES: [&str; 10] = [
+    "topology",
+    "override",
+    "replication",
+    "garbage-collect",
+    "apply-once",
+    "shared-resource",
+    "read-only",
+    "take-over",
+    "resource-update",
+    "env-binding",
+];
 
 fn kind_of_word(what: &str) -> DefinitionKind {
     match what {
