@@ -91,6 +91,10 @@ pub(crate) struct ServeArgs {
 
 /// When steps of workflows are tried again (row OPS-008). The names are KubeVela's.
 #[derive(Args, Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the options are KubeVela's"
+)]
 struct Retries {
     /// Failed attempts until a step has failed for good.
     #[arg(
