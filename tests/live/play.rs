@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a case that is known to differ may stand unchanged before it counts as settled.
 const SETTLED: Duration = Duration::from_secs(2);
 
+/// How long until a definition is known to what judges Applications: it sees them by a watch.
+const NOTICED: Duration = Duration::from_millis(500);
+
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What came of a case.
@@ -136,6 +139,7 @@ impl Stage {
         }
         let answers = step.answers();
         let mut differences = Vec::new();
+        let mut has_defined = false;
         for (index, document) in step.documents.iter().enumerate() {
             let mut document = document.clone();
             let is_namespaced = self
@@ -144,6 +148,12 @@ impl Stage {
             if is_namespaced && document["metadata"]["namespace"].is_null() {
                 document["metadata"]["namespace"] = json!(namespace);
             }
+            let is_application = document["kind"] == "Application";
+            if is_application && std::mem::take(&mut has_defined) {
+                tokio::time::sleep(NOTICED).await;
+            }
+            let kind = document["kind"].as_str().unwrap_or_default();
+            has_defined |= kind.ends_with("Definition");
             let found = self.apply(&document).await;
             let was_taken = answers.get(index).copied().unwrap_or(true);
             match found {
