@@ -20,8 +20,8 @@ struct Book {
     /// Empty while it is closed.
     inventory: Inventory,
     is_open: bool,
-    /// The same as JSON text, which takes a tenth of the memory; none if it was edited since.
-    packed: Option<Box<[u8]>>,
+    /// The same as compressed JSON text, which takes a fiftieth of the memory; none if it was edited since.
+    packed: Option<Packed>,
     /// Counts edits.
     edited: u64,
     /// How many of them are on the hub.
@@ -32,7 +32,7 @@ impl Book {
     /// For reading: the text stays good.
     fn open(&mut self) -> &Inventory {
         if !self.is_open
-            && let Some(inventory) = self.packed.as_deref().and_then(unpacked)
+            && let Some(inventory) = self.packed.as_ref().and_then(Packed::unpack)
         {
             self.inventory = inventory;
             self.is_open = true;
@@ -50,9 +50,7 @@ impl Book {
     /// Keeps the text alone, if it can be read back.
     fn close(&mut self) {
         if self.packed.is_none() {
-            let text = serde_json::to_vec(&self.inventory).ok();
-            let text = text.filter(|text| unpacked(text).is_some());
-            self.packed = text.map(Vec::into_boxed_slice);
+            self.packed = Packed::of(&self.inventory);
         }
         if self.packed.is_some() && self.is_open {
             self.inventory = Inventory::empty(self.inventory.owner().clone());
@@ -61,8 +59,30 @@ impl Book {
     }
 }
 
-fn unpacked(text: &[u8]) -> Option<Inventory> {
-    serde_json::from_slice(text).ok()
+/// An inventory as compressed JSON text.
+#[derive(Debug)]
+struct Packed {
+    bytes: Box<[u8]>,
+    /// Length of the text.
+    size: usize,
+}
+
+impl Packed {
+    /// Nothing if it could not be read back.
+    fn of(inventory: &Inventory) -> Option<Self> {
+        let text = serde_json::to_vec(inventory).ok()?;
+        let bytes = zstd::bulk::compress(&text, 1).ok()?;
+        let packed = Self {
+            bytes: bytes.into_boxed_slice(),
+            size: text.len(),
+        };
+        packed.unpack().map(|_| packed)
+    }
+
+    fn unpack(&self) -> Option<Inventory> {
+        let text = zstd::bulk::decompress(&self.bytes, self.size).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
 }
 
 /// The whole inventory for one writer.

@@ -126,6 +126,14 @@ impl Run {
         &self.last
     }
 
+    /// Lets go of what only a run under way needs. A task that still records the end keeps its place.
+    pub(crate) fn rest(&mut self) {
+        if self.handle.as_ref().is_some_and(RunHandle::is_ended) {
+            self.look();
+            self.handle = None;
+        }
+    }
+
     /// Its phase at the last look.
     pub(crate) fn phase(&self) -> RunPhase {
         self.last.phase

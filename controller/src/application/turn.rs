@@ -248,7 +248,8 @@ impl Turn<'_> {
         }
         self.keep_state().await?;
         self.report(&intent, restart_at).await?;
-        if let Some(active) = self.memory.active.as_ref().filter(|one| one.is_settled) {
+        if let Some(active) = self.memory.active.as_mut().filter(|one| one.is_settled) {
+            active.run.rest();
             active.delivery.inventory.pack().await;
         }
         if let Some(interval) = restart::interval(self.application.annotations()) {
