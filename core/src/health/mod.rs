@@ -119,17 +119,23 @@ impl Observation<'_> {
         if !self.target.replica_key.is_empty() {
             put("replicaKey", &json!(self.target.replica_key));
         }
-        let index = match subject {
+        let type_of = |index: usize| {
+            let part = self.component.traits.get(index);
+            part.map(|part| part.resolved.type_name.as_str())
+        };
+        // Several traits of one type see the objects of each other: objects do not tell which of them made them.
+        let own_type = match subject {
             Subject::Component => None,
-            Subject::Trait(index) => Some(index),
+            Subject::Trait(index) => type_of(index),
         };
         let objects = || self.rendered.objects.iter().zip(self.live);
         for (_, live) in objects().filter(|(one, _)| one.role == Role::Workload) {
             put("output", live);
         }
         if let Some(reads) = reads.at("outputs") {
-            let own =
-                objects().filter(|(one, _)| one.role != Role::Workload && one.trait_index == index);
+            let own = objects().filter(|(one, _)| {
+                one.role != Role::Workload && one.trait_index.and_then(type_of) == own_type
+            });
             let seen = own.filter_map(|(one, live)| {
                 let reads = reads.at(&one.output_name)?;
                 Some((one.output_name.clone(), reads.project(live)))

@@ -130,6 +130,17 @@ fn only_definitions_that_say_something_are_asked() {
 }
 
 #[test]
+fn traits_of_one_type_see_the_objects_of_each_other() {
+    let scene = Scene::new(&["route", "route"], &[("a", 0), ("b", 0)]);
+    let questions = scene.observation().questions();
+    for (subject, question) in &questions[1..] {
+        let outputs = question.context["outputs"].as_object().unwrap();
+        assert_eq!(outputs.len(), 2, "{subject:?}");
+    }
+    assert_eq!(questions.len(), 3);
+}
+
+#[test]
 fn a_row_of_a_healthy_component() {
     let scene = Scene::new(&["scaler", "route", "late"], &[("svc", 1)]);
     let answers = Answers::from([
