@@ -19,6 +19,17 @@ pub struct RawObject {
     metadata: ObjectMeta,
 }
 
+impl RawObject {
+    /// All of it but `managedFields`: who keeps many objects need not keep those, which are most of a small one.
+    #[must_use]
+    pub fn without_managed_fields(mut self) -> Value {
+        if let Some(Value::Object(metadata)) = self.value.get_mut("metadata") {
+            metadata.remove("managedFields");
+        }
+        self.value
+    }
+}
+
 impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
@@ -92,6 +103,9 @@ mod tests {
         assert_eq!(object.meta().resource_version.as_deref(), Some("7"));
         assert_eq!(object.meta().labels.as_ref().unwrap()["x"], "y");
         assert_eq!(object.value, value);
+        let mut rest = object.without_managed_fields();
+        assert_eq!(rest["metadata"]["name"], "a");
+        assert_eq!(rest["metadata"]["managedFields"].take(), Value::Null);
     }
 
     #[test]

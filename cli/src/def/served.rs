@@ -193,14 +193,14 @@ fn of_custom(custom: &CustomVersion, kind: &str, object: &Value) -> Vec<Fault> {
 }
 
 fn of_builtin(definition: &str, kind: &str, object: &Value) -> Vec<Fault> {
-    if let Err(why) = decode::check_types(object, definition) {
-        // json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32
-        let words = why.split_once(" into Go struct field ");
-        let Some((found, (path, type_))) = words.and_then(|(found, rest)| {
-            Some((found.rsplit(' ').next()?, rest.split_once(" of type ")?))
-        }) else {
-            return vec![fault(format!("{kind}: {why}"), "")];
-        };
+    let why = decode::check_types(object, definition).err();
+    // json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32
+    let words = why.as_ref().and_then(|why| {
+        let (found, rest) = why.split_once(" into Go struct field ")?;
+        Some((found.rsplit(' ').next()?, rest.split_once(" of type ")?))
+    });
+    // What else is said is about values, such as a quantity: those of samples are ours, not the author's.
+    if let Some((found, (path, type_))) = words {
         let path = path.split_once('.').map_or(path, |(_, path)| path);
         let message = format!("{kind} takes a {type_} in `{path}`, and not a {found}");
         return vec![fault(message, last(path))];

@@ -57,7 +57,7 @@ pub(crate) async fn turn(
     if !is_marked && !is_due && memory.seen == object.resource_version() {
         return Ok(memory.due);
     }
-    let object = object.value;
+    let object = object.without_managed_fields();
     let application = Application::deserialize(&object)
         .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
     if memory.uid != application.uid().unwrap_or_default() {
@@ -119,7 +119,7 @@ fn is_paused(application: &Application) -> bool {
 struct Turn<'a> {
     context: &'a Arc<Context>,
     api: Api<RawObject>,
-    /// The Application as it was read: fields that we do not know survive in here.
+    /// The Application as it was read, but for `managedFields`: fields that we do not know survive in here.
     object: Value,
     application: Application,
     /// One of its objects changed: waiting steps look again.
@@ -208,7 +208,7 @@ impl Turn<'_> {
     fn take(&mut self, object: RawObject) -> Result<(), TurnError> {
         self.memory.seen = object.resource_version();
         let damaged = |error| TurnError::Damaged(format!("the Application: {error}"));
-        self.object = object.value;
+        self.object = object.without_managed_fields();
         self.application = Application::deserialize(&self.object).map_err(damaged)?;
         Ok(())
     }

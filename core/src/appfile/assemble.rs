@@ -435,12 +435,16 @@ impl Assembly<'_> {
 
     fn unknown_policy_type(&mut self, policy: &PolicySource) {
         let type_ = policy.type_.as_str();
-        let kubevela = format!(
-            "failed to parsePolicies: fetch component/policy type of {}: cannot load template \"{type_}\" from \
-             cluster and provided ones: load template from policy definition [{type_}] : \
-             policydefinitions.core.oam.dev \"{type_}\" not found",
-            policy.name
-        );
+        // KubeVela looks at the properties before it looks for the definition.
+        let kubevela = match policy.properties {
+            None => without_properties(policy),
+            Some(_) => format!(
+                "failed to parsePolicies: fetch component/policy type of {}: cannot load template \"{type_}\" from \
+                 cluster and provided ones: load template from policy definition [{type_}] : \
+                 policydefinitions.core.oam.dev \"{type_}\" not found",
+                policy.name
+            ),
+        };
         self.unknown_type("policy", "PolicyDefinition", &policy.path, type_, kubevela);
     }
 }
@@ -479,11 +483,16 @@ fn no_properties(policy: &PolicySource) -> Box<Finding> {
     )
     .expected("properties", "nothing")
     .hint("write what the policy is to do, or remove it")
-    .kubevela(format!(
+    .kubevela(without_properties(policy))
+    .into()
+}
+
+/// As KubeVela says it.
+fn without_properties(policy: &PolicySource) -> String {
+    format!(
         "failed to parsePolicies: policy {} named {} must not have empty properties",
         policy.type_, policy.name
-    ))
-    .into()
+    )
 }
 
 /// A policy before it is read.
