@@ -204,6 +204,25 @@ async fn entries_are_recorded_before_the_objects_and_get_their_uids() {
     assert_eq!(inventory.keys().len(), 0);
 }
 
+/// Invariant 3: whoever dies right after an object was written leaves an inventory that lists it.
+#[tokio::test]
+async fn who_dies_after_a_write_has_recorded_it_before() {
+    let hub = Hub::open().await;
+    let dies = hub.dispatcher.clone().probed(Arc::new(|place| {
+        assert_ne!(place, "objects.written", "it dies here");
+    }));
+    let ledger = hub.ledger(&owner("app", 1)).await;
+    let task = tokio::spawn(async move {
+        let objects = vec![wanted(config_map("c", json!({"a": "1"})))];
+        let applied = dies.dispatch(&ledger, objects, &none()).await;
+        applied.map(drop)
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    assert!(hub.get("v1", "ConfigMap", "c").await.is_some());
+    let inventory = hub.inventory(&owner("app", 1)).await;
+    assert_eq!(inventory.keys().len(), 1);
+}
+
 #[tokio::test]
 async fn an_object_of_nobody_is_refused_and_taken_over_when_allowed() {
     let hub = Hub::open().await;

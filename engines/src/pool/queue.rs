@@ -346,6 +346,8 @@ mod tests {
         assert_eq!(take(&queue), (1, true));
         let _late = push(&queue, "d", 4, false);
         assert_eq!(take(&queue), (4, false), "the other slow one has to wait");
+        let next = queue.lock().next(queue.slow_lanes);
+        assert!(next.is_none(), "one of two lanes stays for what is quick");
         queue.done(true);
         assert_eq!(take(&queue), (2, true));
     }
