@@ -16,6 +16,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 
+use crate::limits::limit;
+
 /// Name of the program; it lies beside the daemon's.
 pub const CHARTS_PROGRAM: &str = "caravel-charts";
 
@@ -190,7 +192,8 @@ impl Worker {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        limit(&child)?;
+        let id = child.id();
+        limit(id.unwrap_or_default(), MEMORY, OPEN_FILES)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(input), Some(output), Some(mut errors)) = pipes else {
             return Err(io::Error::other("the pipes were not made"));
@@ -250,34 +253,6 @@ impl Worker {
             (None, Err(error)) => format!("{reason}, {error}"),
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn limit(child: &Child) -> io::Result<()> {
-    use rustix::process::{Pid, Resource, Rlimit, prlimit};
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let pid = id.and_then(Pid::from_raw);
-    for (resource, limit) in [
-        (Resource::Data, MEMORY),
-        (Resource::Core, 0),
-        (Resource::Nofile, OPEN_FILES),
-    ] {
-        prlimit(
-            pid,
-            resource,
-            Rlimit {
-                current: Some(limit),
-                maximum: Some(limit),
-            },
-        )?;
-    }
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "the daemon runs on Linux")]
-fn limit(_child: &Child) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod charts;
 mod direct;
 mod error;
 mod job;
+mod limits;
 mod pool;
 mod recorded;
 

@@ -12,6 +12,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::PoolOptions;
 use crate::EngineError;
+use crate::limits::limit;
 
 /// How often a waiting lane looks whether the pool was closed.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -77,7 +78,7 @@ impl Worker {
             errors,
             calls: 0,
         };
-        worker.limit(options)?;
+        limit(worker.child.id(), options.memory, OPEN_FILES)?;
         for fd in [
             worker.input.as_fd(),
             worker.output.as_fd(),
@@ -86,39 +87,6 @@ impl Worker {
             fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?;
         }
         Ok(worker)
-    }
-
-    /// Sets the limits of the process from outside. `RLIMIT_AS` would not do: Go reserves far more
-    /// addresses than it uses.
-    #[cfg(target_os = "linux")]
-    fn limit(&self, options: &PoolOptions) -> io::Result<()> {
-        use rustix::process::{Pid, Resource, Rlimit, prlimit};
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        for (resource, limit) in [
-            (Resource::Data, options.memory),
-            (Resource::Core, 0),
-            (Resource::Nofile, OPEN_FILES),
-        ] {
-            prlimit(
-                pid,
-                resource,
-                Rlimit {
-                    current: Some(limit),
-                    maximum: Some(limit),
-                },
-            )?;
-        }
-        Ok(())
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "the daemon runs on Linux"
-    )]
-    fn limit(&self, _options: &PoolOptions) -> io::Result<()> {
-        Ok(())
     }
 
     /// Its process.
