@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use caravel_core::check::unidentified;
 use caravel_core::yaml;
 use caravel_schema::field::ErrorKind;
 use caravel_schema::structural::{CustomVersion, default_crd, versions};
@@ -118,17 +119,12 @@ impl Served {
 
     /// What a target would say against an object. Values are not judged: those of samples are ours.
     pub(crate) fn faults(&self, object: &Value) -> Vec<Fault> {
-        let text = |field: &str| object[field].as_str().unwrap_or_default();
-        let (api_version, kind) = (text("apiVersion"), text("kind"));
-        if api_version.is_empty() || kind.is_empty() {
-            let missing = if kind.is_empty() {
-                "kind"
-            } else {
-                "apiVersion"
-            };
+        if let Some(missing) = unidentified(object) {
             let message = format!("the object has no {missing}: it cannot be applied");
             return vec![fault(message, missing)];
         }
+        let text = |field: &str| object[field].as_str().unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let gvk = (group.to_owned(), version.to_owned(), kind.to_owned());
         if let Some(custom) = self.custom.get(&gvk) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
-use caravel_core::check::{Extent, TEMPLATE, place_of_field, sample};
+use caravel_core::check::{Extent, TEMPLATE, place_of_field, sample, unidentified};
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, Reply, SchemaRequest};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Input, Progress, RenderStage, RenderedComponent, Role, Target,
@@ -194,12 +194,7 @@ async fn judged(
         let positions = locate(&definition.template, field);
         finding.decided_in(&definition.name, positions).about(name)
     };
-    if api_version.is_empty() || kind.is_empty() {
-        let missing = if kind.is_empty() {
-            "kind"
-        } else {
-            "apiVersion"
-        };
+    if let Some(missing) = unidentified(&object) {
         let message = format!("the object has no {missing}: it cannot be applied");
         let finding = Finding::new(FindingKind::Missing, TEMPLATE, message)
             .hint(format!("write {name}: {{apiVersion: …, kind: …}}"));

@@ -14,6 +14,12 @@ use crate::engine::{
 /// Where templates stand in a definition.
 pub const TEMPLATE: &str = "spec.schematic.cue.template";
 
+/// The field without which a rendered object cannot be applied, if it is missing.
+pub fn unidentified(object: &Value) -> Option<&'static str> {
+    let is_empty = |field: &&str| object[field].as_str().is_none_or(str::is_empty);
+    ["kind", "apiVersion"].into_iter().find(is_empty)
+}
+
 /// A check of a definition under way.
 #[derive(Clone, Debug)]
 pub struct DefinitionCheck {
@@ -236,6 +242,19 @@ mod tests {
         assert_eq!(of("1.2", None), 1);
         assert_eq!(of("v1.2.0", None), 1);
         assert_eq!(of("1.2.0", Some("one")), 1);
+    }
+
+    #[test]
+    fn an_object_says_what_it_is() {
+        assert_eq!(unidentified(&json!({"apiVersion": "v1"})), Some("kind"));
+        assert_eq!(
+            unidentified(&json!({"apiVersion": "", "kind": "A"})),
+            Some("apiVersion")
+        );
+        assert_eq!(
+            unidentified(&json!({"apiVersion": "v1", "kind": "A"})),
+            None
+        );
     }
 
     #[test]

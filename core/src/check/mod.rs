@@ -25,7 +25,7 @@ use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_k
 use crate::engine::{Evaluator, Operation, Outcome};
 use crate::render::RenderError;
 
-pub use definition::{DefinitionCheck, TEMPLATE};
+pub use definition::{DefinitionCheck, TEMPLATE, unidentified};
 pub use parameter::of_diagnostic;
 pub use place::place_of_field;
 pub use sample::{Extent, sample};
