@@ -1,6 +1,6 @@
 //! Policies that hold for all Applications of a namespace or of the hub (POL-015).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use caravel_clusters::RawObject;
@@ -58,8 +58,17 @@ impl Globals {
         namespace: &str,
     ) -> Result<Vec<ScopedPolicy>, TurnError> {
         let mut by_name = BTreeMap::new();
-        for place in [SYSTEM_NAMESPACE, namespace] {
-            for item in list(client, place).await? {
+        let own = Some(namespace).filter(|own| *own != SYSTEM_NAMESPACE);
+        for place in [SYSTEM_NAMESPACE].into_iter().chain(own) {
+            let listed = list(client, place).await?;
+            // What is gone is forgotten.
+            let names: BTreeSet<&str> = listed
+                .iter()
+                .map(|one| one.metadata.name.as_str())
+                .collect();
+            self.known()
+                .retain(|known, _| known.0 != place || names.contains(known.1.as_str()));
+            for item in listed {
                 let name = item.metadata.name.clone();
                 if let Some(policy) = self.read(client, place, item.metadata).await? {
                     by_name.insert(name, policy);
