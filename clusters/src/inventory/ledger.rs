@@ -20,7 +20,7 @@ struct Book {
     /// Empty while it is closed.
     inventory: Inventory,
     is_open: bool,
-    /// The same as compressed JSON text, which takes a fiftieth of the memory; none if it was edited since.
+    /// The same as compressed JSON text, which takes a small part of the memory; none if it was edited since.
     packed: Option<Packed>,
     /// Counts edits.
     edited: u64,
