@@ -116,22 +116,19 @@ impl Packer {
 
     /// The dictionary of a resource; `None` if it has few objects.
     fn dictionary(&mut self, shared: &Shared, resource: &Arc<str>) -> Option<Arc<Dictionary>> {
-        let (count, samples) = shared.read(|state| {
+        let known = self.0.get(resource);
+        let made = known.map(|(made, _)| *made);
+        let renewed = shared.read(|state| {
             let objects = &state.resources.get(resource)?.objects;
             let count = objects.len();
-            let known = self.0.get(resource);
-            let good = count < FEW || known.is_some_and(|(made, _)| count < made * GROWTH);
-            let step = if good { usize::MAX } else { count / FEW };
+            if count < FEW || made.is_some_and(|made| count < made * GROWTH) {
+                return None;
+            }
             // From all over the resource: those that are neighbours by name are more alike than others.
-            let samples: Vec<_> = objects
-                .values()
-                .step_by(step)
-                .skip(usize::from(good))
-                .cloned()
-                .collect();
-            Some((count, samples))
-        })?;
-        if !samples.is_empty() {
+            let samples = objects.values().step_by(count / FEW);
+            Some((count, samples.cloned().collect::<Vec<_>>()))
+        });
+        if let Some((count, samples)) = renewed {
             let dictionary = Dictionary::of(samples.iter().map(|object| object.body()));
             self.0
                 .insert(Arc::clone(resource), (count, Arc::new(dictionary)));
