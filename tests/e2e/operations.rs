@@ -194,3 +194,88 @@ fn a_notification_goes_out_by_mail_once() {
     let status = place.object("app", "mail")["status"].to_string();
     assert!(!status.contains("hidden"), "{status}");
 }
+
+const REQUESTS: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: WorkflowStepDefinition
+metadata: {name: ask-hub}
+spec:
+  schematic:
+    cue:
+      template: |
+        import "vela/http"
+        answer: http.#HTTPGet & {$params: {
+          url: parameter.url, request: timeout: "10s"
+          if parameter.limit != _|_ {request: ratelimiter: {limit: parameter.limit, period: "1h"}}
+          if parameter.secret != _|_ {tls_config: secret: parameter.secret}
+        }}
+        kind: answer.$returns.statusCode
+        parameter: {url: string, secret?: string, limit?: int}
+"#;
+
+/// The hub itself is the server: it knows who asks by a certificate.
+#[test]
+fn a_request_has_the_certificates_of_a_secret_and_a_limit() {
+    let place = Place::shared("operations-requests");
+    let config = std::fs::read_to_string(place.daemon.kubeconfig()).expect("a kubeconfig");
+    let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    let part = |pointer: &str| {
+        let part = config.pointer(pointer).and_then(|part| part.as_str());
+        part.unwrap_or_else(|| panic!("the kubeconfig has no {pointer}"))
+    };
+    let (authority, certificate, key) = (
+        part("/clusters/0/cluster/certificate-authority-data"),
+        part("/users/0/user/client-certificate-data"),
+        part("/users/0/user/client-key-data"),
+    );
+    place
+        .apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: hub}}\ndata: {{ca.crt: {authority}, client.crt: {certificate}, \
+             client.key: {key}}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: twice}}\nstringData: {{ca.crt: \
+             {authority}, client.crt: {certificate}, client.key: {key}}}\n{REQUESTS}",
+            REQUESTS = REQUESTS.replacen('\n', "\n---\n", 1)
+        ))
+        .ok();
+    let ask = |name: &str, path: &str, more: &str| {
+        let url = format!("{}/api/v1/namespaces/{path}", place.daemon.kubernetes());
+        place
+            .apply(&format!(
+                "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {{name: {name}}}\nspec:\n  components: []\n\
+                 \x20 workflow: {{steps: [{{name: ask, type: ask-hub, properties: {{url: '{url}'{more}}}}}]}}\n"
+            ))
+            .ok();
+    };
+    let step = |name: &str| {
+        let app = place.object("app", name);
+        app["status"]["workflow"]["steps"][0].clone()
+    };
+    ask("known", "default", ", secret: hub, limit: 1");
+    place.wait_until_running("known");
+    ask(
+        "encoded",
+        "kube-system",
+        ", secret: operations-requests/twice",
+    );
+    place.wait_until_running("encoded");
+    for (name, more, why) in [
+        ("unknown", "", "certificate"),
+        (
+            "missing",
+            ", secret: nobody",
+            "there is no Secret \"nobody\"",
+        ),
+        (
+            "often",
+            ", secret: hub, limit: 1",
+            "request exceeds the rate limiter",
+        ),
+    ] {
+        ask(name, "default", more);
+        let message = eventually(&format!("{name} fails"), || {
+            let step = step(name);
+            let message = step["message"].as_str()?.to_owned();
+            (step["phase"] == "failed").then_some(message)
+        });
+        assert!(message.contains(why), "{name}: {message}");
+    }
+}

@@ -1,14 +1,17 @@
 //! HTTP requests that templates ask for: what they say, sending, what comes back.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use caravel_workflow::parse_duration;
-use futures::StreamExt as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Identity, Method, Request, Response, Url};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, TRAILER};
+use reqwest::{Body, Certificate, Client, Identity, Method, Request, Url};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio_util::bytes::Bytes;
 
 use super::text;
 
@@ -28,28 +31,32 @@ pub(crate) fn request(params: &Value) -> Result<Request, String> {
         return Err(format!("{url}: only http and https are supported"));
     }
     let details = params.get("request").cloned().unwrap_or(Value::Null);
-    for part in ["trailer", "ratelimiter"] {
-        let given = details
-            .get(part)
-            .is_some_and(|value| value.as_object().is_none_or(|map| !map.is_empty()));
-        if given {
-            return Err(format!("{part} is not supported"));
-        }
-    }
     let mut request = Request::new(method, url);
     let patience = text(&details, "timeout").map(parse_duration).transpose();
     let patience = patience.map_err(|invalid| invalid.to_string())?;
     *request.timeout_mut() = Some(patience.unwrap_or(PATIENCE));
-    headers(&details, request.headers_mut())?;
-    if let Some(body) = text(&details, "body") {
-        *request.body_mut() = Some(body.to_owned().into());
+    fields(&details, "header", request.headers_mut())?;
+    let mut trailers = HeaderMap::new();
+    fields(&details, "trailer", &mut trailers)?;
+    let body = text(&details, "body").map(str::to_owned);
+    if !trailers.is_empty() {
+        // They are announced (RFC 9110, 6.6.2); some servers drop what is not.
+        let names: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+        add(request.headers_mut(), TRAILER.as_str(), &names.join(", "))?;
+        // Of unknown length: trailers follow only what is sent in chunks.
+        let body = Bytes::from(body.unwrap_or_default());
+        let frames = [Frame::data(body), Frame::trailers(trailers)];
+        let frames = futures::stream::iter(frames.map(Ok::<_, Infallible>));
+        *request.body_mut() = Some(Body::wrap(StreamBody::new(frames)));
+    } else if let Some(body) = body {
+        *request.body_mut() = Some(body.into());
     }
     Ok(request)
 }
 
-/// `header`: a value, or several.
-fn headers(details: &Value, headers: &mut HeaderMap) -> Result<(), String> {
-    let given = details.get("header").and_then(Value::as_object);
+/// `header` or `trailer`: names, each with a value or several.
+fn fields(details: &Value, part: &str, headers: &mut HeaderMap) -> Result<(), String> {
+    let given = details.get(part).and_then(Value::as_object);
     for (name, value) in given.into_iter().flatten() {
         let values = match value {
             Value::Array(values) => values.as_slice(),
@@ -58,7 +65,7 @@ fn headers(details: &Value, headers: &mut HeaderMap) -> Result<(), String> {
         for value in values {
             let value = value
                 .as_str()
-                .ok_or_else(|| format!("header {name}: not a text"))?;
+                .ok_or_else(|| format!("{part} {name}: not a text"))?;
             add(headers, name, value)?;
         }
     }
@@ -89,7 +96,7 @@ pub(crate) fn add_idempotency_key(request: &mut Request, identity: &str) {
 }
 
 /// A client for `tls_config` with certificates in it (row REN-006); none where the common one will do.
-pub(super) fn client_for(params: &Value) -> Result<Option<Client>, String> {
+pub(crate) fn client_for(params: &Value) -> Result<Option<Client>, String> {
     let tls = params.get("tls_config").cloned().unwrap_or_default();
     let part = |key: &str| text(&tls, key);
     let (authority, certificate, key) = (part("ca"), part("client_crt"), part("client_key"));
@@ -135,11 +142,19 @@ pub(crate) async fn send(client: &Client, request: Request) -> Result<Value, Fai
         .await
         .map_err(|error| fail(&error))?;
     let status = response.status().as_u16();
-    let header = header_of(&response);
+    let header = fields_of(response.headers());
     let mut body = Vec::new();
-    let mut stream = response.bytes_stream();
-    while let Some(part) = stream.next().await {
-        body.extend_from_slice(&part.map_err(|error| fail(&error))?);
+    let mut trailer = json!({});
+    let mut received = http::Response::<Body>::from(response).into_body();
+    while let Some(frame) = received.frame().await {
+        match frame.map_err(|error| fail(&error))?.into_data() {
+            Ok(part) => body.extend_from_slice(&part),
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    trailer = fields_of(&trailers);
+                }
+            }
+        }
         if body.len() > LARGEST {
             let message = format!("{what}: the answer is larger than {} MiB", LARGEST >> 20);
             return Err(Failure {
@@ -149,7 +164,7 @@ pub(crate) async fn send(client: &Client, request: Request) -> Result<Value, Fai
         }
     }
     let body = String::from_utf8_lossy(&body);
-    Ok(json!({ "body": body, "header": header, "trailer": {}, "statusCode": status }))
+    Ok(json!({ "body": body, "header": header, "trailer": trailer, "statusCode": status }))
 }
 
 /// Whether sending it twice is the same as sending it once (RFC 9110, 9.2.2).
@@ -157,10 +172,10 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
     method.is_safe() || method == Method::PUT || method == Method::DELETE
 }
 
-/// Headers by name as Go writes it (`Content-Type`), because templates were written for that.
-fn header_of(response: &Response) -> Value {
+/// Headers or trailers by name as Go writes it (`Content-Type`), because templates were written for that.
+fn fields_of(headers: &HeaderMap) -> Value {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in response.headers() {
+    for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         all.entry(canonical(name.as_str())).or_default().push(value);
     }

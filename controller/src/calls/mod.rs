@@ -10,9 +10,11 @@ mod config;
 mod helm;
 pub(crate) mod http;
 mod kube;
+mod limiter;
 mod mail;
 
 pub(crate) use self::kube::list;
+pub(crate) use self::limiter::Limiter;
 pub(crate) use self::mail::Mail;
 
 use std::collections::HashMap;

@@ -171,3 +171,36 @@ async fn a_registry_and_a_repository_are_tried_with_their_logins() {
         .expect("an answer");
     assert_eq!(missing["result"], false);
 }
+
+#[tokio::test]
+async fn trailers_go_out_and_come_back() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut seen = String::new();
+        while !seen.ends_with("\r\n\r\n") || !seen.contains("x-sum: 7") {
+            let mut part = [0; 4096];
+            let read = stream.read(&mut part).await.expect("a part");
+            assert!(read > 0, "ended after {seen}");
+            seen.push_str(&String::from_utf8_lossy(&part[..read]));
+        }
+        let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n\
+                      2\r\nhi\r\n0\r\nx-end: yes\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.expect("sent");
+        seen
+    });
+    let params = json!({"method": "POST", "url": url,
+        "request": {"body": "make", "trailer": {"X-Sum": "7"}}});
+    let answer = calls().carry_out("web", &call("http", "do", params)).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer["body"], "hi");
+    assert_eq!(answer["trailer"], json!({"X-End": ["yes"]}));
+    let seen = server.await.expect("the request").to_lowercase();
+    assert!(seen.contains("\r\ntrailer: x-sum\r\n"), "{seen}");
+    assert!(seen.contains("make\r\n0\r\nx-sum: 7\r\n"), "{seen}");
+}

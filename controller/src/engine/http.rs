@@ -2,9 +2,9 @@
 
 use caravel_core::engine::Call;
 use caravel_workflow::{Event, Outcome, Reason};
-use reqwest::Request;
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use reqwest::{Client, Request};
+use serde_json::{Map, Value, json};
 
 use super::attempt::{Attempt, Called, Unwanted, Work};
 use super::calls::{failed, text};
@@ -30,6 +30,14 @@ impl Attempt {
             Ok(request) => request,
             Err(why) => return Ok(failed(call, why)),
         };
+        let client = match self.client(call).await {
+            Ok(client) => client,
+            Err(why) => return Ok(failed(call, why)),
+        };
+        let now = self.parts.clock.now();
+        if let Err(why) = self.parts.limiter.count(&call.params, &request, now) {
+            return Ok(failed(call, why));
+        }
         let deed = Deed {
             is_repeatable: http::is_idempotent(request.method()),
             is_kept: !request.method().is_safe(),
@@ -37,7 +45,7 @@ impl Attempt {
         // The legacy package has the answer under its own name.
         let is_legacy = call.provider == "op";
         let sending = async {
-            let value = http::send(&self.parts.http, request).await?;
+            let value = http::send(&client, request).await?;
             Ok(if is_legacy {
                 json!({ "response": value })
             } else {
@@ -112,19 +120,12 @@ impl Attempt {
     }
 
     async fn request(&self, work: &Work, call: &Call) -> Result<Request, String> {
-        let params = &call.params;
-        let has_tls = params
-            .get("tls_config")
-            .is_some_and(|value| value.as_object().is_none_or(|map| !map.is_empty()));
-        if has_tls {
-            return Err("tls_config is not supported".to_owned());
-        }
-        let mut request = http::request(params)?;
+        let mut request = http::request(&call.params)?;
         // KubeVela says so of a request without any header, and servers rely on it.
         if request.headers().is_empty() {
             http::add(request.headers_mut(), "Content-Type", "application/json")?;
         }
-        let details = params.get("request").cloned().unwrap_or(Value::Null);
+        let details = call.params.get("request").cloned().unwrap_or(Value::Null);
         self.secret_headers(&details, request.headers_mut()).await?;
         if !http::is_idempotent(request.method()) {
             let identity = format!("{}/{}/{}", self.run, work.step_id, call.key);
@@ -133,36 +134,100 @@ impl Attempt {
         Ok(request)
     }
 
+    /// The client that the Secret of `tls_config` makes, or the common one.
+    async fn client(&self, call: &Call) -> Result<Client, String> {
+        let declared = call.params.get("tls_config");
+        let Some(declared) = declared.filter(|declared| **declared != json!({})) else {
+            return Ok(self.parts.http.clone());
+        };
+        let name = text(declared, "secret").ok_or("tls_config.secret is missing")?;
+        // `namespace/name` is one way to say it (`getTransport` of KubeVela's workflow package).
+        let (namespace, name) = match name.split_once('/') {
+            Some((namespace, name)) => (namespace, name),
+            None => (text(declared, "namespace").unwrap_or(&self.namespace), name),
+        };
+        let secret = self.secret("tls_config", namespace, name).await?;
+        let mut files = Map::new();
+        for (key, file) in TLS_FILES {
+            if secret.has(key) {
+                let pem = secret.text(key)?;
+                files.insert(file.to_owned(), Value::String(unwrapped(pem)));
+            }
+        }
+        if files.is_empty() {
+            let keys = TLS_FILES.map(|(key, _)| key).join(", ");
+            return Err(format!(
+                "tls_config: Secret {namespace}/{name} has none of the keys {keys}"
+            ));
+        }
+        let client = http::client_for(&json!({ "tls_config": files }))?;
+        Ok(client.unwrap_or_else(|| self.parts.http.clone()))
+    }
+
     async fn secret_headers(&self, details: &Value, headers: &mut HeaderMap) -> Result<(), String> {
-        let secrets = details
-            .get("headersFromSecret")
-            .and_then(Value::as_array)
-            .cloned();
-        for one in secrets.unwrap_or_default() {
-            let part = |key: &str| {
-                text(&one, key).ok_or_else(|| format!("headersFromSecret: {key} is missing"))
-            };
-            let (header, secret, key) = (part("header")?, part("secret")?, part("key")?);
-            let object = json!({"apiVersion": "v1", "kind": "Secret",
-                "metadata": {"name": secret, "namespace": self.namespace}});
-            let found = self
-                .ports
-                .read("", &object)
-                .await
-                .map_err(|error| error.to_string())?;
-            let found =
-                found.ok_or_else(|| format!("headersFromSecret: there is no Secret {secret:?}"))?;
-            let encoded = found.pointer("/data").and_then(|data| text(data, key));
-            let encoded = encoded.ok_or_else(|| {
-                format!("headersFromSecret: Secret {secret:?} has no key {key:?}")
-            })?;
-            let value = decode(encoded).ok_or_else(|| {
-                format!("headersFromSecret: {key:?} of Secret {secret:?} is not text")
-            })?;
-            http::add(headers, header, value.trim_end())?;
+        const WHAT: &str = "headersFromSecret";
+        let given = details.get(WHAT).and_then(Value::as_array);
+        for one in given.into_iter().flatten() {
+            let part =
+                |key: &str| text(one, key).ok_or_else(|| format!("{WHAT}: {key} is missing"));
+            let (header, name, key) = (part("header")?, part("secret")?, part("key")?);
+            let secret = self.secret(WHAT, &self.namespace, name).await?;
+            http::add(headers, header, secret.text(key)?.trim_end())?;
         }
         Ok(())
     }
+
+    async fn secret<'a>(
+        &self,
+        what: &'a str,
+        namespace: &str,
+        name: &'a str,
+    ) -> Result<Secret<'a>, String> {
+        let object = json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace}});
+        let found = self.ports.read("", &object).await;
+        let found = found.map_err(|error| error.to_string())?;
+        let found = found.ok_or_else(|| {
+            format!("{what}: there is no Secret {name:?} in namespace {namespace:?}")
+        })?;
+        let data = found.get("data").cloned().unwrap_or_default();
+        Ok(Secret { what, name, data })
+    }
+}
+
+/// Keys of a Secret that `tls_config` names, and what the same is called where it is written in the request itself.
+const TLS_FILES: [(&str, &str); 3] = [
+    ("ca.crt", "ca"),
+    ("client.crt", "client_crt"),
+    ("client.key", "client_key"),
+];
+
+/// A Secret that a part of a request names.
+struct Secret<'a> {
+    what: &'a str,
+    name: &'a str,
+    data: Value,
+}
+
+impl Secret<'_> {
+    fn has(&self, key: &str) -> bool {
+        text(&self.data, key).is_some()
+    }
+
+    fn text(&self, key: &str) -> Result<String, String> {
+        let Self { what, name, data } = self;
+        let encoded =
+            text(data, key).ok_or_else(|| format!("{what}: Secret {name:?} has no key {key:?}"))?;
+        decode(encoded).ok_or_else(|| format!("{what}: {key:?} of Secret {name:?} is not text"))
+    }
+}
+
+/// KubeVela wants certificates encoded once more than the Secret itself does; what is PEM already is taken too.
+fn unwrapped(pem: String) -> String {
+    if pem.contains("-----BEGIN") {
+        return pem;
+    }
+    decode(pem.trim()).unwrap_or(pem)
 }
 
 /// The answer of a call that was made.

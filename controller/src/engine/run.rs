@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::attempt::Attempt;
 use super::fault::Faults;
 use super::ports::Ports;
+use crate::calls::Limiter;
 use crate::evaluation::Evaluation;
 
 /// Steps of one run that are evaluated at a time.
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) evaluation: Evaluation,
     pub(super) http: reqwest::Client,
+    pub(super) limiter: Limiter,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) faults: Arc<dyn Faults>,
 }
@@ -150,6 +152,7 @@ impl Runner {
                 store,
                 evaluation,
                 http,
+                limiter: Limiter::default(),
                 clock,
                 faults,
             }),
