@@ -8,6 +8,7 @@
 )]
 
 mod attributes;
+mod builtin;
 mod examples;
 mod health;
 mod rendering;

@@ -13,6 +13,32 @@ mod cue;
 mod outputs;
 mod patches;
 
+/// The objects of a dry run, or KubeVela's words for why there are none.
+pub(crate) fn render(
+    application: &Value,
+    definitions: DefinitionSet,
+    version: &str,
+    evaluator: Evaluator,
+) -> Result<Vec<Value>, String> {
+    let app = read_application(application).map_err(|error| error.kubevela_text())?;
+    let source = Layered::new(definitions, builtin);
+    let groups = dry_run(&app, &source).map_err(|error| error.kubevela_text())?;
+    let version = ClusterVersion::parse(version).unwrap();
+    let mut objects = Vec::new();
+    for group in &groups {
+        match render_group(group, &version, evaluator, &mut |request: &Request| {
+            eval(request)
+        }) {
+            Ok(rendered) => {
+                objects.extend(rendered.objects().map(|object| object.object.clone()));
+            }
+            Err(DryRunError::Render(error)) => return Err(error.kubevela_text),
+            Err(other) => return Err(format!("{other:?}")),
+        }
+    }
+    Ok(objects)
+}
+
 /// A component with traits, each with a template of its own.
 struct Case {
     component: &'static str,
@@ -95,23 +121,12 @@ impl Case {
     }
 
     fn render(&self, evaluator: Evaluator) -> Result<Vec<Value>, String> {
-        let app = read_application(&self.application()).map_err(|error| error.kubevela_text())?;
-        let source = Layered::new(self.definitions(), builtin);
-        let groups = dry_run(&app, &source).map_err(|error| error.kubevela_text())?;
-        let version = ClusterVersion::parse("v1.31.2").unwrap();
-        let mut objects = Vec::new();
-        for group in &groups {
-            match render_group(group, &version, evaluator, &mut |request: &Request| {
-                eval(request)
-            }) {
-                Ok(rendered) => {
-                    objects.extend(rendered.objects().map(|object| object.object.clone()));
-                }
-                Err(DryRunError::Render(error)) => return Err(error.kubevela_text),
-                Err(other) => return Err(format!("{other:?}")),
-            }
-        }
-        Ok(objects)
+        render(
+            &self.application(),
+            self.definitions(),
+            "v1.31.2",
+            evaluator,
+        )
     }
 
     /// The objects, the same under both evaluators.

@@ -1,0 +1,111 @@
+//! Traits that change a container.
+
+use serde_json::{Value, json};
+
+use super::{Component, component, foreign};
+
+fn nginx() -> Value {
+    json!({ "name": "nginx", "image": "nginx" })
+}
+
+/// The names of the containers that a trait leaves.
+#[track_caller]
+fn names(component: &Component) -> Vec<Value> {
+    let pod = component.pod();
+    let containers = pod["containers"].as_array().unwrap();
+    containers.iter().map(|one| one["name"].clone()).collect()
+}
+
+/// Traits that name no container mean the one that is named like the component, or else the first.
+#[test]
+fn no_container_is_made_up() {
+    let traits = [
+        ("resource", json!({ "cpu": "1", "memory": "1Gi" })),
+        (
+            "storage",
+            json!({ "emptyDir": [{ "name": "x", "mountPath": "/x" }] }),
+        ),
+        (
+            "service-binding",
+            json!({ "envMappings": { "A": { "secret": "s" } } }),
+        ),
+        (
+            "init-container",
+            json!({ "name": "one", "image": "busybox", "appMountPath": "/a", "initMountPath": "/b" }),
+        ),
+    ];
+    for (type_, properties) in traits {
+        let other = foreign(json!([nginx()])).with(type_, properties.clone());
+        assert_eq!(names(&other), ["nginx"], "{type_}");
+        let changed = &other.pod()["containers"][0];
+        assert_ne!(*changed, nginx(), "{type_} has no effect");
+
+        let second = foreign(json!([nginx(), { "name": "web", "image": "web" }]));
+        let second = second.with(type_, properties);
+        assert_eq!(names(&second), ["nginx", "web"], "{type_}");
+        assert_eq!(second.pod()["containers"][0], nginx(), "{type_}");
+    }
+}
+
+#[test]
+fn resources_of_a_cron_job_are_those_of_the_container_that_it_has() {
+    let cron_job = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": "web" },
+        "spec": { "jobTemplate": { "spec": { "template": { "spec": { "containers": [nginx()] } } } } },
+    });
+    let spec = component("k8s-objects", json!({ "objects": [cron_job] }))
+        .with("resource", json!({ "cpu": "1", "memory": "1Gi" }))
+        .object("CronJob");
+    let both = json!({ "cpu": "1", "memory": "1Gi" });
+    assert_eq!(
+        spec["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"],
+        json!([{ "name": "nginx", "image": "nginx", "resources": { "limits": both, "requests": both } }])
+    );
+}
+
+/// One of the two alone is set, and the other one stays as the component has it.
+#[test]
+fn resources_that_are_given_are_set() {
+    let web = json!({ "image": "nginx", "cpu": "250m", "memory": "64Mi" });
+    for (given, cpu, memory) in [
+        (json!({ "cpu": "2" }), "2", "64Mi"),
+        (json!({ "memory": "1Gi" }), "250m", "1Gi"),
+        (json!({ "cpu": "2", "memory": "1Gi" }), "2", "1Gi"),
+    ] {
+        let pod = component("webservice", web.clone())
+            .with("resource", given.clone())
+            .pod();
+        let both = json!({ "cpu": cpu, "memory": memory });
+        assert_eq!(
+            pod["containers"][0]["resources"],
+            json!({ "limits": both, "requests": both }),
+            "{given}"
+        );
+    }
+    let pod = component("webservice", json!({ "image": "nginx" }))
+        .with("resource", json!({ "memory": "1Gi" }))
+        .pod();
+    let memory = json!({ "memory": "1Gi" });
+    assert_eq!(
+        pod["containers"][0]["resources"],
+        json!({ "limits": memory, "requests": memory })
+    );
+}
+
+#[test]
+fn a_binding_takes_the_place_of_a_variable() {
+    let env = json!([{ "name": "A", "value": "old" }, { "name": "B", "value": "kept" }]);
+    let pod = component("webservice", json!({ "image": "nginx", "env": env }))
+        .with(
+            "service-binding",
+            json!({ "envMappings": { "A": { "secret": "s" } } }),
+        )
+        .pod();
+    assert_eq!(
+        pod["containers"][0]["env"],
+        json!([
+            { "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "A" } } },
+            { "name": "B", "value": "kept" },
+        ])
+    );
+}
