@@ -289,6 +289,29 @@ parameter: {a: [...int], b: [...int]}
     );
 }
 
+/// One name is a list here and a number or a text there.
+#[test]
+fn arithmetic_of_numbers_and_texts_is_left_alone() {
+    let spec = component(
+        r#"
+output: {apiVersion: "x/v1", kind: "Thing", spec: {
+	milli: parameter.cpu * 1000
+	greet: parameter.args + parameter.env
+	info: {error: "boom", message: error}
+}}
+_metrics: cpu: [{name: "cpu"}]
+_other: {args: ["--x"], env: [{name: "A"}]}
+parameter: {cpu: int, args: string, env: string}
+"#,
+        json!({"cpu": 2, "args": "a", "env": "b"}),
+    )
+    .spec();
+    assert_eq!(
+        spec,
+        json!({"milli": 2000, "greet": "ab", "info": {"error": "boom", "message": "boom"}})
+    );
+}
+
 #[test]
 fn optional_parameters_with_defaults_inside() {
     let template = r#"

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,11 +12,10 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
-// Older CUE added and multiplied lists with + and *, and had no built-in `error`. Definitions written then
-// are rewritten on the way in (row REN-044). Imports that nothing uses are left out as well: KubeVela ends a
+// Older CUE added and multiplied lists with + and *. Definitions written then are rewritten on the way in (row REN-044).
+// A field that is called `error` like the built-in needs no quotes: names mean the field before they mean a built-in, and
+// with quotes they would no longer. Imports that nothing uses are left out as well: KubeVela ends a
 // workflow step that has one as succeeded without doing anything (docs/decisions/0009-unused-imports.md).
-
-var errorLabel = regexp.MustCompile(`\berror\s*[?!]?\s*:`)
 
 // modernise rewrites a parsed file in place and says what it changed; the positions are those before.
 func modernise(file *ast.File, text string) []rewrite {
@@ -31,9 +29,6 @@ func modernise(file *ast.File, text string) []rewrite {
 		unused = slices.DeleteFunc(unused, func(spec *ast.ImportSpec) bool { return spec.Path.Value == `"list"` })
 	}
 	made = append(made, dropImports(file, unused)...)
-	if errorLabel.MatchString(text) {
-		made = append(made, quoteErrorLabels(file)...)
-	}
 	return made
 }
 
@@ -111,71 +106,106 @@ func dropImports(file *ast.File, unused []*ast.ImportSpec) []rewrite {
 	return made
 }
 
-func quoteErrorLabels(file *ast.File) []rewrite {
-	var made []rewrite
-	ast.Walk(file, func(node ast.Node) bool {
-		field, ok := node.(*ast.Field)
-		if !ok {
-			return true
-		}
-		if ident, ok := field.Label.(*ast.Ident); ok && ident.Name == "error" {
-			label := ast.NewString("error")
-			ast.SetPos(label, ident.Pos())
-			field.Label = label
-			made = append(made, rewrite{ident.Pos(), "the field error must be quoted, because error is a built-in of CUE now"})
-		}
-		return true
-	}, nil)
-	return made
-}
-
+// listArithmetic replaces + and * of lists. Others are left alone, and so is what could be both: CUE evaluates it
+// where it is none of lists, and says what to write where it is.
 func listArithmetic(file *ast.File) []rewrite {
 	if !mayAddLists(file) {
 		return nil
 	}
-	lists := listNames(file)
-	list, imported := listImport(file)
-	var made []rewrite
-	astutil.Apply(file, func(cursor astutil.Cursor) bool {
-		binary, ok := cursor.Node().(*ast.BinaryExpr)
-		if !ok {
-			return true
-		}
-		switch binary.Op {
-		case token.ADD:
-			operands := summands(binary)
-			for _, operand := range operands {
-				if !lists.isList(operand) {
-					return true
-				}
-			}
-			made = append(made, rewrite{binary.Pos(), "lists are added with + : list.Concat([…]) is meant"})
-			cursor.Replace(callOf(list, "Concat", &ast.ListLit{Elts: operands}))
-		case token.MUL:
-			x, count := binary.X, binary.Y
-			if !lists.isList(x) {
-				x, count = count, x
-			}
-			if !lists.isList(x) || lists.isList(count) {
-				return true
-			}
-			made = append(made, rewrite{binary.Pos(), "a list is repeated with * : list.Repeat(list, count) is meant"})
-			cursor.Replace(callOf(list, "Repeat", x, count))
+	found := findOperators(file)
+	if len(found.made) == 0 {
+		return nil
+	}
+	found.list = importList(file)
+	astutil.Apply(file, nil, func(cursor astutil.Cursor) bool {
+		if binary, ok := cursor.Node().(*ast.BinaryExpr); ok && found.ofLists[binary] {
+			cursor.Replace(found.call(binary))
 		}
 		return true
-	}, nil)
-	if len(made) > 0 && !imported {
-		spec := ast.NewImport(nil, "list")
-		if list != "list" {
-			spec = ast.NewImport(ast.NewIdent(list), "list")
+	})
+	unresolve(file)
+	return found.made
+}
+
+// operators are the + and * of a file that add and repeat lists.
+type operators struct {
+	types   *typer
+	ofLists map[*ast.BinaryExpr]bool
+	made    []rewrite
+	// list is what the package is called; sums are the calls of it that are new.
+	list string
+	sums map[ast.Expr]*ast.ListLit
+}
+
+func findOperators(file *ast.File) *operators {
+	found := &operators{types: newTyper(file), ofLists: map[*ast.BinaryExpr]bool{}, sums: map[ast.Expr]*ast.ListLit{}}
+	for _, decl := range file.Decls {
+		ast.Walk(decl, func(node ast.Node) bool {
+			if binary, ok := node.(*ast.BinaryExpr); ok && !found.ofLists[binary] {
+				found.look(binary)
+			}
+			return true
+		}, nil)
+	}
+	return found
+}
+
+func (o *operators) look(binary *ast.BinaryExpr) {
+	switch binary.Op {
+	case token.ADD:
+		for _, operand := range summands(binary) {
+			if o.types.isList(operand) {
+				o.made = append(o.made, rewrite{binary.Pos(), "lists are added with + : list.Concat([…]) is meant"})
+				o.markSum(binary)
+				return
+			}
 		}
-		file.Imports = append(file.Imports, spec)
-		file.Decls = append([]ast.Decl{&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}}, file.Decls...)
+	case token.MUL:
+		if o.types.isList(binary.X) != o.types.isList(binary.Y) {
+			o.made = append(o.made, rewrite{binary.Pos(), "a list is repeated with * : list.Repeat(list, count) is meant"})
+			o.ofLists[binary] = true
+		}
 	}
-	if len(made) > 0 {
-		unresolve(file)
+}
+
+// markSum marks a sum with all sums in it: what is added to a list is a list.
+func (o *operators) markSum(expr ast.Expr) {
+	switch x := expr.(type) {
+	case *ast.ParenExpr:
+		o.markSum(x.X)
+	case *ast.BinaryExpr:
+		if x.Op == token.ADD {
+			o.ofLists[x] = true
+			o.markSum(x.X)
+			o.markSum(x.Y)
+		}
 	}
-	return made
+}
+
+// call is what a + or * of lists becomes. What is in it has been replaced already.
+func (o *operators) call(binary *ast.BinaryExpr) ast.Expr {
+	if binary.Op == token.MUL {
+		if o.types.isList(binary.X) {
+			return callOf(o.list, "Repeat", binary.X, binary.Y)
+		}
+		return callOf(o.list, "Repeat", binary.Y, binary.X)
+	}
+	all := &ast.ListLit{}
+	for _, operand := range []ast.Expr{binary.X, binary.Y} {
+		inner := operand
+		for paren, ok := inner.(*ast.ParenExpr); ok; paren, ok = inner.(*ast.ParenExpr) {
+			inner = paren.X
+		}
+		if sum, ok := o.sums[inner]; ok {
+			all.Elts = append(all.Elts, sum.Elts...)
+		} else {
+			ast.SetRelPos(operand, token.NoRelPos)
+			all.Elts = append(all.Elts, operand)
+		}
+	}
+	call := callOf(o.list, "Concat", all)
+	o.sums[call] = all
+	return call
 }
 
 // mayAddLists says whether there is a + that does not plainly add texts or numbers, or a * at all: a fast
@@ -213,26 +243,62 @@ func unresolve(file *ast.File) {
 	}, nil)
 }
 
-// listImport gives the name under which a file has, or can have, the package list.
-func listImport(file *ast.File) (name string, imported bool) {
+// importList gives the name under which a file has the package list, which it imports if need be: under another name
+// where the file uses that one for something else.
+func importList(file *ast.File) string {
+	taken := bindings(file)
 	for _, spec := range file.Imports {
-		if spec.Path.Value == `"list"` {
-			if spec.Name != nil {
-				return spec.Name.Name, true
-			}
-			return "list", true
+		if info, err := astutil.ParseImportSpec(spec); err == nil && info.ID == "list" && !taken[info.Ident] {
+			return info.Ident
 		}
 	}
-	name = "list"
-	ast.Walk(file, func(node ast.Node) bool {
-		if field, ok := node.(*ast.Field); ok {
-			if label, _, _ := ast.LabelName(field.Label); label == "list" {
-				name = "cuelist"
-			}
+	name, spec := "list", ast.NewImport(nil, "list")
+	for taken[name] || isImported(file, name) {
+		name = "cue" + name
+		spec = ast.NewImport(ast.NewIdent(name), "list")
+	}
+	file.Imports = append(file.Imports, spec)
+	at := slices.IndexFunc(file.Decls, func(decl ast.Decl) bool {
+		_, isPackage := decl.(*ast.Package)
+		return !isPackage
+	})
+	file.Decls = slices.Insert(file.Decls, max(at, 0), ast.Decl(&ast.ImportDecl{Specs: []*ast.ImportSpec{spec}}))
+	return name
+}
+
+// isImported says whether a package has the name in a file.
+func isImported(file *ast.File, name string) bool {
+	return slices.ContainsFunc(file.Imports, func(spec *ast.ImportSpec) bool {
+		info, err := astutil.ParseImportSpec(spec)
+		return err == nil && info.Ident == name
+	})
+}
+
+// bindings gives all names that a file declares anywhere, its imports excepted.
+func bindings(file *ast.File) map[string]bool {
+	names := map[string]bool{}
+	add := func(node ast.Node) {
+		if ident, ok := node.(*ast.Ident); ok && ident != nil {
+			names[ident.Name] = true
 		}
-		return true
-	}, nil)
-	return name, false
+	}
+	for _, decl := range file.Decls {
+		ast.Walk(decl, func(node ast.Node) bool {
+			switch x := node.(type) {
+			case *ast.Field:
+				add(x.Label)
+			case *ast.Alias:
+				add(x.Ident)
+			case *ast.LetClause:
+				add(x.Ident)
+			case *ast.ForClause:
+				add(x.Key)
+				add(x.Value)
+			}
+			return true
+		}, nil)
+	}
+	return names
 }
 
 // callOf makes <list>.<name>(args…).
@@ -245,76 +311,15 @@ func callOf(list, name string, args ...ast.Expr) ast.Expr {
 
 // summands takes a chain of + apart.
 func summands(expr ast.Expr) []ast.Expr {
-	if binary, ok := expr.(*ast.BinaryExpr); ok && binary.Op == token.ADD {
-		return append(summands(binary.X), summands(binary.Y)...)
+	switch x := expr.(type) {
+	case *ast.ParenExpr:
+		return summands(x.X)
+	case *ast.BinaryExpr:
+		if x.Op == token.ADD {
+			return append(summands(x.X), summands(x.Y)...)
+		}
 	}
 	return []ast.Expr{expr}
-}
-
-// listFields knows which fields and let clauses hold lists, by name: good enough, because a name that is
-// a list somewhere is hardly a number elsewhere, and only + and * between two of them are touched.
-type listFields map[string]bool
-
-func listNames(file *ast.File) listFields {
-	lists := listFields{}
-	for grew := true; grew; {
-		grew = false
-		ast.Walk(file, func(node ast.Node) bool {
-			name, value := "", ast.Expr(nil)
-			switch x := node.(type) {
-			case *ast.Field:
-				name, _, _ = ast.LabelName(x.Label)
-				value = x.Value
-			case *ast.LetClause:
-				name, value = x.Ident.Name, x.Expr
-			}
-			if name != "" && !lists[name] && lists.isList(value) {
-				lists[name], grew = true, true
-			}
-			return true
-		}, nil)
-	}
-	return lists
-}
-
-func (l listFields) isList(expr ast.Expr) bool {
-	switch x := expr.(type) {
-	case *ast.ListLit:
-		return true
-	case *ast.Ident:
-		return l[x.Name]
-	case *ast.SelectorExpr:
-		if name, _, err := ast.LabelName(x.Sel); err == nil {
-			return l[name]
-		}
-	case *ast.ParenExpr:
-		return l.isList(x.X)
-	case *ast.UnaryExpr:
-		return x.Op == token.MUL && l.isList(x.X)
-	case *ast.BinaryExpr:
-		switch x.Op {
-		case token.OR, token.AND:
-			return l.isList(x.X) || l.isList(x.Y)
-		case token.ADD:
-			return l.isList(x.X) && l.isList(x.Y)
-		case token.MUL:
-			return l.isList(x.X) != l.isList(x.Y)
-		}
-	case *ast.CallExpr:
-		selector, ok := x.Fun.(*ast.SelectorExpr)
-		if !ok {
-			return false
-		}
-		pkg, ok := selector.X.(*ast.Ident)
-		name, _, _ := ast.LabelName(selector.Sel)
-		return ok && pkg.Name == "list" && returnsList[name]
-	}
-	return false
-}
-
-var returnsList = map[string]bool{
-	"Concat": true, "Repeat": true, "Range": true, "Slice": true, "Sort": true, "SortStable": true, "SortStrings": true,
-	"Drop": true, "Take": true, "FlattenN": true, "Reverse": true,
 }
 
 // upgrade rewrites a text for today's CUE.

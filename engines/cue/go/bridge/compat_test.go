@@ -12,8 +12,24 @@ func TestUpgradeRewritesOlderText(t *testing.T) {
 		"a: [1] * 3":                              `a: list.Repeat([1], 3)`,
 		"let l = [1]\na: 2 * l":                   `a: list.Repeat(l, 2)`,
 		"p: {l: *[] | [...string]}\na: p.l + p.l": `a: list.Concat([p.l, p.l])`,
-		`error: "e"`:                              `"error": "e"`,
 		"import \"strings\"\na: \"x\"":            `a: "x"`,
+		// What one operand tells of the others, through parentheses and calls.
+		"a: [x] + y\nx: _\ny: _":                                              `a: list.Concat([[x], y])`,
+		"x: [...int]\na: len((x + [1]) + [2])":                                `a: len(list.Concat([x, [1], [2]]))`,
+		"x: [...int]\na: [for i in x + [1] {i}]":                              `for i in list.Concat([x, [1]])`,
+		"import \"strings\"\na: strings.Split(x, \",\") + y\nx: string\ny: _": `a: list.Concat([strings.Split(x, ","), y])`,
+		// Where names lead to.
+		"p: #P\n#P: l: [...int]\na: p.l + p.l":                              `a: list.Concat([p.l, p.l])`,
+		"p: \"x-y\": l: [...int]\na: p[\"x-y\"].l + b\nb: _":                `a: list.Concat([p["x-y"].l, b])`,
+		"p: [...{args: [...string]}]\na: [for x in p {n: x.args + x.args}]": `n: list.Concat([x.args, x.args])`,
+		"p: [string]: [...string]\na: {for k, v in p {(k): v + v}}":         `list.Concat([v, v])`,
+		"p: {if true {l: [1]}, l: _}\na: p.l + p.l":                         `a: list.Concat([p.l, p.l])`,
+		"p: l: *null | [...int]\na: p.l + p.l":                              `a: list.Concat([p.l, p.l])`,
+		"a: b + b\nb: c\nc: [1]":                                            `a: list.Concat([b, b])`,
+		// The package has another name where its own means something else.
+		"a: [for list in [\"p\"] {[1] + [list]}]":                                         `cuelist.Concat([[1], [list]])`,
+		"let list = \"k\"\na: [list] + [list]":                                            `cuelist.Concat([[list], [list]])`,
+		"import \"list\"\nb: list.Range(0, 1, 1)\na: [for list in b {[1] + [list]}]":      `cuelist.Concat([[1], [list]])`,
 		"import (\n\t\"strings\"\n\t\"list\"\n)\na: [1] + [2]\nb: strings.ToUpper(\"x\")": "\"list\"",
 		"import (\"strings\", j \"encoding/json\")\na: strings.ToUpper(\"x\")":            `import ("strings")`,
 		"import \"vela/nosuch\"\na: {nosuch: 1}\nb: a.nosuch":                             "a: {nosuch: 1}",
@@ -26,11 +42,26 @@ func TestUpgradeRewritesOlderText(t *testing.T) {
 		if !strings.Contains(result.Source, want) || len(result.Changes) != 1 {
 			t.Errorf("%s\nbecomes\n%s\nwith %v, want %s", source, result.Source, result.Changes, want)
 		}
+		again, err := upgrade(&formatRequest{Source: result.Source})
+		if err != nil || len(again.Changes) != 0 {
+			t.Errorf("%s\nis not finished: %v %v", result.Source, again, err)
+		}
 	}
 }
 
 func TestUpgradeLeavesOtherArithmeticAlone(t *testing.T) {
-	for _, source := range []string{"a: 1 + 2", `a: "x" + "y"`, "a: *[1] | [...int]", "a: 2 * 3",
+	for _, source := range []string{
+		// One name is a list here and something else there.
+		"a: parameter.cpu * 1000\nparameter: cpu: int\nm: cpu: [{a: 1}]",
+		"a: parameter.args + parameter.env\ns: {args: [\"x\"], env: [1]}\nparameter: {args: string, env: string}",
+		"args: [1]\nb: {args: int, c: args + args}", "let x = [1]\nb: {let x = 2, c: x * x}",
+		// It may be either.
+		"p: l: *\"\" | [...string]\na: p.l + p.l",
+		// They need no end.
+		"a: a.b + a.c", "a: b.x & b.y\nb: a.x & a.y\nc: a * b",
+		// A field may be called like a built-in, and is meant by its name.
+		"info: {error: \"boom\", msg: error}", "X=error: \"boom\"\nmsg: X", "let error = \"boom\"\nmsg: error",
+		"a: 1 + 2", `a: "x" + "y"`, "a: *[1] | [...int]", "a: 2 * 3",
 		// Used in a label, in an interpolation, under another name; and one that clashes with a field.
 		"import \"strings\"\n\n(strings.ToUpper(\"x\")): 1", "import \"strings\"\n\na: \"\\(strings.ToUpper(\"x\"))\"",
 		"import s \"strings\"\n\na: s.ToUpper(\"x\")", "import \"strings\"\n\nstrings: 1",
