@@ -2,6 +2,7 @@
 
 use caravel_tests::sink::Sink;
 use caravel_tests::wait::eventually;
+use serde_json::json;
 
 use crate::place::{Place, application};
 
@@ -113,6 +114,82 @@ fn what_a_template_cannot_read_is_told_with_its_place_and_tried_again() {
         .ok();
     place.wait_until_running("waits");
     assert_eq!(place.object("cm", "waits")["data"]["color"], "green");
+}
+
+const WRITERS: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: adds}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  schematic:
+    cue:
+      template: |
+        import "vela/kube"
+        made: kube.#Apply & {$params: {
+          resource: {apiVersion: "v1", kind: "ConfigMap", metadata: name: "base", data: parameter.data}
+          options: threeWayMergePatch: {annotationPrefix: parameter.prefix, enabled: parameter.merge}
+        }}
+        output: {apiVersion: "v1", kind: "ConfigMap", data: seen: made.$returns.data.keep}
+        parameter: {data: [string]: string, prefix: string, merge: *true | bool}
+---
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: patches}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  schematic:
+    cue:
+      template: |
+        import "vela/kube"
+        made: kube.#Patch & {$params: {
+          resource: {apiVersion: "v1", kind: "ConfigMap", metadata: name: "base"}
+          patch: data: data: parameter.data
+        }}
+        output: {apiVersion: "v1", kind: "ConfigMap", data: seen: made.$returns.data.keep}
+        parameter: data: [string]: string
+"#;
+
+#[test]
+fn what_templates_write_into_an_object_of_an_application_stays_beside_its_own_fields() {
+    let place = Place::shared("delivery-writers");
+    place.apply(WRITERS).ok();
+    let base = |data: &str| {
+        let object = format!(
+            "{{objects: [{{apiVersion: v1, kind: ConfigMap, metadata: {{name: base}}, data: {data}}}]}}"
+        );
+        application("owner", "k8s-objects", &object)
+    };
+    let adds = |name: &str, data: &str| {
+        let properties = format!("{{prefix: {name}, data: {data}}}");
+        application(name, "adds", &properties)
+    };
+    place.apply(&base("{keep: me, old: x}")).ok();
+    place.wait_until_running("owner");
+    for (name, manifest) in [
+        ("one", adds("one", "{one: a, gone: b}")),
+        ("two", adds("two", "{two: c}")),
+        (
+            "three",
+            application("three", "patches", "{data: {three: d}}"),
+        ),
+    ] {
+        place.apply(&manifest).ok();
+        place.wait_until_running(name);
+    }
+    let holds = |expected: serde_json::Value| {
+        let what = format!("base has {expected}");
+        eventually(&what, || {
+            (place.object("cm", "base")["data"] == expected).then_some(())
+        });
+    };
+    holds(json!({"keep": "me", "old": "x", "one": "a", "gone": "b", "two": "c", "three": "d"}));
+    // Each takes away only what it wrote itself, and nothing where it does not merge three.
+    let adds = |name, data| adds(name, data).replace("prefix: two", "prefix: two, merge: false");
+    place.apply(&adds("two", "{four: e}")).ok();
+    place.apply(&base("{keep: me}")).ok();
+    place.apply(&adds("one", "{one: a}")).ok();
+    holds(json!({"keep": "me", "one": "a", "two": "c", "three": "d", "four": "e"}));
 }
 
 const STAGES: &str = r#"

@@ -27,6 +27,10 @@ use discovery::Discovery;
 /// The name under which our writes are recorded in managedFields.
 pub const FIELD_MANAGER: &str = "caravel";
 
+/// The name under which templates and steps write what no inventory has. It is another one than that of dispatch,
+/// which takes away what is written in its own name and is not in the manifest.
+pub const TEMPLATE_MANAGER: &str = "caravel-template";
+
 /// How long a request may take, unless said otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -341,10 +345,51 @@ impl Cluster {
             dry_run,
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        let request = target
-            .request()
-            .patch(&target.name, &params, &Patch::Apply(object));
-        self.send(target.describe("apply"), request).await
+        self.patched(target, "apply", &params, &Patch::Apply(object))
+            .await
+    }
+
+    /// Server-side apply under another name: what was applied before under the same name and is no longer given goes.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn apply_as(
+        &self,
+        manager: &str,
+        target: &Target,
+        object: &Value,
+    ) -> Result<Value, ClusterError> {
+        let params = PatchParams::apply(manager).force();
+        self.patched(target, "apply", &params, &Patch::Apply(object))
+            .await
+    }
+
+    /// Changes an object under another name.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn patch_as<T: serde::Serialize + std::fmt::Debug>(
+        &self,
+        manager: &str,
+        target: &Target,
+        patch: &Patch<T>,
+    ) -> Result<Value, ClusterError> {
+        let params = PatchParams {
+            field_manager: Some(manager.to_owned()),
+            ..PatchParams::default()
+        };
+        self.patched(target, "patch", &params, patch).await
+    }
+
+    async fn patched<T: serde::Serialize + std::fmt::Debug>(
+        &self,
+        target: &Target,
+        action: &str,
+        params: &PatchParams,
+        patch: &Patch<T>,
+    ) -> Result<Value, ClusterError> {
+        let request = target.request().patch(&target.name, params, patch);
+        self.send(target.describe(action), request).await
     }
 
     /// Writes a whole object; its resourceVersion must still be the same.
@@ -366,14 +411,9 @@ impl Cluster {
     /// # Errors
     /// If a test in it fails, or it is refused.
     pub async fn json_patch(&self, target: &Target, patch: &Value) -> Result<Value, ClusterError> {
-        let patch: Patch<()> =
-            Patch::Json(serde_json::from_value(patch.clone()).unwrap_or_default());
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let request = target.request().patch(&target.name, &params, &patch);
-        self.send(target.describe("patch"), request).await
+        let operations = serde_json::from_value(patch.clone()).unwrap_or_default();
+        self.patch_as(FIELD_MANAGER, target, &Patch::Json::<()>(operations))
+            .await
     }
 
     /// JSON merge patch (RFC 7396).
@@ -381,14 +421,8 @@ impl Cluster {
     /// # Errors
     /// If it is refused.
     pub async fn merge_patch(&self, target: &Target, patch: &Value) -> Result<Value, ClusterError> {
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let request = target
-            .request()
-            .patch(&target.name, &params, &Patch::Merge(patch));
-        self.send(target.describe("patch"), request).await
+        self.patch_as(FIELD_MANAGER, target, &Patch::Merge(patch))
+            .await
     }
 
     /// Deletes an object. What it made goes in the background.

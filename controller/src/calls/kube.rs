@@ -1,16 +1,13 @@
 //! `kube` of the packages for templates of components and traits: objects of any cluster.
 
-use std::time::Duration;
-
-use caravel_clusters::connect::{Cluster, Clusters, Target};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use caravel_clusters::connect::{Cluster, Clusters, TEMPLATE_MANAGER, Target};
+use kube::core::params::Patch;
 use serde_json::{Value, json};
 
 use super::{required, text, told};
-use crate::FIELD_MANAGER;
 
-/// How long a patch may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Where a kind has no strategies for its lists.
+const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
 
 /// `kube.#Get`: the object as its cluster has it.
 pub(super) async fn get(
@@ -47,14 +44,35 @@ pub(crate) async fn list(clusters: &Clusters, params: &Value) -> Result<Value, S
     Ok(json!({"apiVersion": api_version, "kind": format!("{kind}List"), "items": items}))
 }
 
-/// `kube.#Apply`: creates the object, or makes it what is given. It belongs to nobody's inventory.
+/// `kube.#Apply`: creates the object, or changes it to what is given. It belongs to nobody's inventory.
+///
+/// What was applied before under the same prefix, and is no longer given, goes; what others wrote stays. Without the merge
+/// of three, nothing goes.
 pub(super) async fn apply(
     clusters: &Clusters,
     namespace: &str,
     params: &Value,
 ) -> Result<Value, String> {
     let (cluster, target, object) = located(clusters, namespace, params).await?;
-    cluster.apply(&target, &object, false).await.map_err(told)
+    let merge = &params["options"]["threeWayMergePatch"];
+    if merge["enabled"] != false {
+        let prefix = text(merge, "annotationPrefix").unwrap_or("resource");
+        let manager = format!("{TEMPLATE_MANAGER}/{prefix}");
+        let applied = cluster.apply_as(&manager, &target, &object).await;
+        return applied.map_err(told);
+    }
+    let patch = Patch::Strategic(&object);
+    match cluster.patch_as(TEMPLATE_MANAGER, &target, &patch).await {
+        Err(error) if error.code() == 404 => {
+            cluster.apply_as(TEMPLATE_MANAGER, &target, &object).await
+        }
+        Err(error) if error.code() == UNSUPPORTED_MEDIA_TYPE => {
+            let patch = Patch::Merge(&object);
+            cluster.patch_as(TEMPLATE_MANAGER, &target, &patch).await
+        }
+        other => other,
+    }
+    .map_err(told)
 }
 
 /// `kube.#Patch`: patches an object that exists.
@@ -80,32 +98,10 @@ pub(super) async fn patch(
             ));
         }
     };
-    let resource = target.resource.api_resource();
-    let client = cluster.client().clone();
-    let api: Api<DynamicObject> = match &target.namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
-    };
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let answer = tokio::time::timeout(PATIENCE, api.patch(&target.name, &params, &patch)).await;
-    let patched = match answer {
-        Err(_) => {
-            return Err(format!(
-                "cluster {}: no answer within {} s",
-                cluster.name(),
-                PATIENCE.as_secs()
-            ));
-        }
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
-            return Err(not_found(&target));
-        }
-        Ok(Err(kube::Error::Api(status))) => return Err(status.message),
-        Ok(answer) => answer.map_err(told)?,
-    };
-    serde_json::to_value(patched).map_err(told)
+    match cluster.patch_as(TEMPLATE_MANAGER, &target, &patch).await {
+        Err(error) if error.code() == 404 => Err(not_found(&target)),
+        other => other.map_err(told),
+    }
 }
 
 fn cluster(clusters: &Clusters, params: &Value) -> Result<std::sync::Arc<Cluster>, String> {

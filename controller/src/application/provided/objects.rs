@@ -1,9 +1,9 @@
 //! Objects of clusters: patched, listed, deleted (PRV-009 to PRV-013).
 
 use caravel_clusters::ObjectKey;
-use caravel_clusters::connect::{Cluster, Target};
+use caravel_clusters::connect::{Cluster, TEMPLATE_MANAGER, Target};
 use caravel_core::engine::{MergeRequest, Operation};
-use kube::core::params::Preconditions;
+use kube::core::params::{Patch, Preconditions};
 use serde_json::{Map, Value, json};
 
 use super::super::delivery::Delivery;
@@ -22,7 +22,7 @@ impl Delivery {
         let result = match difference {
             None => live,
             Some(patch) => cluster
-                .merge_patch(&target, &patch)
+                .patch_as(TEMPLATE_MANAGER, &target, &Patch::Merge(&patch))
                 .await
                 .map_err(PortError::new)?,
         };
