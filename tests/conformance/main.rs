@@ -10,6 +10,7 @@
 
 mod case;
 mod compare;
+mod health;
 mod known;
 mod live;
 mod parameters;
@@ -19,6 +20,7 @@ mod workflow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use caravel_core::engine::Evaluator;
 use caravel_tests::conformance;
@@ -100,6 +102,16 @@ impl Tally {
             self.stale.join("\n")
         );
     }
+}
+
+/// The folders of a suite, in the order of their names.
+fn folders(suite: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<_> = std::fs::read_dir(suite)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    folders
 }
 
 const EVALUATORS: [(Evaluator, &str); 2] = [(Evaluator::V2, "v2"), (Evaluator::V3, "v3")];
@@ -252,14 +264,9 @@ fn objects_for_a_cluster_are_what_kubevela_applied() {
         return;
     };
     let known = Known::read();
-    let mut folders: Vec<_> = std::fs::read_dir(root.join("live"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
     let (mut cases, mut objects) = (0, 0);
     let mut different = Vec::new();
-    for folder in &folders {
+    for folder in &folders(&root.join("live")) {
         let id = format!("live/{}", folder.file_name().unwrap().to_string_lossy());
         let listed = known.reason(&id, "v3").is_some();
         match live::compare(folder) {
@@ -315,13 +322,8 @@ fn steps_do_what_kubevelas_do() {
         return;
     };
     let known = Known::read();
-    let mut folders: Vec<_> = std::fs::read_dir(root.join("workflow"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
     let mut total = Tally::default();
-    for folder in &folders {
+    for folder in &folders(&root.join("workflow")) {
         let id = format!("workflow/{}", folder.file_name().unwrap().to_string_lossy());
         for (evaluator, name) in EVALUATORS {
             let verdict = match workflow::compare(folder, evaluator) {
@@ -334,5 +336,24 @@ fn steps_do_what_kubevelas_do() {
         }
     }
     total.report("steps");
+    total.check();
+}
+
+#[test]
+fn objects_are_judged_as_by_kubevela() {
+    let Some(root) = conformance::folder() else {
+        return;
+    };
+    let known = Known::read();
+    let mut total = Tally::default();
+    for folder in folders(&root.join("health")) {
+        let id = format!("health/{}", folder.file_name().unwrap().to_string_lossy());
+        for (evaluator, name) in EVALUATORS {
+            let verdict = health::compare(&folder, evaluator, name)
+                .map_or(Verdict::Equal, Verdict::Different);
+            total.add(&id, name, &known, verdict);
+        }
+    }
+    total.report("health");
     total.check();
 }

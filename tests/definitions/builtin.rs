@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::rendering::render;
 
 mod containers;
+mod networking;
 mod volumes;
 
 /// A component named `web` with traits.

@@ -33,7 +33,7 @@ fn answered(request: &Request) -> Reply {
                 { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "of-the-chart" } },
                 { "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "of-the-chart" } },
             ] }),
-            _ => json!({ "token": "robot" }),
+            _ => json!({ "credentials": "robot" }),
         };
         render.replay.insert(call.key.clone(), answer);
     }

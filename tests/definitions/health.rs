@@ -78,6 +78,11 @@ fn states(name: &str) -> States {
                 with("service", service(json!({}), "ClusterIP")),
             ),
             (
+                "on every node",
+                json!({}),
+                with("service", service(json!({}), "NodePort")),
+            ),
+            (
                 "no address yet",
                 json!({}),
                 with("service", service(json!({}), "LoadBalancer")),

@@ -109,3 +109,87 @@ fn a_binding_takes_the_place_of_a_variable() {
         ])
     );
 }
+
+/// A list of changes says of each which container it is for.
+#[test]
+fn a_change_in_a_list_names_its_container() {
+    let web = || component("webservice", json!({ "image": "nginx" }));
+    for (type_, list, change) in [
+        ("env", "containers", json!({ "env": { "A": "b" } })),
+        ("command", "containers", json!({ "command": ["sh"] })),
+        ("container-image", "containers", json!({ "image": "x" })),
+        (
+            "container-ports",
+            "containers",
+            json!({ "ports": [{ "containerPort": 80 }] }),
+        ),
+        ("securitycontext", "containers", json!({ "runAsUser": 1 })),
+        (
+            "startup-probe",
+            "probes",
+            json!({ "exec": { "command": ["a"] } }),
+        ),
+    ] {
+        let mut named = change.clone();
+        named["containerName"] = "web".into();
+        let with = |changes: Value| web().with(type_, json!({ list: changes }));
+        assert_ne!(
+            with(json!([named])).pod(),
+            web().pod(),
+            "{type_} has no effect"
+        );
+        with(json!([named, change])).fails(&format!("{list}[1] needs a containerName"));
+    }
+}
+
+fn args(given: Value, change: Value) -> Value {
+    let pod = component("webservice", json!({ "image": "nginx", "args": given }))
+        .with("command", change)
+        .pod();
+    pod["containers"][0]["args"].clone()
+}
+
+#[test]
+fn arguments_are_added_once_and_removed_wherever_they_come_from() {
+    let given = json!(["--x", "--y"]);
+    assert_eq!(
+        args(given.clone(), json!({ "addArgs": ["--x", "--z"] })),
+        json!(["--x", "--y", "--z"])
+    );
+    let both = json!({ "addArgs": ["--y", "--z", "--w"], "delArgs": ["--y", "--z"] });
+    assert_eq!(args(given.clone(), both), json!(["--x", "--w"]));
+    for mixed in [
+        json!({ "args": ["--q"], "addArgs": ["--z"] }),
+        json!({ "args": ["--q"], "delArgs": ["--q"] }),
+    ] {
+        component("webservice", json!({ "image": "nginx", "args": given }))
+            .with("command", mixed)
+            .fails("args cannot be set together with addArgs or delArgs");
+    }
+}
+
+#[test]
+fn a_rolling_update_has_defaults() {
+    let strategy = |type_: &'static str, kind: &str, field: &str| {
+        let properties = json!({ "targetKind": kind, "strategy": { "type": "RollingUpdate" } });
+        component(type_, json!({ "image": "nginx" }))
+            .with("k8s-update-strategy", properties)
+            .object(kind)["spec"][field]
+            .take()
+    };
+    let percentages = json!({
+        "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" },
+    });
+    assert_eq!(
+        strategy("webservice", "Deployment", "strategy"),
+        percentages
+    );
+    assert_eq!(
+        strategy("daemon", "DaemonSet", "updateStrategy"),
+        percentages
+    );
+    assert_eq!(
+        strategy("statefulset", "StatefulSet", "updateStrategy"),
+        json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } })
+    );
+}

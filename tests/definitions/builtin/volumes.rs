@@ -122,3 +122,31 @@ fn storage_takes_the_place_of_a_variable() {
         ])
     );
 }
+
+/// Beside a data source the selector stays where KubeVela has it: the specification of a claim cannot change.
+#[test]
+fn a_claim_selects_its_volume() {
+    let selector = json!({
+        "matchLabels": { "disk": "fast" },
+        "matchExpressions": { "key": "zone", "operator": "In", "values": ["a"] },
+    });
+    let claim = component("webservice", json!({ "image": "nginx" }))
+        .with(
+            "pvc",
+            json!({
+                "claimName": "data", "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": "1Gi" } },
+                "volumesToMount": [{ "name": "data", "mountPath": "/data" }],
+                "selector": selector,
+            }),
+        )
+        .object("PersistentVolumeClaim");
+    assert_eq!(
+        claim["spec"]["selector"],
+        json!({
+            "matchLabels": { "disk": "fast" },
+            "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a"] }],
+        })
+    );
+    assert!(claim["spec"].get("dataSource").is_none());
+}
