@@ -8,6 +8,7 @@ use crate::rendering::render;
 
 mod containers;
 mod networking;
+mod steps;
 mod volumes;
 
 /// A component named `web` with traits.

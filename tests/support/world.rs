@@ -48,6 +48,8 @@ pub struct World<'a> {
     pub healthy: bool,
     /// What HTTP servers say.
     pub http: Answers,
+    /// The addresses that `query.#CollectServiceEndpoints` finds; none where it is null.
+    pub endpoints: Value,
     /// What was done, in its order.
     pub actions: Vec<Value>,
     objects: BTreeMap<String, Value>,
@@ -71,6 +73,7 @@ impl<'a> World<'a> {
             cluster_version: ClusterVersion::default(),
             healthy: true,
             http,
+            endpoints: Value::Null,
             actions: Vec::new(),
             objects: BTreeMap::new(),
             variables: BTreeMap::new(),
@@ -116,7 +119,10 @@ impl<'a> World<'a> {
             ("multicluster", action) if action.starts_with("get-placements") => {
                 self.placements(params)
             }
-            ("query", "collectServiceEndpoints") => Called::Answer(json!({ "list": [] })),
+            ("query", "collectServiceEndpoints") => {
+                let found = self.endpoints.as_array().cloned().unwrap_or_default();
+                Called::Answer(json!({ "list": found }))
+            }
             ("terraform", "load-terraform-components") => {
                 Called::Answer(json!({ "outputs": { "components": [] } }))
             }

@@ -193,3 +193,32 @@ fn a_rolling_update_has_defaults() {
         json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } })
     );
 }
+
+/// A probe that is given counts for every kind of component that takes one.
+#[test]
+fn probes_of_components_are_rendered() {
+    let probe = json!({ "exec": { "command": ["true"] } });
+    let properties = json!({
+        "image": "nginx", "schedule": "* * * * *", "livenessProbe": probe, "readinessProbe": probe,
+    });
+    for type_ in [
+        "webservice",
+        "worker",
+        "statefulset",
+        "daemon",
+        "task",
+        "cron-task",
+    ] {
+        let mut object = component(type_, properties.clone())
+            .objects()
+            .swap_remove(0);
+        let template = match type_ {
+            "cron-task" => &mut object["spec"]["jobTemplate"]["spec"]["template"],
+            _ => &mut object["spec"]["template"],
+        };
+        let container = &template["spec"]["containers"][0];
+        for field in ["livenessProbe", "readinessProbe"] {
+            assert_eq!(container[field]["exec"], probe["exec"], "{type_} {field}");
+        }
+    }
+}

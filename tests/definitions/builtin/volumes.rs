@@ -150,3 +150,23 @@ fn a_claim_selects_its_volume() {
     );
     assert!(claim["spec"].get("dataSource").is_none());
 }
+
+#[test]
+fn a_daemon_mounts_folders_of_the_node_as_it_is_told_to() {
+    let mounts = json!([
+        { "name": "a", "mountPath": "/a", "path": "/a", "mountPropagation": "HostToContainer", "readOnly": true },
+        { "name": "b", "mountPath": "/b", "path": "/b" },
+    ]);
+    let pod = component(
+        "daemon",
+        json!({ "image": "nginx", "volumeMounts": { "hostPath": mounts } }),
+    )
+    .pod();
+    assert_eq!(
+        pod["containers"][0]["volumeMounts"],
+        json!([
+            { "name": "a", "mountPath": "/a", "mountPropagation": "HostToContainer", "readOnly": true },
+            { "name": "b", "mountPath": "/b" },
+        ])
+    );
+}
