@@ -30,6 +30,9 @@ func (s stage) advise(found *diagnostic, err cueerrors.Error) {
 	}
 }
 
+// truthWords tells which words of a manifest arrive as a truth value: which of them was written is not known any more.
+var truthWords = map[string]string{"true": "y, yes, on and true", "false": "n, no, off and false"}
+
 // hintConflict helps with quotes, and with values that are nearly right.
 func hintConflict(expected, given string) string {
 	if given == "" {
@@ -42,6 +45,8 @@ func hintConflict(expected, given string) string {
 		switch {
 		case kind == "string" && one == inner:
 			return fmt.Sprintf("write %s without quotes", plain(given))
+		case one == "string" && kind == "bool":
+			return fmt.Sprintf("YAML reads %s without quotes as %s: write what is meant with quotes", truthWords[given], given)
 		case one == "string" && kind != "" && kind != "string":
 			return fmt.Sprintf("write %q with quotes", given)
 		}
