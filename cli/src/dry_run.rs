@@ -217,7 +217,17 @@ impl Local<'_> {
             .build()
             .map_err(|error| error.to_string())?;
         let rendered = runtime.block_on(self.charts.render(&request));
-        Ok(rendered.map_err(|error| error.to_string())?.returns(false))
+        let rendered = rendered.map_err(|error| unfit(error.to_string()))?;
+        Ok(rendered.returns(false))
+    }
+}
+
+/// Tells how to render a chart for another cluster than the one that is assumed.
+fn unfit(error: String) -> String {
+    if error.contains("chart requires kubeVersion:") {
+        error + "; --cluster-version gives the version of the cluster that it is meant for"
+    } else {
+        error
     }
 }
 

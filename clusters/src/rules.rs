@@ -161,11 +161,22 @@ impl ResourcePolicies {
             keep_state: kept(&[Affect::Always, Affect::OnStateKeep]),
             garbage: garbage(|rule| rule.strategy.is_some())
                 .and_then(|rule| rule.strategy)
-                .unwrap_or_default(),
+                .unwrap_or_else(|| unless_told(manifest)),
             propagation: garbage(|rule| rule.propagation.is_some())
                 .and_then(|rule| rule.propagation)
                 .unwrap_or_default(),
         }
+    }
+}
+
+/// When an object is deleted that no policy speaks of. Helm's own word for it holds for the objects of charts.
+fn unless_told(manifest: &Value) -> GarbageStrategy {
+    let annotations = &manifest["metadata"]["annotations"];
+    let of_chart = annotations.get("meta.helm.sh/release-name").is_some();
+    if of_chart && annotations["helm.sh/resource-policy"] == "keep" {
+        GarbageStrategy::Never
+    } else {
+        GarbageStrategy::default()
     }
 }
 
@@ -263,5 +274,24 @@ mod tests {
             ResourcePolicies::of(&[PolicyRule::GarbageCollect(garbage)]).rules_for(&manifest());
         assert_eq!(rules.garbage, GarbageStrategy::OnAppDelete);
         assert_eq!(rules.propagation, Propagation::Orphan);
+    }
+
+    #[test]
+    fn a_chart_keeps_what_it_says_unless_a_policy_says_otherwise() {
+        let mut object = manifest();
+        object["metadata"]["annotations"] = json!({"helm.sh/resource-policy": "keep"});
+        let none = ResourcePolicies::default();
+        assert_eq!(none.rules_for(&object).garbage, GarbageStrategy::default());
+        object["metadata"]["annotations"]["meta.helm.sh/release-name"] = "web".into();
+        assert_eq!(none.rules_for(&object).garbage, GarbageStrategy::Never);
+        let garbage: GarbageCollect = serde_json::from_value(json!({"rules": [
+            {"selector": {"componentNames": ["web"]}, "strategy": "onAppDelete"},
+        ]}))
+        .unwrap();
+        let told = ResourcePolicies::of(&[PolicyRule::GarbageCollect(garbage)]);
+        assert_eq!(
+            told.rules_for(&object).garbage,
+            GarbageStrategy::OnAppDelete
+        );
     }
 }

@@ -16,7 +16,7 @@ pub struct ChartRequest {
     pub values: Map<String, Value>,
     /// Version of the cluster that it is for; Helm's own default where empty.
     pub kube_version: String,
-    /// What that cluster serves besides what every cluster does: `group/version` and `group/version/Kind`.
+    /// What that cluster serves: `group/version` and `group/version/Kind`; Helm's own default where empty.
     pub api_versions: Vec<String>,
     /// Whether the `crds` folder is given.
     pub include_crds: bool,
@@ -133,6 +133,8 @@ pub struct ChartCall {
     pub login: Option<(String, Option<String>)>,
     /// Where more values are, in their order.
     pub values_from: Vec<ValuesFrom>,
+    /// Whether the namespace of the release is made where it is missing.
+    pub create_namespace: bool,
 }
 
 /// An object with values.
@@ -205,6 +207,7 @@ impl ChartCall {
                 )
             }),
             values_from,
+            create_namespace: flag("createNamespace", true),
         })
     }
 }
@@ -257,7 +260,7 @@ mod tests {
         let request = &call.request;
         assert_eq!(request.release.name, "rel");
         assert_eq!(request.release.namespace, "prod");
-        assert!(request.include_crds && request.skip_hooks);
+        assert!(request.include_crds && request.skip_hooks && call.create_namespace);
         assert_eq!(request.cache.mutable_ttl, "1m");
         assert_eq!(call.login, Some(("s".to_owned(), None)));
         assert!(call.values_from[0].optional);

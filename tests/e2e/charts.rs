@@ -48,6 +48,10 @@ const CHART: [(&str, &str); 6] = [
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: visits.shop.example.com}\n\
          spec:\n  group: shop.example.com\n  names: {kind: Visit, plural: visits}\n  scope: Namespaced\n  versions:\n\
          \x20 - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, \
+         x-kubernetes-preserve-unknown-fields: true}}}\n---\n\
+         apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: offers.shop.example.com}\n\
+         spec:\n  group: shop.example.com\n  names: {kind: Offer, plural: offers}\n  scope: Namespaced\n  versions:\n\
+         \x20 - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, \
          x-kubernetes-preserve-unknown-fields: true}}}\n",
     ),
     (
@@ -56,7 +60,11 @@ const CHART: [(&str, &str); 6] = [
          \x20 replicas: {{ .Values.replicas }}\n  selector: {matchLabels: {a: b}}\n  template:\n\
          \x20   metadata: {labels: {a: b}}\n    spec: {containers: [{name: web, image: '{{ .Values.image }}'}]}\n---\n\
          apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-said'}\ndata:\n\
-         \x20 greeting: '{{ .Values.greeting }}'\n  apps: '{{ .Capabilities.APIVersions.Has \"apps/v1\" }}'\n",
+         \x20 greeting: '{{ .Values.greeting }}'\n  apps: '{{ .Capabilities.APIVersions.Has \"apps/v1\" }}'\n\
+         \x20 deploy: '{{ .Capabilities.APIVersions.Has \"apps/v1/Deployment\" }}'\n\
+         \x20 offer: '{{ .Capabilities.APIVersions.Has \"shop.example.com/v1/Offer\" }}'\n\
+         \x20 old: '{{ .Capabilities.APIVersions.Has \"policy/v1beta1\" }}'\n---\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-kept', annotations: {helm.sh/resource-policy: keep}}\n",
     ),
     (
         "templates/visit.yaml",
@@ -155,14 +163,21 @@ fn a_chart_of_a_folder_is_shown_without_any_cluster() {
         .filter_map(|object| object["kind"].as_str())
         .collect();
     // Helm's order of installation; neither hooks nor the folder of CRDs are objects of the release.
-    assert_eq!(kinds, ["ConfigMap", "ConfigMap", "Deployment", "Visit"]);
-    assert_eq!(objects[2]["spec"]["replicas"], 4);
+    assert_eq!(
+        kinds,
+        ["ConfigMap", "ConfigMap", "ConfigMap", "Deployment", "Visit"]
+    );
+    assert_eq!(objects[3]["spec"]["replicas"], 4);
     let told = dry_run(
         folder.path(),
         &["-f", "app.yaml", "--cluster-version", "v1.19.0"],
     )
     .fails();
     assert!(told.contains("requires kubeVersion"), "{told}");
+    assert!(
+        one_line(&told).contains("gives the version of the cluster"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -186,7 +201,8 @@ fn a_chart_is_delivered_changed_and_collected() {
     assert_eq!(place.object("deploy", "shop-web")["spec"]["replicas"], 2);
     let said = place.object("cm", "shop-said");
     assert_eq!(said["data"]["greeting"], "from afar");
-    assert_eq!(said["data"]["apps"], "true");
+    let served = ["apps", "deploy", "offer", "old"].map(|key| said["data"][key].clone());
+    assert_eq!(served, ["true", "true", "true", "false"]);
     let annotations = &said["metadata"]["annotations"];
     assert_eq!(annotations["meta.helm.sh/release-name"], "shop");
     // The chart's own kind was made first, and is no object of the Application.
@@ -212,6 +228,29 @@ fn a_chart_is_delivered_changed_and_collected() {
     assert_eq!(place.get("deploy", "shop-web"), None);
     assert_eq!(place.names("jobs"), Vec::<String>::new());
     place.object("crd", "visits.shop.example.com");
+    place.object("crd", "offers.shop.example.com");
+    // What the chart wants to be kept stays, as with Helm.
+    place.object("cm", "shop-kept");
+    assert_eq!(place.get("cm", "shop-said"), None);
+}
+
+#[test]
+fn the_namespace_of_a_release_is_made_unless_that_is_not_wanted() {
+    let (repository, _folder) = repository();
+    let place = Place::with("tower", &[], &[("CARAVEL_CHARTS", &program())]);
+    let chart = format!("{{source: shop, repoURL: 'http://{}'}}", repository.address);
+    let rest = |more| format!("      release: {{namespace: cellar}}\n{more}");
+    let without = rest("      options: {createNamespace: false}\n");
+    place.apply(&component(&chart, &without)).ok();
+    eventually("the namespace is missing", || {
+        let found = place.object("app", "shop");
+        let text = found["status"].to_string();
+        text.contains("cellar\\\" not found").then_some(())
+    });
+    place.apply(&component(&chart, &rest(""))).ok();
+    place.wait_until_running("shop");
+    place.run("delete app shop").ok();
+    place.object("ns", "cellar");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a cluster serves: asked once per API version, and again when a kind is not found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::core::ApiResource;
@@ -99,6 +99,36 @@ impl Discovery {
         let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
         versions.get(api_version)?.get(kind).cloned()
     }
+}
+
+/// All that a cluster serves now: `group/version` and `group/version/Kind`, sorted.
+pub(super) async fn served(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
+    let client = cluster.client();
+    let answer = async {
+        let core = client.list_core_api_versions_aggregated().await?;
+        let groups = client.list_api_groups_aggregated().await?;
+        Ok([core.items, groups.items].concat())
+    };
+    let groups = match cluster.within_time(answer).await {
+        Ok(groups) => groups,
+        Err(error) => return Err(cluster.failed("discovery".to_owned(), error)),
+    };
+    let mut served = BTreeSet::new();
+    for group in groups {
+        let name = group.metadata.and_then(|metadata| metadata.name);
+        for version in group.versions {
+            let number = version.version.unwrap_or_default();
+            let api_version = match name.as_deref() {
+                None | Some("") => number,
+                Some(name) => format!("{name}/{number}"),
+            };
+            let kinds = version.resources.into_iter();
+            let kinds = kinds.filter_map(|resource| resource.response_kind?.kind);
+            served.extend(kinds.map(|kind| format!("{api_version}/{kind}")));
+            served.insert(api_version);
+        }
+    }
+    Ok(served.into_iter().collect())
 }
 
 /// The kinds of an API version; none if the version is not served.

@@ -267,6 +267,14 @@ impl Cluster {
         }
     }
 
+    /// All that the cluster serves now: `group/version` and `group/version/Kind`, sorted.
+    ///
+    /// # Errors
+    /// If a request fails.
+    pub async fn served(&self) -> Result<Vec<String>, ClusterError> {
+        discovery::served(self).await
+    }
+
     /// Lists objects, in pages.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use caravel_core::yaml;
 use caravel_engines::Charts;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::told;
 
@@ -28,6 +28,7 @@ pub(super) async fn render(
         mut request,
         login,
         values_from,
+        create_namespace,
     } = ChartCall::read(params, namespace)?;
     let hub = clusters.hub().map_err(told)?;
     let place = Places {
@@ -47,8 +48,13 @@ pub(super) async fn render(
     overlay(&mut values, std::mem::take(&mut request.values));
     request.values = values;
     let target = clusters.get(cluster).map_err(told)?;
-    (request.kube_version, request.api_versions) = capabilities(&target).await?;
+    request.kube_version = version(&target).await?;
+    request.api_versions = target.served().await.map_err(told)?;
     let mut rendered = charts.render(&request).await.map_err(told)?;
+    let is_there = target.name() == hub.name() && request.release.namespace == namespace;
+    if create_namespace && !is_there {
+        make_namespace(&target, &request.release.namespace).await?;
+    }
     for crd in std::mem::take(&mut rendered.crds) {
         create_if_absent(&target, &crd).await?;
     }
@@ -188,15 +194,16 @@ fn docker_login(config: &str, address: &str) -> Result<(String, String), String>
     }
 }
 
-/// The version of a cluster, and the API versions that it serves.
-async fn capabilities(cluster: &Cluster) -> Result<(String, Vec<String>), String> {
-    let client = cluster.client();
-    let version = client.apiserver_version().await.map_err(told)?;
-    let groups = client.list_api_groups().await.map_err(told)?;
-    let versions = groups.groups.into_iter().flat_map(|group| group.versions);
-    let mut served: Vec<String> = versions.map(|version| version.group_version).collect();
-    served.sort();
-    Ok((version.git_version, served))
+async fn version(cluster: &Cluster) -> Result<String, String> {
+    let version = cluster.client().apiserver_version().await.map_err(told)?;
+    Ok(version.git_version)
+}
+
+/// Makes the namespace of a release, as Helm does: it is no object of the release, and stays.
+async fn make_namespace(cluster: &Cluster, name: &str) -> Result<(), String> {
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let made = create_if_absent(cluster, &object).await;
+    made.map_err(|error| format!("options.createNamespace: {error}"))
 }
 
 async fn create_if_absent(cluster: &Cluster, object: &Value) -> Result<(), String> {
@@ -212,8 +219,6 @@ async fn create_if_absent(cluster: &Cluster, object: &Value) -> Result<(), Strin
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

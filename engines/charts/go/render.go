@@ -68,7 +68,11 @@ func (r chartRequest) render(kept *cache) (*rendered, error) {
 }
 
 func (r chartRequest) renderChart(loaded *chart.Chart) (*rendered, error) {
-	capabilities, err := r.capabilities()
+	crds, err := r.crds(loaded)
+	if err != nil {
+		return nil, err
+	}
+	capabilities, err := r.capabilities(crds)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func (r chartRequest) renderChart(loaded *chart.Chart) (*rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &rendered{Name: loaded.Name(), Version: loaded.Metadata.Version, Resources: []object{}, Hooks: []hook{}, CRDs: []object{}}
+	result := &rendered{Name: loaded.Name(), Version: loaded.Metadata.Version, Resources: []object{}, Hooks: []hook{}, CRDs: crds}
 	result.Notes = takeNotes(loaded, files)
 	hooks, manifests, err := releaseutil.SortManifests(files, capabilities.APIVersions, releaseutil.InstallOrder)
 	if err != nil {
@@ -107,19 +111,12 @@ func (r chartRequest) renderChart(loaded *chart.Chart) (*rendered, error) {
 			return nil, err
 		}
 	}
-	if r.IncludeCRDs {
-		for _, crd := range loaded.CRDObjects() {
-			objects, err := parse(crd.Filename, string(crd.File.Data))
-			if err != nil {
-				return nil, err
-			}
-			result.CRDs = append(result.CRDs, objects...)
-		}
-	}
 	return result, nil
 }
 
-func (r chartRequest) capabilities() (*chartutil.Capabilities, error) {
+// capabilities are those of the cluster, with the chart's own kinds, which are made before its objects; without a cluster
+// they are Helm's own.
+func (r chartRequest) capabilities(crds []object) (*chartutil.Capabilities, error) {
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	if r.KubeVersion != "" {
 		version, err := chartutil.ParseKubeVersion(r.KubeVersion)
@@ -128,8 +125,70 @@ func (r chartRequest) capabilities() (*chartutil.Capabilities, error) {
 		}
 		capabilities.KubeVersion = *version
 	}
-	capabilities.APIVersions = append(capabilities.APIVersions, r.APIVersions...)
+	if len(r.APIVersions) == 0 {
+		return capabilities, nil
+	}
+	own, err := kindsOf(crds)
+	if err != nil {
+		return nil, err
+	}
+	capabilities.APIVersions = append(r.APIVersions, own...)
 	return capabilities, nil
+}
+
+// kindsOf gives what the crds folder of a chart makes a cluster serve.
+func kindsOf(crds []object) ([]string, error) {
+	var served []string
+	for _, one := range crds {
+		var crd struct {
+			Spec struct {
+				Group    string
+				Names    struct{ Kind string }
+				Versions []struct {
+					Name   string
+					Served bool
+				}
+			}
+		}
+		text, err := json.Marshal(one)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, &crd); err != nil {
+			return nil, fmt.Errorf("a definition of the crds folder: %w", err)
+		}
+		for _, version := range crd.Spec.Versions {
+			if version.Served {
+				group := crd.Spec.Group + "/" + version.Name
+				served = append(served, group, group+"/"+crd.Spec.Names.Kind)
+			}
+		}
+	}
+	return served, nil
+}
+
+// crds gives what the crds folder of a chart holds; a file may have several.
+func (r chartRequest) crds(loaded *chart.Chart) ([]object, error) {
+	all := []object{}
+	if !r.IncludeCRDs {
+		return all, nil
+	}
+	for _, file := range loaded.CRDObjects() {
+		documents := releaseutil.SplitManifests(string(file.File.Data))
+		names := make([]string, 0, len(documents))
+		for name := range documents {
+			names = append(names, name)
+		}
+		sort.Sort(releaseutil.BySplitManifestsOrder(names))
+		for _, name := range names {
+			objects, err := parse(file.Filename, documents[name])
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, objects...)
+		}
+	}
+	return all, nil
 }
 
 // installable refuses what `helm install` refuses before it renders.
