@@ -6,17 +6,24 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use caravel_core::api::Application;
-use caravel_core::appfile::{DefinitionSet, Finding, Layered, read_application};
+use caravel_core::appfile::{
+    DefinitionSet, Finding, FindingKind, Layered, Policy, PolicyRule, read_application,
+};
 use caravel_core::charts::ChartCall;
 use caravel_core::check::{Check, of_render};
 use caravel_core::engine::{Call, Evaluator, Reply, Request};
-use caravel_core::plan::{DryRunError, DryRunGroup, dry_run, render_group};
-use caravel_core::render::{Answers, ClusterVersion, Offline, Target, offline};
+use caravel_core::plan::{
+    DryRunError, DryRunGroup, OpenCalls, dry_run, render_group, scoped, show_group,
+};
+use caravel_core::render::{
+    Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, offline,
+    offline_with,
+};
 use caravel_core::yaml;
 use caravel_engines::Charts;
 use kube::ResourceExt as _;
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine;
 use crate::locate::locate;
@@ -41,6 +48,9 @@ pub(crate) struct Args {
     /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
     #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
     charts_program: Option<PathBuf>,
+    /// Results of the calls that templates make (`path: result`, YAML or JSON): a dry run does not carry them out.
+    #[arg(long, value_name = "FILE")]
+    returns: Option<PathBuf>,
     /// How the objects are written: a stream of documents, or one array.
     #[arg(short = 'o', long, value_enum, default_value = "yaml")]
     output: Format,
@@ -71,8 +81,8 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let objects = match objects(args) {
-        Ok(objects) => objects,
+    let (objects, is_whole) = match objects(args) {
+        Ok(found) => found,
         Err(failure) => {
             failure.tell(args);
             return ExitCode::FAILURE;
@@ -82,7 +92,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Format::Yaml => yaml::stream(&objects),
         Format::Json => format!("{:#}\n", Value::Array(objects)),
     };
-    crate::written(std::io::stdout().write_all(text.as_bytes()))
+    let written = crate::written(std::io::stdout().write_all(text.as_bytes()));
+    if is_whole { written } else { ExitCode::FAILURE }
 }
 
 /// An Application and where it comes from.
@@ -94,7 +105,8 @@ struct Manifest {
     document: usize,
 }
 
-fn objects(args: &Args) -> Result<Vec<Value>, Failure> {
+/// The objects, and whether these are all.
+fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
     let one = |report: Report| Failure::from(vec![report]);
     let mut set = DefinitionSet::default();
     for path in &args.definitions {
@@ -118,28 +130,52 @@ fn objects(args: &Args) -> Result<Vec<Value>, Failure> {
         )));
     }
     let source = Layered::new(set, engine::builtin).listing(engine::builtin_names);
-    let mut objects = Vec::new();
+    let returns = read_returns(args).map_err(one)?;
+    let (mut objects, mut is_whole) = (Vec::new(), true);
     for manifest in &manifests {
-        let rendered = render(args, manifest, &source);
+        let rendered = render(args, manifest, &source, &returns);
         if let Some(problem) = source.problems().first() {
             return Err(one(plain(problem, "this is a fault of Caravel itself")));
         }
-        objects.extend(rendered?);
+        let Shown {
+            objects: shown,
+            open,
+        } = rendered?;
+        objects.extend(shown);
+        if !open.is_empty() {
+            is_whole = false;
+            manifest.tell_open(args.output, &open);
+        }
     }
-    Ok(objects)
+    Ok((objects, is_whole))
 }
 
-fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<Value>, Failure> {
+fn render(
+    args: &Args,
+    manifest: &Manifest,
+    source: &Layered<'_>,
+    returns: &Map<String, Value>,
+) -> Result<Shown, Failure> {
     let version = args.cluster_version.clone().unwrap_or_default();
     let evaluator = args.evaluator();
-    let app = read_application(&manifest.object)
+    if let Some(finding) = of_another_version(&manifest.object) {
+        return Err(manifest.failure(vec![finding]));
+    }
+    let written = read_application(&manifest.object)
         .map_err(|rejection| manifest.failure(rejection.findings))?;
-    let mut check = checked(&app, source, evaluator);
+    let mut local = Local {
+        charts: charts(args.charts_program.clone()),
+        version: &version,
+        namespace: written.namespace().unwrap_or_default(),
+        returns,
+    };
+    let mut check = checked(&written, source, evaluator);
     if check.is_lacking() {
         try_all(&mut check, evaluator);
     }
     let mut findings = check.clone().findings();
-    let groups = match dry_run(&app, source) {
+    let made = changed_by_policies(manifest, &written, source, evaluator, &mut local)?;
+    let groups = match dry_run(&made.application, source) {
         // What admission lets pass because it may mend itself cannot be shown either.
         Err(rejection) => {
             let is_new = |found: &Finding| !findings.iter().any(|known| known.path == found.path);
@@ -157,18 +193,19 @@ fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<
         }
         Ok(groups) => groups,
     };
-    let mut objects = Vec::new();
-    let mut local = Local {
-        charts: charts(args.charts_program.clone()),
-        version: &version,
-        namespace: app.namespace().unwrap_or_default(),
-    };
-    for group in &groups {
-        match render_group(group, &version, evaluator, &mut local) {
+    let custom = (!made.custom.is_empty()).then(|| Value::Object(made.custom.clone()));
+    let mut shown = Shown::default();
+    for mut group in groups {
+        group.custom.clone_from(&custom);
+        match show_group(&group, &version, evaluator, &mut local) {
             Ok(rendered) => {
-                objects.extend(rendered.objects().map(|object| object.object.clone()));
+                let objects = rendered.objects().map(|object| object.object.clone());
+                shown.objects.extend(objects);
+                findings.extend(rendered.late.iter().flat_map(|error| late(error)));
+                findings.extend(copies(&group));
+                shown.open.extend(rendered.open);
             }
-            Err(DryRunError::Render(error)) => {
+            Err(error) => {
                 // The others are told of too.
                 try_all(&mut check, evaluator);
                 let mut findings = check.findings();
@@ -179,13 +216,87 @@ fn render(args: &Args, manifest: &Manifest, source: &Layered<'_>) -> Result<Vec<
                 failure.all = error.kubevela_text;
                 return Err(failure);
             }
-            Err(DryRunError::Calls { component, calls }) => {
-                return Err(vec![manifest.calls(&component, &calls)].into());
-            }
         }
     }
-    manifest.warn(args.output, &findings);
-    Ok(objects)
+    manifest.warn(args.output, &manifest.in_order(findings));
+    Ok(shown)
+}
+
+/// An Application of a version that nobody serves.
+fn of_another_version(object: &Value) -> Option<Finding> {
+    const SERVED: &str = "core.oam.dev/v1beta1";
+    let found = object["apiVersion"].as_str().unwrap_or_default();
+    (found != SERVED).then(|| {
+        let message = "this is no version of Applications that is served";
+        Finding::new(FindingKind::Invalid, "apiVersion", message)
+            .expected(SERVED, found)
+            .hint(format!("write apiVersion: {SERVED}"))
+    })
+}
+
+/// What can be shown of an Application.
+#[derive(Default)]
+struct Shown {
+    objects: Vec<Value>,
+    /// What depends on calls, which nobody carried out.
+    open: Vec<OpenCalls>,
+}
+
+/// The Application as policies of scope `Application` make it: those that it names, and global ones among the definitions
+/// that are given.
+fn changed_by_policies(
+    manifest: &Manifest,
+    app: &Application,
+    source: &Layered<'_>,
+    evaluator: Evaluator,
+    local: &mut Local<'_>,
+) -> Result<Scoped, Failure> {
+    let policies = scoped::of_set(app, source.set(), source)
+        .map_err(|finding| manifest.failure(vec![*finding]))?;
+    let mut render = ScopedRender::new(app, &policies, &[], evaluator);
+    match offline_with(&mut render, local) {
+        Ok(Offline::Done(made)) => Ok(made),
+        Ok(Offline::Calls(calls)) => {
+            let open = OpenCalls {
+                subject: "its policies".to_owned(),
+                calls,
+            };
+            Err(vec![manifest.calls(&open)].into())
+        }
+        Err(error) => Err(manifest.failure(of_render(&error))),
+    }
+}
+
+/// What is said of a trait that waits for the live workload.
+fn late(error: &RenderError) -> Vec<Finding> {
+    let why = |message: &str| match message.split_once("parameters: ") {
+        Some((_, why)) => why.to_owned(),
+        None => message.to_owned(),
+    };
+    let of = |finding: Finding| Finding {
+        kind: FindingKind::Unchecked,
+        message: format!(
+            "the trait is rendered when the workload is healthy, and cannot be shown: {}",
+            why(&finding.message)
+        ),
+        hint: "deliver the Application to see its objects".to_owned(),
+        ..finding
+    };
+    of_render(error).into_iter().map(of).collect()
+}
+
+/// Copies of components are not shown, only what they are copies of.
+fn copies(group: &DryRunGroup) -> Option<Finding> {
+    let is_copying = |policy: &&Policy| matches!(policy.rule, PolicyRule::Replication(_));
+    let policy = group.appfile.policies.iter().find(is_copying)?;
+    let message = format!(
+        "the policy `{}` makes copies of components: a dry run shows one, without `context.replicaKey`",
+        policy.name
+    );
+    Some(
+        Finding::new(FindingKind::Unchecked, "spec.policies", message)
+            .hint("deliver the Application to see its objects"),
+    )
 }
 
 /// What answers a dry run: the engine in this process, and Helm charts. They are rendered as KubeVela's dry run shows
@@ -194,6 +305,8 @@ struct Local<'a> {
     charts: Charts,
     version: &'a ClusterVersion,
     namespace: String,
+    /// Results of calls by their paths.
+    returns: &'a Map<String, Value>,
 }
 
 impl Answers for Local<'_> {
@@ -202,6 +315,9 @@ impl Answers for Local<'_> {
     }
 
     fn call(&mut self, call: &Call) -> Option<Result<Value, String>> {
+        if let Some(known) = self.returns.get(&call.path) {
+            return Some(Ok(known.clone()));
+        }
         let is_chart = (call.provider.as_str(), call.action.as_str()) == ("helm", "render");
         is_chart.then(|| self.chart(&call.params))
     }
@@ -275,7 +391,7 @@ fn try_all(check: &mut Check, evaluator: Evaluator) {
     for trial in check.trials() {
         let mut render = trial.render(Target::dry_run(ClusterVersion::default()), evaluator);
         match offline(|input| render.next(input), &mut engine::eval) {
-            Ok(Offline::Done(_)) => check.tried(&trial, Ok(())),
+            Ok(Offline::Done(rendered)) => check.tried(&trial, Ok(&rendered)),
             Ok(Offline::Calls(_)) => {}
             Err(error) => check.tried(&trial, Err(&error)),
         }
@@ -356,6 +472,7 @@ impl Manifest {
 
     /// What is wrong, each finding at its place.
     fn failure(&self, findings: Vec<Finding>) -> Failure {
+        let findings = self.in_order(findings);
         Failure {
             reports: findings
                 .iter()
@@ -364,6 +481,15 @@ impl Manifest {
             findings,
             all: String::new(),
         }
+    }
+
+    /// As the file is read.
+    fn in_order(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        findings.sort_by_cached_key(|finding| {
+            let range = locate(&self.text, self.document, &finding.path);
+            range.map_or(usize::MAX, |range| range.start)
+        });
+        findings
     }
 
     /// What works, but is probably not meant: beside the objects, on standard error.
@@ -404,8 +530,9 @@ impl Manifest {
         self.report(message, &finding.path, label, &help, severity)
     }
 
-    fn calls(&self, component: &str, calls: &[Call]) -> Report {
-        let wanted: Vec<String> = calls
+    fn calls(&self, open: &OpenCalls) -> Report {
+        let wanted: Vec<String> = open
+            .calls
             .iter()
             .map(|call| {
                 format!(
@@ -416,13 +543,29 @@ impl Manifest {
             .collect();
         plain(
             &format!(
-                "{}: the objects of `{component}` depend on calls, which a dry run does not carry \
-                 out:\n  {}",
+                "{}: the objects of `{}` depend on calls, which a dry run does not carry out:\n  {}",
                 self.file,
+                open.subject,
                 wanted.join("\n  ")
             ),
-            "deliver the Application to see what they give",
+            "give the results with --returns FILE (`path: result`), or deliver the Application to see what they give",
         )
+    }
+
+    /// Says what is not among the objects.
+    fn tell_open(&self, format: Format, open: &[OpenCalls]) {
+        let mut out = std::io::stderr();
+        if matches!(format, Format::Json) {
+            let calls: Vec<Value> = open
+                .iter()
+                .map(|open| json!({"subject": open.subject, "calls": open.calls}))
+                .collect();
+            let _ = writeln!(out, "{:#}", json!({"file": self.file, "open": calls}));
+            return;
+        }
+        for one in open {
+            let _ = writeln!(out, "{:?}", self.calls(one));
+        }
     }
 }
 
@@ -464,6 +607,21 @@ fn read_text(file: &Path) -> Result<String, Report> {
             "check the name and your permissions",
         )
     })
+}
+
+/// Results of calls, by the paths of the calls.
+fn read_returns(args: &Args) -> Result<Map<String, Value>, Report> {
+    let Some(file) = &args.returns else {
+        return Ok(Map::new());
+    };
+    let text = read_text(file)?;
+    match read_documents(file, &text)?.into_iter().next() {
+        Some(Value::Object(returns)) => Ok(returns),
+        _ => Err(plain(
+            &format!("{}: no results of calls", file.display()),
+            "write each under the path of its call: `path: result`",
+        )),
+    }
 }
 
 fn read_documents(file: &Path, text: &str) -> Result<Vec<Value>, Report> {

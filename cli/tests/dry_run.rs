@@ -143,3 +143,26 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("expected one like v1.29.0"));
 }
+
+#[test]
+fn policies_change_the_application_before_it_is_shown() {
+    insta::assert_snapshot!(shown(&["-f", "policies.yaml"]));
+}
+
+#[test]
+fn what_can_be_shown_is_shown_and_the_rest_is_told() {
+    let output = run(&["-f", "partly.yaml"]);
+    assert_eq!(output.status.code(), Some(1), "it is not all");
+    insta::assert_snapshot!(format!(
+        "{}---- standard error\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    ));
+}
+
+#[test]
+fn results_of_calls_can_be_given() {
+    let output = run(&["-f", "partly.yaml", "--returns", "returns.yaml"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).matches("told: known").count(), 2);
+}

@@ -577,6 +577,9 @@ pub struct ValidateRequest {
     /// Status texts to check for syntax and references.
     #[serde(default)]
     pub status: DefinitionStatusText,
+    /// Nobody gives parameters: each needs a default (row POL-015).
+    #[serde(default)]
+    pub defaults_only: bool,
     /// Packages that the templates may import.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,

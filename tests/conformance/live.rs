@@ -51,6 +51,8 @@ pub(crate) fn compare(folder: &Path) -> Option<Compared> {
         set.add(object, &namespace).ok()?;
     }
     let source = Layered::new(set, run::builtin);
+    let made = run::changed_by_policies(&app, &source, Evaluator::V3).ok()?;
+    let app = made.application;
     let first = expected.values().next()?;
     let label = |key| object::label(first, key).unwrap_or_default().to_owned();
     let mut compared = 0;
@@ -60,6 +62,7 @@ pub(crate) fn compare(folder: &Path) -> Option<Compared> {
             revision: label(labels::APP_REVISION),
             revision_hash: label(labels::APP_REVISION_HASH),
             dispatch: true,
+            custom: (!made.custom.is_empty()).then(|| Value::Object(made.custom.clone())),
             ..delivery.target
         };
         let component = &delivery.appfile.components[delivery.component];

@@ -1,8 +1,10 @@
 //! Runs a case through our own path: the same that `caravel dry-run` takes.
 
+use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, FindingKind, Layered, Rejection, read_application};
 use caravel_core::engine::{Evaluator, Operation, Outcome, Reply, Request};
-use caravel_core::plan::{DryRunError, dry_run, render_group};
+use caravel_core::plan::{DryRunError, dry_run, render_group, scoped};
+use caravel_core::render::{Offline, Render as _, Scoped, ScopedRender, offline};
 pub(crate) use caravel_tests::render::{builtin, eval, parse_file};
 use serde_json::{Value, json};
 
@@ -37,10 +39,19 @@ pub(crate) fn run(case: &Case, evaluator: Evaluator) -> Ran {
         }
     }
     let source = Layered::new(set, builtin);
-    let groups = match dry_run(&app, &source) {
+    let made = match changed_by_policies(&app, &source, evaluator) {
+        Ok(made) => made,
+        Err(problem) => return failed("parse", problem),
+    };
+    let mut groups = match dry_run(&made.application, &source) {
         Ok(groups) => groups,
         Err(rejection) => return rejected(case, &rejection),
     };
+    if !made.custom.is_empty() {
+        for group in &mut groups {
+            group.custom = Some(Value::Object(made.custom.clone()));
+        }
+    }
     if let Some(problem) = source.problems().first() {
         return failed("parse", problem.clone());
     }
@@ -62,6 +73,21 @@ pub(crate) fn run(case: &Case, evaluator: Evaluator) -> Ran {
         }
     }
     Ran::Objects(objects)
+}
+
+/// The Application as its policies of scope `Application` make it.
+pub(crate) fn changed_by_policies(
+    app: &Application,
+    source: &Layered<'_>,
+    evaluator: Evaluator,
+) -> Result<Scoped, String> {
+    let policies = scoped::of_set(app, source.set(), source).map_err(|finding| finding.message)?;
+    let mut render = ScopedRender::new(app, &policies, &[], evaluator);
+    match offline(|input| render.next(input), &mut eval) {
+        Ok(Offline::Done(made)) => Ok(made),
+        Ok(Offline::Calls(_)) => Err("calls of policies".to_owned()),
+        Err(error) => Err(error.kubevela_text),
+    }
 }
 
 /// Evaluates a request; the charts that it needs are the recorded ones, as Helm rendered them for KubeVela. So

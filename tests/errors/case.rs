@@ -89,7 +89,7 @@ fn application(document: &Value) -> Value {
     }
     json!({
         "apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
-        "metadata": {"name": "app", "namespace": "default", "annotations": document["annotations"]},
+        "metadata": {"name": document["name"].as_str().unwrap_or("app"), "namespace": "default", "annotations": document["annotations"]},
         "spec": spec,
     })
 }

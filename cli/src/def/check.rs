@@ -71,6 +71,7 @@ fn validated(source: &Source, evaluator: Evaluator) -> Vec<Problem> {
             parameters: Value::Null,
         },
         status: definition.status.clone(),
+        defaults_only: source.object["spec"]["global"] == true,
         ..ValidateRequest::default()
     };
     match ask::<ValidateResult>(Operation::Validate(request), evaluator) {

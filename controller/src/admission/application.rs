@@ -5,7 +5,9 @@ use caravel_core::api::Application;
 use caravel_core::appfile::{Finding, FindingKind, named, read_application};
 use caravel_core::check::{Check, Trial};
 use caravel_core::engine::Reply;
-use caravel_core::render::{ClusterVersion, Input, Progress, RenderError, Target};
+use caravel_core::render::{
+    ClusterVersion, Input, Progress, RenderError, RenderedComponent, Target,
+};
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
@@ -74,7 +76,7 @@ pub(crate) async fn judged(
     .await;
     for (trial, outcome) in trials.iter().zip(outcomes) {
         match outcome {
-            Tried::Done => check.tried(trial, Ok(())),
+            Tried::Done(rendered) => check.tried(trial, Ok(&rendered)),
             Tried::Failed(error) => check.tried(trial, Err(&error)),
             Tried::Stopped => {}
         }
@@ -93,7 +95,7 @@ fn next_revision(application: &Application) -> String {
 
 /// What came of a trial.
 enum Tried {
-    Done,
+    Done(RenderedComponent),
     Failed(Box<RenderError>),
     /// It wants a call carried out: nothing is known after that.
     Stopped,
@@ -105,7 +107,7 @@ async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial, target
     let mut input = Input::Start;
     loop {
         match render.next(input) {
-            Ok(Progress::Done(_)) => return Tried::Done,
+            Ok(Progress::Done(rendered)) => return Tried::Done(rendered),
             Ok(Progress::Do(_)) => return Tried::Stopped,
             Ok(Progress::Eval(request)) => {
                 let evaluator = Some(request.evaluator);

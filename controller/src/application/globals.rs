@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use caravel_clusters::RawObject;
 use caravel_core::api::SYSTEM_NAMESPACE;
 use caravel_core::appfile::Definition;
+use caravel_core::plan::scoped;
 use caravel_core::render::ScopedPolicy;
 use kube::api::{Api, ListParams, Request};
 use kube::{Client, Resource as _};
 use serde::Deserialize;
 
 use super::TurnError;
-use super::scoped::{SCOPE, recorded};
+use super::scoped::recorded;
 use crate::definition::oam_resource;
 
 /// Which there are is asked of the hub each time and not of a cache: nobody asks for them by name, so one that a cache does
@@ -125,21 +126,12 @@ fn policy(
     name: &str,
     object: RawObject,
 ) -> Result<Option<(i64, ScopedPolicy)>, TurnError> {
-    let spec = &object.value["spec"];
-    if spec["scope"] != SCOPE || spec["global"] != true {
+    if object.value["spec"]["global"] != true {
         return Ok(None);
     }
-    let priority = spec["priority"].as_i64().unwrap_or(0);
-    let definition = Definition::from_object(&object.value)
+    let mut definition = Definition::from_object(&object.value)
         .map_err(|why| TurnError::Damaged(format!("global policy {namespace}/{name}: {why}")))?;
-    let policy = ScopedPolicy {
-        name: definition.name.clone(),
-        type_: definition.name,
-        namespace: namespace.to_owned(),
-        template: definition.template,
-        evaluator: definition.evaluator,
-        is_global: true,
-        ..recorded(&object.value)
-    };
-    Ok(Some((priority, policy)))
+    namespace.clone_into(&mut definition.namespace);
+    let policy = scoped::global(&definition);
+    Ok(policy.map(|(priority, policy)| (priority, recorded(policy, &object.value))))
 }

@@ -99,7 +99,7 @@ pub(crate) async fn intent(
     let written = application;
     let gathered = LiveSource::gather(&context.client, &context.library, written).await?;
     let warnings = warnings(context, written, &gathered).await;
-    let made = scoped::scoped(context, written, &gathered).await?;
+    let made = scoped::made_by_policies(context, written, &gathered).await?;
     let kept = made
         .as_ref()
         .and_then(|made| kept(written, made, latest, &known));

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use caravel_core::api::labels::annotations::SKIP_GLOBAL_POLICIES;
 use caravel_core::api::labels::{APP_NAME, APP_NAMESPACE, APP_UID, APPLICATION_POLICIES};
 use caravel_core::api::{Application, AppliedApplicationPolicy, PolicyVersion};
-use caravel_core::appfile::{Finding, FindingKind, resolve};
 use caravel_core::engine::DefinitionKind;
+use caravel_core::plan::scoped;
 use caravel_core::render::{Scoped, ScopedPolicy, ScopedRender};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
@@ -23,19 +22,16 @@ use crate::FIELD_MANAGER;
 use crate::library::Library;
 use crate::rendering::RenderingError;
 
-/// The scope of such policies.
-pub(super) const SCOPE: &str = "Application";
 /// The longest name of a ConfigMap.
 const LONGEST: usize = 253;
 
 /// What the policies made of an Application; none where none holds.
-pub(super) async fn scoped(
+pub(super) async fn made_by_policies(
     context: &Context,
     application: &Application,
     source: &LiveSource,
 ) -> Result<Option<Scoped>, Obstacle> {
-    let skips = application.annotations().get(SKIP_GLOBAL_POLICIES);
-    let mut policies = if skips.is_some_and(|value| value == "true") {
+    let mut policies = if scoped::skips_globals(application) {
         Vec::new()
     } else {
         let namespace = application.namespace().unwrap_or_default();
@@ -59,68 +55,32 @@ pub(super) async fn scoped(
     }
 }
 
-/// The policies that an Application names, in their order.
+/// The policies that an Application names, in their order, with the revisions that their definitions are at.
 fn named(
     library: &Library,
     application: &Application,
     source: &LiveSource,
 ) -> Result<Vec<ScopedPolicy>, Obstacle> {
-    let namespace = application.namespace().unwrap_or_default();
-    let mut found = Vec::new();
-    for (index, policy) in application.spec.policies.iter().enumerate() {
-        let resolved = resolve(
-            source,
-            DefinitionKind::Policy,
-            &policy.type_,
-            &namespace,
-            false,
-        );
-        let Some(definition) = resolved.map(|resolved| resolved.definition) else {
-            continue;
-        };
-        if definition.scope != SCOPE {
-            continue;
-        }
-        let entry = library.definition(
-            DefinitionKind::Policy,
-            &definition.namespace,
-            &definition.name,
-        );
+    let found = scoped::named(application, source)
+        .map_err(|finding| Obstacle::Rejected((*finding).into()))?;
+    let with_revision = |policy: ScopedPolicy| {
+        let kind = DefinitionKind::Policy;
+        let entry = library.definition(kind, &policy.namespace, &policy.type_);
         let object = entry.map(|entry| entry.object).unwrap_or_default();
-        if object["spec"]["global"] == true {
-            let path = format!("spec.policies[{index}].type");
-            let message = format!("`{}` is a global policy: it holds by itself", policy.type_);
-            let finding = Finding::new(FindingKind::Invalid, path, message)
-                .hint("remove the policy; to be left out of global policies, set the annotation policy.oam.dev/skip-global: \"true\"")
-                .kubevela(format!(
-                    "validation failed: policy \"{}\" references global policy type \"{}\", which cannot be explicitly referenced",
-                    policy.name, policy.type_
-                ));
-            return Err(Obstacle::Rejected(finding.into()));
-        }
-        found.push(ScopedPolicy {
-            name: policy.name.clone(),
-            type_: policy.type_.clone(),
-            namespace: definition.namespace.clone(),
-            template: definition.template.clone(),
-            evaluator: definition.evaluator,
-            properties: policy.properties.clone(),
-            is_global: false,
-            ..recorded(&object)
-        });
-    }
-    Ok(found)
+        recorded(policy, &object)
+    };
+    Ok(found.into_iter().map(with_revision).collect())
 }
 
 /// The revision that a definition is at.
-pub(super) fn recorded(object: &Value) -> ScopedPolicy {
+pub(super) fn recorded(policy: ScopedPolicy, object: &Value) -> ScopedPolicy {
     let latest = &object["status"]["latestRevision"];
     let text = |key: &str| latest[key].as_str().unwrap_or_default().to_owned();
     ScopedPolicy {
         revision_name: text("name"),
         revision: latest["revision"].as_i64().unwrap_or_default(),
         revision_hash: text("revisionHash"),
-        ..ScopedPolicy::default()
+        ..policy
     }
 }
 

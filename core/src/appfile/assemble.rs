@@ -232,12 +232,27 @@ impl Assembly<'_> {
             .flat_map(|namespace| self.source.revision_names(kind, namespace, name))
             .map(|revision| revision.replacen(&format!("{name}-"), "", 1))
             .collect();
-        names.sort();
+        let parts = |name: &String| -> Vec<u64> {
+            let numbers = name.trim_start_matches('v').split('.');
+            numbers
+                .map(|part| part.parse().unwrap_or_default())
+                .collect()
+        };
+        names.sort_by_cached_key(|name| (parts(name), name.clone()));
         names.dedup();
         if names.is_empty() {
             return None;
         }
-        Some(format!("the versions are: {}", names.join(", ")))
+        let known = format!("the versions are: {}", names.join(", "));
+        let is_begin = |name: &String| name.starts_with(&format!("{version}."));
+        Some(if names.iter().any(is_begin) {
+            format!(
+                "write a whole version, or let the Application follow with the annotation {}: \"true\"; {known}",
+                annotations::AUTO_UPDATE
+            )
+        } else {
+            known
+        })
     }
 
     /// The type that was probably meant.
@@ -504,7 +519,7 @@ struct PolicySource {
     external: bool,
 }
 
-fn namespace_of(app: &Application) -> &str {
+pub(crate) fn namespace_of(app: &Application) -> &str {
     app.metadata
         .namespace
         .as_deref()

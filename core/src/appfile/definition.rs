@@ -77,6 +77,9 @@ pub struct Definition {
     pub manage_health_check: bool,
     /// Policy: what it acts on; empty for one that renders objects (POL-013, POL-014).
     pub scope: String,
+    /// Policy: its priority, if it holds for Applications that do not name it (POL-015); they take effect from the lowest to
+    /// the highest.
+    pub global: Option<i64>,
 }
 
 /// The fields of all kinds of definition together: no name means two things.
@@ -96,6 +99,8 @@ struct AnySpec {
     conflicts_with: Option<Vec<String>>,
     manage_health_check: Option<bool>,
     scope: Option<String>,
+    global: Option<bool>,
+    priority: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -175,6 +180,10 @@ impl Definition {
             conflicts_with: spec.conflicts_with.unwrap_or_default(),
             manage_health_check: spec.manage_health_check.unwrap_or_default(),
             scope: spec.scope.unwrap_or_default(),
+            global: spec
+                .global
+                .unwrap_or_default()
+                .then(|| spec.priority.unwrap_or_default()),
         })
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use assemble::assemble;
-pub(crate) use assemble::{assemble_known, resolve_in};
+pub(crate) use assemble::{assemble_known, namespace_of, resolve_in};
 pub use definition::{Definition, DefinitionSource, Resolved, Stage, kind_of, resolve, type_label};
 pub(crate) use error::wrong_value;
 pub use error::{Finding, FindingKind, Rejection, did_you_mean};

@@ -209,6 +209,11 @@ impl<'a> Layered<'a> {
         self
     }
 
+    /// The set, without what is behind it.
+    pub fn set(&self) -> &DefinitionSet {
+        &self.set
+    }
+
     /// What could not be read so far. Such a definition counts as not there.
     pub fn problems(&self) -> Vec<String> {
         self.problems

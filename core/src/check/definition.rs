@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::selector;
 use super::unfit::LABEL_SELECTOR;
 use crate::api::labels::annotations::{CUE_EVALUATOR, DEFINITION_REVISION_NAME};
-use crate::appfile::{Definition, Finding, FindingKind, wrong_value};
+use crate::appfile::{Definition, Finding, FindingKind, did_you_mean, wrong_value};
 use crate::engine::{
     DefinitionKind, Diagnostic, DiagnosticKind, Operation, Outcome, Template, ValidateRequest,
     ValidateResult,
@@ -24,6 +24,8 @@ pub fn unidentified(object: &Value) -> Option<&'static str> {
 #[derive(Clone, Debug)]
 pub struct DefinitionCheck {
     definition: Option<Definition>,
+    /// A policy for all Applications.
+    is_global: bool,
     findings: Vec<Finding>,
 }
 
@@ -40,7 +42,9 @@ impl DefinitionCheck {
         };
         findings.extend(definition.iter().filter_map(|known| scope(object, known)));
         findings.extend(definition.iter().flat_map(conflicts));
+        findings.extend(stage(object));
         Self {
+            is_global: object["spec"]["global"] == true,
             definition,
             findings,
         }
@@ -66,6 +70,7 @@ impl DefinitionCheck {
                 parameters: Value::Null,
             },
             status: definition.status.clone(),
+            defaults_only: self.is_global,
             ..ValidateRequest::default()
         }))
     }
@@ -149,6 +154,21 @@ fn scope(object: &Value, definition: &Definition) -> Option<Finding> {
         )
         .expected("Application", definition.scope.clone())
         .hint("set spec.scope to Application, or spec.global to false"),
+    )
+}
+
+/// When a trait is dispatched (row REN-024): KubeVela says that a stage is none only when the trait is used.
+fn stage(object: &Value) -> Option<Finding> {
+    const STAGES: [&str; 3] = ["PreDispatch", "DefaultDispatch", "PostDispatch"];
+    let written = object["spec"]["stage"].as_str()?;
+    if object["kind"] != "TraitDefinition" || written.is_empty() || STAGES.contains(&written) {
+        return None;
+    }
+    let hint = did_you_mean(written, STAGES).unwrap_or_default();
+    Some(
+        Finding::new(FindingKind::Invalid, "spec.stage", "there is no such stage")
+            .expected(STAGES.join(", "), written)
+            .hint(hint),
     )
 }
 

@@ -9,7 +9,10 @@ mod before;
 mod condition;
 mod definition;
 mod input;
+mod made;
+mod name;
 mod order;
+mod overriding;
 mod parameter;
 mod place;
 mod sample;
@@ -23,7 +26,7 @@ use crate::api::Application;
 use crate::api::labels::annotations;
 use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_known, check};
 use crate::engine::{Evaluator, Operation, Outcome};
-use crate::render::RenderError;
+use crate::render::{RenderError, RenderedComponent};
 
 pub use definition::{DefinitionCheck, TEMPLATE, unidentified};
 pub use parameter::of_diagnostic;
@@ -59,7 +62,7 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq)]
 enum About {
     Parameters(Box<Usage>),
-    Condition { path: String, text: String },
+    Condition(condition::Condition),
 }
 
 impl Check {
@@ -82,10 +85,14 @@ impl Check {
             .map(|before| Before::new(before, source));
         let mut findings = check(app).findings;
         findings.extend(contradictions(app));
+        findings.extend(name::misnamed(app));
         let (appfile, rejection) = assemble_known(app, source);
         findings.extend(rejection.findings);
         findings.extend(input::unfed(app));
         let variants = variant::variants(app, appfile.as_ref());
+        if let Some(appfile) = &appfile {
+            findings.extend(overriding::findings(app, appfile));
+        }
         let is_changed_later = appfile.as_ref().is_none_or(variant::is_changed_later);
         findings.extend(usage::unknown_components(app));
         for variant in &variants {
@@ -114,9 +121,7 @@ impl Check {
     pub fn answer(&mut self, question: &Question, outcome: Outcome) {
         let found = match &question.about {
             About::Parameters(usage) => parameter::findings(usage, outcome, self.is_changed_later),
-            About::Condition { path, text } => condition::findings(path, text, outcome)
-                .into_iter()
-                .collect(),
+            About::Condition(asked) => condition::findings(asked, outcome).into_iter().collect(),
         };
         for finding in found {
             self.add(finding);
@@ -132,16 +137,19 @@ impl Check {
         trial::trials(appfile, &self.variants, &self.findings)
     }
 
-    /// Takes what a trial came to: done, or why not. What it was done without is not needed, as KubeVela has it.
-    pub fn tried(&mut self, trial: &Trial, outcome: Result<(), &RenderError>) {
+    /// Takes what a trial came to: the objects, or why there are none. What it was done without is not needed, as KubeVela has it.
+    pub fn tried(&mut self, trial: &Trial, outcome: Result<&RenderedComponent, &RenderError>) {
         match outcome {
-            Ok(()) => {
+            Ok(rendered) => {
                 let missing = self
                     .findings
                     .iter_mut()
                     .filter(|finding| finding.kind == FindingKind::Missing && trial.has(finding));
                 for finding in missing {
                     finding.kind = FindingKind::Omitted;
+                }
+                for finding in made::findings(trial.component(), rendered) {
+                    self.add(finding);
                 }
             }
             // What is missing was told of, and by its name.
@@ -169,6 +177,18 @@ impl Check {
 
     /// Everything that was found, in the order of the Application.
     pub fn findings(mut self) -> Vec<Finding> {
+        let refused = |finding: &&Finding| !finding.kind.is_warning();
+        let refused: Vec<String> = self
+            .findings
+            .iter()
+            .filter(refused)
+            .map(|finding| finding.path.clone())
+            .collect();
+        // What is not declared inside of a value of another shape follows from that.
+        self.findings.retain(|finding| {
+            let is_inside = |outer: &String| place::is_inside(&finding.path, outer);
+            finding.kind != FindingKind::Undeclared || !refused.iter().any(is_inside)
+        });
         order::sort(&mut self.findings);
         self.findings
     }
@@ -177,7 +197,8 @@ impl Check {
     /// policy found needs no second word.
     fn add(&mut self, finding: Finding) {
         let is_known = self.findings.iter().any(|known| {
-            let is_same = known.message == finding.message || known.kind == finding.kind;
+            let is_same = known.message == finding.message
+                || (known.kind == finding.kind && !finding.found.is_empty());
             let is_told = finding.kind == FindingKind::Undeclared && !known.kind.is_warning();
             known.path == finding.path && (is_told || (is_same && known.found == finding.found))
         });

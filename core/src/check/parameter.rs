@@ -1,5 +1,6 @@
 //! Parameters against their definition, in words for the one who gave them.
 
+use super::place::is_inside;
 use super::usage::Usage;
 use crate::appfile::{Finding, FindingKind};
 use crate::engine::{
@@ -30,11 +31,7 @@ pub(super) fn findings(usage: &Usage, outcome: Outcome, may_still_come: bool) ->
         let is_told = usage.is_typed || (may_still_come && finding.kind == FindingKind::Missing);
         // What is wrong inside of a value of another shape follows from that.
         let is_inside = findings.iter().any(|outer| {
-            outer.kind == FindingKind::Invalid
-                && finding
-                    .path
-                    .strip_prefix(outer.path.as_str())
-                    .is_some_and(|rest| rest.starts_with(['.', '[']))
+            outer.kind == FindingKind::Invalid && is_inside(&finding.path, &outer.path)
         });
         if !is_told && !is_inside {
             findings.push(finding);
@@ -121,13 +118,17 @@ pub fn of_diagnostic(diagnostic: &Diagnostic, properties: &str, what: &str) -> F
             FindingKind::Invalid,
             format!("the parameter `{name}` has a wrong value"),
         ),
-        _ => (
-            FindingKind::Invalid,
-            format!(
-                "the parameter `{name}` cannot be used: {}",
-                diagnostic.message
-            ),
-        ),
+        _ => {
+            let which = if name.is_empty() {
+                "these parameters".to_owned()
+            } else {
+                format!("the parameter `{name}`")
+            };
+            (
+                FindingKind::Invalid,
+                format!("{which} cannot be used: {}", diagnostic.message),
+            )
+        }
     };
     let found = match kind {
         // There is nothing; saying so helps nobody.

@@ -1,4 +1,10 @@
-//! Where in a template a field is given, as far as its text tells.
+//! Places: of a field in a template, as far as its text tells; of one path in another.
+
+/// Whether a path leads into the value at another.
+pub(super) fn is_inside(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer)
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
+}
 
 /// Line and column, from 1, of the first place where a field of that name is given a value.
 pub fn place_of_field(template: &str, field: &str) -> Option<(u32, u32)> {

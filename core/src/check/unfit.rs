@@ -1,6 +1,7 @@
 //! Traits that are not meant for the workload, or not for each other (REN-023: KubeVela does not look).
 
 use kube_core::SelectorExt as _;
+use serde_json::Value;
 
 use super::selector;
 use super::variant::Variant;
@@ -60,6 +61,20 @@ pub(super) fn misapplied(
         }
     }
     findings
+}
+
+/// A trait over a workload of which only rendering shows what it is. The path is the caller's to add.
+pub(super) fn of_made(
+    component: &Definition,
+    part: &Definition,
+    workload: &Value,
+    type_: &str,
+) -> Option<Finding> {
+    if workload_name(component).is_some() {
+        return None;
+    }
+    let made: WorkloadGvk = serde_json::from_value(workload.clone()).ok()?;
+    unmeant(part, resource_name(&made).as_deref(), type_)
 }
 
 /// The path is the caller's to add.

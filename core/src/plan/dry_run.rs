@@ -2,15 +2,17 @@
 
 use crate::api::Application;
 use crate::appfile::{
-    Appfile, DefinitionSource, DeployStep, Finding, FindingKind, Override, PolicyRule, Rejection,
-    assemble, parse, read_properties,
+    AppComponent, Appfile, DefinitionSource, DeployStep, Finding, FindingKind, Override,
+    PolicyRule, Rejection, Stage, assemble, parse, read_properties,
 };
 
-use crate::engine::{Call, Evaluator};
+use crate::engine::{Call, DiagnosticKind, Evaluator};
 use crate::render::{
     Answers, ClusterVersion, ComponentRender, Offline, PolicyRender, RenderError, RenderStage,
     RenderedComponent, RenderedObject, Target, offline_with,
 };
+
+use serde_json::Value;
 
 use super::overrides;
 
@@ -21,6 +23,8 @@ pub struct DryRunGroup {
     pub title: String,
     /// The Application as it is there.
     pub appfile: Appfile,
+    /// What policies of scope `Application` give to templates (`context.custom`).
+    pub custom: Option<Value>,
 }
 
 /// The groups of a dry run. Without a `deploy` step there is one; otherwise one for each such step and
@@ -66,6 +70,7 @@ pub fn dry_run(
             groups.push(DryRunGroup {
                 title,
                 appfile: patched.clone(),
+                custom: None,
             });
         }
     }
@@ -73,6 +78,7 @@ pub fn dry_run(
         groups.push(DryRunGroup {
             title: name,
             appfile,
+            custom: None,
         });
     }
     Ok(groups)
@@ -134,6 +140,19 @@ pub struct RenderedGroup {
     pub components: Vec<RenderedComponent>,
     /// The objects of its policies.
     pub policies: Vec<RenderedObject>,
+    /// What depends on the results of calls, and is not among the objects.
+    pub open: Vec<OpenCalls>,
+    /// What traits of components lack that wait for the live workload: only it has what they read.
+    pub late: Vec<Box<RenderError>>,
+}
+
+/// A component or policy whose objects depend on the results of calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenCalls {
+    /// Its name.
+    pub subject: String,
+    /// The calls that come first.
+    pub calls: Vec<Call>,
 }
 
 impl RenderedGroup {
@@ -161,7 +180,7 @@ pub enum DryRunError {
     },
 }
 
-/// Renders a group.
+/// Renders a group whole.
 ///
 /// # Errors
 /// The first component or policy that cannot be rendered.
@@ -171,41 +190,96 @@ pub fn render_group(
     evaluator: Evaluator,
     answers: &mut dyn Answers,
 ) -> Result<RenderedGroup, DryRunError> {
-    let appfile = &group.appfile;
-    let target = || Target::dry_run(cluster_version.clone());
-    let done = |component: &str, outcome| match outcome {
-        Err(error) => Err(DryRunError::Render(error)),
-        Ok(Offline::Calls(calls)) => Err(DryRunError::Calls {
-            component: component.to_owned(),
+    let mut rendered =
+        show_group(group, cluster_version, evaluator, answers).map_err(DryRunError::Render)?;
+    if let Some(late) = rendered.late.pop() {
+        return Err(DryRunError::Render(late));
+    }
+    match rendered.open.into_iter().next() {
+        Some(OpenCalls { subject, calls }) => Err(DryRunError::Calls {
+            component: subject,
             calls,
         }),
-        Ok(Offline::Done(done)) => Ok(done),
+        None => Ok(RenderedGroup {
+            open: Vec::new(),
+            ..rendered
+        }),
+    }
+}
+
+/// Renders what of a group can be rendered, and says what the rest depends on.
+///
+/// # Errors
+/// The first component or policy with a mistake.
+pub fn show_group(
+    group: &DryRunGroup,
+    cluster_version: &ClusterVersion,
+    evaluator: Evaluator,
+    answers: &mut dyn Answers,
+) -> Result<RenderedGroup, Box<RenderError>> {
+    let appfile = &group.appfile;
+    let target = || Target {
+        custom: group.custom.clone(),
+        ..Target::dry_run(cluster_version.clone())
     };
-    let mut rendered = RenderedGroup::default();
+    let mut shown = RenderedGroup::default();
     for component in &appfile.components {
-        let stage = RenderStage::All;
-        let mut render = ComponentRender::new(appfile, component, target(), stage, evaluator);
-        let outcome = offline_with(&mut render, answers);
-        rendered
-            .components
-            .push(done(&component.spec.name, outcome)?);
+        let mut at = |stage| {
+            let mut render = ComponentRender::new(appfile, component, target(), stage, evaluator);
+            offline_with(&mut render, answers)
+        };
+        let outcome = match at(RenderStage::All) {
+            // What a trait reads of the live workload is not there: the rest can be shown.
+            Err(error) if is_late(component, &error) => {
+                let rest = at(RenderStage::Dispatch)?;
+                shown.late.push(error);
+                rest
+            }
+            outcome => outcome?,
+        };
+        match outcome {
+            Offline::Done(rendered) => shown.components.push(rendered),
+            Offline::Calls(calls) => shown.open.push(OpenCalls {
+                subject: component.spec.name.clone(),
+                calls,
+            }),
+        }
     }
     for policy in &appfile.policies {
         let Some(mut render) =
-            PolicyRender::new(appfile, policy, &rendered.components, target(), evaluator)
+            PolicyRender::new(appfile, policy, &shown.components, target(), evaluator)
         else {
             continue;
         };
-        match offline_with(&mut render, answers) {
-            Err(error) => return Err(DryRunError::Render(error)),
-            Ok(Offline::Calls(calls)) => {
-                return Err(DryRunError::Calls {
-                    component: policy.name.clone(),
-                    calls,
-                });
-            }
-            Ok(Offline::Done(objects)) => rendered.policies.extend(objects),
+        match offline_with(&mut render, answers)? {
+            Offline::Done(objects) => shown.policies.extend(objects),
+            Offline::Calls(calls) => shown.open.push(OpenCalls {
+                subject: policy.name.clone(),
+                calls,
+            }),
         }
     }
-    Ok(rendered)
+    Ok(shown)
+}
+
+/// Whether it is a trait after dispatch that fails, and for want of something to read.
+fn is_late(component: &AppComponent, error: &RenderError) -> bool {
+    let is_wrong = error.problems.iter().any(|problem| {
+        let kinds = [DiagnosticKind::Conflict, DiagnosticKind::User];
+        let diagnostic = &problem.diagnostic;
+        kinds.contains(&diagnostic.kind) || diagnostic.path.starts_with("parameter")
+    });
+    if is_wrong {
+        return false;
+    }
+    let is_named = |type_: &str| {
+        error
+            .trait_type
+            .as_deref()
+            .is_none_or(|named| named == type_)
+    };
+    component
+        .traits
+        .iter()
+        .any(|part| part.resolved.definition.stage == Stage::PostDispatch && is_named(&part.type_))
 }

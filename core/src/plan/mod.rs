@@ -7,8 +7,11 @@ pub mod data;
 mod dry_run;
 pub mod overrides;
 mod placement;
+pub mod scoped;
 
-pub use dry_run::{DryRunError, DryRunGroup, RenderedGroup, dry_run, render_group};
+pub use dry_run::{
+    DryRunError, DryRunGroup, OpenCalls, RenderedGroup, dry_run, render_group, show_group,
+};
 pub use placement::{
     ComponentCopy, Delivery, KnownCluster, Placement, PlacementReason, PlacementRules, deliveries,
     place, replicate,

@@ -57,7 +57,7 @@ fn patch_slots(slots: &mut Vec<Slot>, patch: &ComponentPatch) {
         return;
     }
     let mut matched = false;
-    if let Ok(pattern) = Regex::new(&patch.name.replace('*', ".*")) {
+    if let Some(pattern) = pattern(&patch.name) {
         for slot in slots.iter_mut().filter(|slot| pattern.is_match(&slot.name)) {
             matched = true;
             if patch.type_.is_empty() || patch.type_ == slot.component.type_ {
@@ -77,6 +77,15 @@ fn patch_slots(slots: &mut Vec<Slot>, patch: &ComponentPatch) {
             component: new_component(patch),
         });
     }
+}
+
+fn pattern(name: &str) -> Option<Regex> {
+    Regex::new(&name.replace('*', ".*")).ok()
+}
+
+/// Whether the name of a patch means a component.
+pub(crate) fn names(patch: &str, component: &str) -> bool {
+    pattern(patch).is_some_and(|pattern| pattern.is_match(component))
 }
 
 fn new_component(patch: &ComponentPatch) -> ApplicationComponent {

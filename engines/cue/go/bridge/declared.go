@@ -311,7 +311,7 @@ func (d declarations) takenWhole(name string) bool {
 
 // nearest gives the known name that somebody probably meant; empty where none is close.
 func nearest(name string, known []string) string {
-	best, distance := "", len(name)/3+2
+	best, distance := "", max(len(name)/3, 1)+1
 	sort.Strings(known)
 	for _, candidate := range known {
 		if strings.EqualFold(candidate, name) {

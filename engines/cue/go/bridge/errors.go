@@ -64,6 +64,9 @@ func cause(found diagnostic) string {
 	if found.Kind == kindMissing {
 		return found.Kind + found.Expected
 	}
+	if found.Expected == "" && found.Found == "" {
+		return found.Kind + "\x00" + found.Message
+	}
 	operands := []string{found.Expected, found.Found}
 	if operands[0] > operands[1] {
 		operands[0], operands[1] = operands[1], operands[0]
@@ -211,6 +214,11 @@ func isSchema(operand string) bool {
 
 // describeBranches says in one sentence what a failed disjunction would have accepted.
 func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
+	if closest, ok := s.closestBranches(found.Path, branches); ok {
+		branches = closest
+		found.Path = pathText(branches[0].Path())
+		found.Positions = s.positions(branches)
+	}
 	var pairs [][2]string
 	for _, branch := range branches {
 		one := s.classify(branch)
@@ -231,6 +239,26 @@ func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
 			return
 		}
 	}
+}
+
+// closestBranches are the errors of the alternatives that fit but for one field of them: whoever gave that field
+// chose one of these. It is false where they do not agree on the field.
+func (s stage) closestBranches(path string, branches []cueerrors.Error) ([]cueerrors.Error, bool) {
+	var closest []cueerrors.Error
+	for _, branch := range branches {
+		one := s.classify(branch)
+		at := pathText(branch.Path())
+		switch {
+		case one.Kind == kindUnknown:
+			continue
+		case one.Kind != kindConflict || one.Found == "" || !strings.HasPrefix(at, path+"."):
+			return nil, false
+		case len(closest) > 0 && pathText(closest[0].Path()) != at:
+			return nil, false
+		}
+		closest = append(closest, branch)
+	}
+	return closest, len(closest) > 0
 }
 
 // maxBranches is how many alternatives a message spells out.
@@ -289,6 +317,9 @@ func literalKind(text string) string {
 	}
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return "int"
+	}
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		return "float"
 	}
 	return ""
 }

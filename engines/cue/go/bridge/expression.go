@@ -20,7 +20,7 @@ func expression(request *expressionRequest) (json.RawMessage, error) {
 	where := stage{source: newSource("expression.cue", request.Expression)}
 	file, err := parseExpression(where.source.file, request.Expression)
 	if err != nil {
-		return nil, where.failure(stageParse, err, err.Error())
+		return nil, where.failure(stageParse, &syntaxError{text: err.Error(), own: err}, err.Error())
 	}
 	for _, name := range sortedKeys(request.Scope) {
 		scope := newSource(name, "")

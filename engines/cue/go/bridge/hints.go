@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"caravel.dev/cuebridge/packages"
 
@@ -107,7 +108,7 @@ func (s stage) hintReference(reported cueerrors.Error) string {
 	if err != nil {
 		return ""
 	}
-	var known []string
+	known := append([]string{"parameter", "context"}, predeclared...)
 	ast.Walk(file, func(node ast.Node) bool {
 		switch x := node.(type) {
 		case *ast.Field:
@@ -119,11 +120,21 @@ func (s stage) hintReference(reported cueerrors.Error) string {
 		}
 		return true
 	}, nil)
-	if near := nearest(fmt.Sprint(args[0]), known); near != "" {
+	wanted := fmt.Sprint(args[0])
+	if slices.Contains(known, wanted) {
+		return "it is declared inside of another struct, an `if` for instance, where it cannot be seen from here"
+	}
+	if near := nearest(wanted, known); near != "" {
 		return fmt.Sprintf("did you mean `%s`?", near)
+	}
+	if unicode.IsUpper([]rune(wanted)[0]) {
+		return fmt.Sprintf("a text is written with quotes: %q", wanted)
 	}
 	return ""
 }
+
+// predeclared are names of CUE itself.
+var predeclared = []string{"string", "int", "bool", "number", "float", "bytes", "uint", "len", "close", "and", "or"}
 
 var packageText = regexp.MustCompile(`^package "(.*)" not found$`)
 

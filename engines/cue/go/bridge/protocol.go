@@ -169,6 +169,7 @@ type validateRequest struct {
 	ProvidedLater []string             `json:"providedLater"`
 	Previous      json.RawMessage      `json:"previous"`
 	Status        definitionStatusText `json:"status"`
+	DefaultsOnly  bool                 `json:"defaultsOnly"`
 	Packages      []userPackage        `json:"packages"`
 }
 

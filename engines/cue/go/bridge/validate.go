@@ -67,9 +67,29 @@ func (v *validation) definition() error {
 	} else if file, err := parser.ParseFile(src.file, template.Source); err == nil {
 		v.outputPresent(where, file)
 		v.undeclaredUses(where, file)
+		v.misspelt(where)
+		v.defaults(where, value)
 	}
 	return v.statusTexts()
 }
+
+// defaults checks that a template can do without parameters, where nobody gives it any (row POL-015).
+func (v *validation) defaults(where stage, value cue.Value) {
+	parameter := value.LookupPath(cue.ParsePath("parameter"))
+	if !v.request.DefaultsOnly || !parameter.Exists() {
+		return
+	}
+	for _, missing := range where.diagnose(parameter.Validate(cue.Concrete(true))) {
+		if missing.Kind != kindMissing {
+			continue
+		}
+		missing.Message = fmt.Sprintf("%s has no default, and nobody gives a global policy its parameters", missing.Path)
+		missing.Hint = fmt.Sprintf("write a default, such as `%s: *… | %s`", lastOf(missing.Path), missing.Expected)
+		v.result.Errors = append(v.result.Errors, missing)
+	}
+}
+
+func lastOf(path string) string { return path[strings.LastIndex(path, ".")+1:] }
 
 // outputPresent checks that a template makes what its kind is for.
 func (v *validation) outputPresent(where stage, file *ast.File) {

@@ -1,0 +1,124 @@
+//! Names that become names of objects and values of labels.
+
+use crate::api::Application;
+use crate::appfile::{Finding, FindingKind};
+
+/// Longest value of a label (Kubernetes: syntax and character set of labels).
+const LABEL: usize = 63;
+/// What a revision's name adds to that of its Application, at least: `-v1`.
+const REVISION: usize = 3;
+/// Longest name of an object.
+const SUBDOMAIN: usize = 253;
+
+/// Whether most kinds of objects can have this name (RFC 1123: parts of a-z, 0-9 and `-` between dots).
+pub(super) fn is_subdomain(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let inner = part
+            .trim_start_matches(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        inner.is_empty() && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
+    };
+    text.len() <= SUBDOMAIN && text.split('.').all(is_part)
+}
+
+/// Whether a label can have this value: letters, digits, `-`, `_` and `.`, the first and the last no sign.
+fn is_label_value(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = bytes.first().into_iter().chain(bytes.last());
+    text.len() <= LABEL
+        && ends.copied().all(|byte| byte.is_ascii_alphanumeric())
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+/// Names that nothing can be delivered under: every object carries them in its labels.
+pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let name = app.metadata.name.as_deref().unwrap_or_default();
+    let is_generated = app.metadata.generate_name.is_some();
+    if name.is_empty() && !is_generated {
+        findings.push(missing("metadata.name", "the Application has no name"));
+    } else if !name.is_empty() && !is_subdomain(name) {
+        findings.push(
+            wrong(
+                "metadata.name",
+                "this cannot be the name of an object",
+                name,
+            )
+            .expected(
+                "letters a-z, digits, `-` and `.`, a letter or digit first and last",
+                name,
+            ),
+        );
+    } else if name.len() + REVISION > LABEL {
+        let longest = LABEL - REVISION;
+        let message = format!(
+            "the name is too long: the revisions of the Application, `{name}-v1` and so on, are values of labels"
+        );
+        findings.push(
+            Finding::new(FindingKind::Invalid, "metadata.name", message)
+                .expected(
+                    format!("at most {longest} characters"),
+                    name.len().to_string(),
+                )
+                .hint("give the Application a shorter name"),
+        );
+    }
+    for (index, component) in app.spec.components.iter().enumerate() {
+        let path = format!("spec.components[{index}].name");
+        if component.name.is_empty() {
+            findings.push(missing(&path, "the component has no name"));
+        } else if !is_label_value(&component.name) {
+            findings.push(wrong(
+                &path,
+                "this cannot be the name of a component: it becomes the value of a label",
+                &component.name,
+            ));
+        }
+    }
+    findings
+}
+
+fn missing(path: &str, message: &str) -> Finding {
+    Finding::new(FindingKind::Missing, path, message).hint("give it one, such as `web`")
+}
+
+fn wrong(path: &str, message: &str, found: &str) -> Finding {
+    let proper: String = found
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(LABEL - REVISION)
+        .collect();
+    let finding = Finding::new(FindingKind::Invalid, path, message).expected(
+        "at most 63 letters, digits, `-`, `_` and `.`, a letter or digit first and last",
+        found,
+    );
+    match proper.trim_matches('-') {
+        "" => finding,
+        proper => finding.hint(format!("for instance `{proper}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_objects_and_values_of_labels() {
+        for (text, is_name, is_value) in [
+            ("web", true, true),
+            ("a-1.b", true, true),
+            ("Web_1", false, true),
+            ("web 2", false, false),
+            ("-web", false, false),
+            ("", false, true),
+            ("a..b", false, true),
+        ] {
+            assert_eq!(is_subdomain(text), is_name, "{text}");
+            assert_eq!(is_label_value(text), is_value, "{text}");
+        }
+        assert!(!is_label_value(&"n".repeat(64)));
+        assert!(is_subdomain(&"n".repeat(64)));
+    }
+}

@@ -1,0 +1,72 @@
+//! Override policies that name components which are not there.
+
+use super::Finding;
+use crate::api::Application;
+use crate::appfile::{Appfile, ComponentPatch, FindingKind, Override, PolicyRule, did_you_mean};
+use crate::plan::overrides;
+
+/// What of the policies of an Application is without effect, or adds a component that cannot be.
+pub(super) fn findings(app: &Application, appfile: &Appfile) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, written) in app.spec.policies.iter().enumerate() {
+        let rule = appfile
+            .policies
+            .iter()
+            .find(|policy| policy.name == written.name && !policy.external);
+        if let Some(PolicyRule::Override(rule)) = rule.map(|policy| &policy.rule) {
+            let path = format!("spec.policies[{index}].properties");
+            let about = format!("policy {}", written.name);
+            let found = of_override(app, rule, &path).into_iter();
+            findings.extend(found.map(|finding| finding.about(&about)));
+        }
+    }
+    findings
+}
+
+fn of_override(app: &Application, rule: &Override, path: &str) -> Vec<Finding> {
+    let names: Vec<&str> = app
+        .spec
+        .components
+        .iter()
+        .map(|component| component.name.as_str())
+        .collect();
+    let hint = |wanted: &str| {
+        did_you_mean(wanted, names.iter().copied())
+            .unwrap_or_else(|| format!("the components are: {}", names.join(", ")))
+    };
+    let is_lost = |patch: &ComponentPatch| {
+        let is_found = names.iter().any(|name| overrides::names(&patch.name, name));
+        !patch.name.is_empty() && patch.type_.is_empty() && !is_found
+    };
+    let mut findings = Vec::new();
+    for (index, patch) in rule.components.iter().enumerate() {
+        if is_lost(patch) {
+            let message = format!(
+                "no component has the name `{}`: nothing is overridden, and without a type nothing is added",
+                patch.name
+            );
+            let path = format!("{path}.components[{index}].name");
+            findings.push(
+                Finding::new(FindingKind::Misapplied, path, message)
+                    .expected(
+                        "the name of a component, or a pattern of names",
+                        &patch.name,
+                    )
+                    .hint(hint(&patch.name)),
+            );
+        }
+    }
+    for (index, wanted) in rule.selector.iter().flatten().enumerate() {
+        let added = rule.components.iter().any(|patch| patch.name == *wanted);
+        if !added && !names.contains(&wanted.as_str()) {
+            let message = format!("no component has the name `{wanted}`: it selects nothing");
+            let path = format!("{path}.selector[{index}]");
+            findings.push(
+                Finding::new(FindingKind::Misapplied, path, message)
+                    .expected("the name of a component", wanted)
+                    .hint(hint(wanted)),
+            );
+        }
+    }
+    findings
+}
