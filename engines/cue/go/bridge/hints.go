@@ -108,7 +108,7 @@ func (s stage) hintReference(reported cueerrors.Error) string {
 	if err != nil {
 		return ""
 	}
-	known := append([]string{"parameter", "context"}, predeclared...)
+	known := append([]string{"parameter", "context"}, ownNames...)
 	ast.Walk(file, func(node ast.Node) bool {
 		switch x := node.(type) {
 		case *ast.Field:
@@ -133,8 +133,8 @@ func (s stage) hintReference(reported cueerrors.Error) string {
 	return ""
 }
 
-// predeclared are names of CUE itself.
-var predeclared = []string{"string", "int", "bool", "number", "float", "bytes", "uint", "len", "close", "and", "or"}
+// ownNames are names of CUE itself that templates use most.
+var ownNames = []string{"string", "int", "bool", "number", "float", "bytes", "uint", "len", "close", "and", "or"}
 
 var packageText = regexp.MustCompile(`^package "(.*)" not found$`)
 
