@@ -10,7 +10,7 @@ use kube::{Client, Config, ResourceExt as _};
 use serde_json::Value;
 
 /// Field manager of what the command line applies.
-const FIELD_MANAGER: &str = "caravel-cli";
+pub(crate) const FIELD_MANAGER: &str = "caravel-cli";
 
 /// Which hub, which namespace.
 #[derive(Args, Clone, Debug)]

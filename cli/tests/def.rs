@@ -457,6 +457,40 @@ fn parameters_are_shown() {
     assert_eq!(data["parameters"][0]["default"], 1);
 }
 
+/// Built-in definitions and samples are in the program: they are listed, shown and printed without hub and source.
+#[test]
+fn what_comes_with_the_program_is_found_by_its_name() {
+    let builtin = shown(&["list", "--builtin", "-t", "policy"]);
+    assert!(
+        builtin.contains("topology") && !builtin.contains("webservice"),
+        "{builtin}"
+    );
+    let samples = json(&shown(&["list", "--sample", "-o", "json"]));
+    let samples = samples.as_array().expect("a list");
+    assert!(samples.iter().all(|one| {
+        one["description"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    }));
+    for one in samples {
+        let name = one["name"].as_str().expect("a name");
+        let parameters = shown(&["show", name, "--sample"]);
+        assert!(parameters.contains("PARAMETER"), "{parameters}");
+        let text = shown(&["get", name, "--sample"]);
+        assert!(text.contains("\ntemplate: {"), "{text}");
+    }
+    // One name, two definitions.
+    let hpa = |option: &str| shown(&["get", "hpa", option]);
+    assert_ne!(hpa("--sample"), hpa("--builtin"));
+    let object = shown(&["apply", "--sample", "route", "--dry-run"]);
+    assert!(object.contains("kind: TraitDefinition"), "{object}");
+    for command in ["show", "apply"] {
+        let said = refused(&[command, "--sample", "webservice"]);
+        assert!(said.contains("there is no sample webservice"), "{said}");
+        assert!(said.contains("def list --sample"), "{said}");
+    }
+}
+
 #[test]
 fn the_object_of_a_definition_is_shown_without_a_hub() {
     let objects = shown(&["apply", "--dry-run", "defs"]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use caravel_core::api::labels::annotations::SHIPPED;
 use caravel_core::api::{SYSTEM_NAMESPACE, crds};
 use caravel_core::engine::{Operation, ParseDefinitionRequest, ParsedDefinition};
 use caravel_engines::EngineError;
@@ -19,10 +20,6 @@ use crate::evaluation::Evaluation;
 
 /// How long a hub may take until it serves a new kind.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
-
-/// Hash of the specification as it was shipped. A definition whose specification has another hash was
-/// edited, and is left alone.
-pub(crate) const SHIPPED: &str = "caravel.dev/shipped";
 
 /// Why a hub could not be prepared.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@
 //! example Application, `<kind>/<name>.example.yaml`.
 //!
 //! The folder `samples` holds a second set of the same form (rows BD-092 to BD-101). It is not installed by default,
-//! because its objects need controllers that a cluster has seldom; `caravel def apply` installs a file of it.
+//! because its objects need controllers that a cluster has seldom; `caravel def apply --sample NAME` installs one of it.
 
 use std::borrow::Cow;
 

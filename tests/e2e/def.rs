@@ -128,6 +128,76 @@ fn a_definition_comes_back_as_it_was_registered() {
     assert_eq!(wrong["errors"][0]["level"], "error");
 }
 
+/// Whoever made the definition before: what the author does not write any more is gone, what is not the author's stays.
+#[test]
+fn a_definition_that_is_registered_takes_the_place_of_what_was_there() {
+    let place = Place::shared("def-replace");
+    let old = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: TraitDefinition
+metadata:
+  name: tag
+  labels: {team: blue}
+  annotations: {definition.oam.dev/alias: marker, caravel.dev/cue-evaluator: v2}
+spec:
+  podDisruptive: true
+  stage: PostDispatch
+  appliesToWorkloads: [deployments.apps]
+  conflictsWith: [labels]
+  status: {healthPolicy: "isHealth: context.output.metadata.annotations.tag != _|_"}
+  schematic: {cue: {template: "patch: metadata: annotations: tag: \"1\"\nparameter: {}"}}
+"#;
+    place.apply(old).ok();
+    place.kubectl.file(
+        "tag.cue",
+        r#""tag": {
+	type: "trait"
+	annotations: {}
+	labels: {}
+	description: "Marks an object"
+	attributes: {}
+}
+template: {
+	patch: metadata: annotations: tag: "2"
+	parameter: {}
+}
+"#,
+    );
+    place.caravel("def apply tag.cue").ok();
+    let now = place.object("traitdefinition", "tag");
+    let spec = now["spec"].as_object().expect("a specification");
+    assert_eq!(spec.keys().collect::<Vec<_>>(), ["schematic"], "{spec:?}");
+    let template = spec["schematic"]["cue"]["template"].to_string();
+    assert!(template.contains('2'), "{template}");
+    let annotations = &now["metadata"]["annotations"];
+    assert_eq!(
+        annotations["definition.oam.dev/description"],
+        "Marks an object"
+    );
+    for gone in ["definition.oam.dev/alias", "caravel.dev/cue-evaluator"] {
+        assert!(annotations.get(gone).is_none(), "{gone} is left");
+    }
+    assert_eq!(now["metadata"]["labels"]["team"], "blue");
+}
+
+/// Samples come with the program: nobody needs its source to have them.
+#[test]
+fn a_sample_is_installed_by_its_name() {
+    let place = Place::shared("def-sample");
+    assert!(place.get("traitdefinition", "virtualgroup").is_none());
+    let told = place.caravel("def apply --sample virtualgroup").ok();
+    assert!(
+        told.contains("virtualgroup applied in def-sample"),
+        "{told}"
+    );
+    let trait_ = "    traits: [{type: virtualgroup, properties: {group: blue}}]\n";
+    let app = application("grouped", "webservice", "{image: nginx}") + trait_;
+    place.apply(&app).ok();
+    place.wait_until_running("grouped");
+    let pods = &place.object("deployment", "grouped")["spec"]["template"]["metadata"];
+    assert_eq!(pods["labels"]["app.namespace.virtual.group"], "blue");
+}
+
 #[test]
 fn a_definition_is_edited_and_a_refused_text_is_kept() {
     let place = place("def-edit");

@@ -3,32 +3,50 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use caravel_core::api::labels::annotations::SHIPPED;
 use caravel_core::yaml;
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
+use kube::api::{DynamicObject, PostParams};
+use serde_json::{Map, Value, json};
 
 use super::check::registration;
+use super::kind::by_word;
 use super::problem::{self, Level, Problem, Problems};
+use super::registry::{self, Found};
 use super::source::{Source, read_all};
-use crate::hub::HubArgs;
+use crate::hub::{FIELD_MANAGER, Hub, HubArgs, readable};
+
+/// How often a definition that somebody else changes meanwhile is read again.
+const ATTEMPTS: usize = 5;
 
 /// Registers definitions from `.cue` or YAML files; usable at once. All are checked before the first is registered.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  caravel def apply my-trait.cue\n  caravel def apply definitions/ --dry-run > objects.yaml"
+    after_help = "Examples:\n  caravel def apply my-trait.cue\n  caravel def apply definitions/ --dry-run > objects.yaml\n  caravel def \
+                  apply --sample virtualgroup"
 )]
 pub(crate) struct Args {
     /// The files; a folder stands for all definitions in it.
-    #[arg(required = true, value_name = "FILE|DIR")]
+    #[arg(required = true, value_name = "FILE|DIR|NAME")]
     files: Vec<String>,
+    /// What is given are names of samples, which come with this program and are not installed by themselves.
+    #[arg(long)]
+    sample: bool,
     /// Print the Kubernetes objects, and register nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
-    let sources = read_all(&args.files)?;
+    let sources = if args.sample {
+        let names = args.files.iter();
+        names
+            .map(|name| registry::shipped(name, None, true))
+            .collect::<Result<_>>()?
+    } else {
+        read_all(&args.files)?
+    };
     let mut errors = Vec::new();
     for source in &sources {
         errors.extend(judged(source));
@@ -44,8 +62,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     }
     let hub = hub.connect().await?;
     for (source, object) in sources.iter().zip(objects) {
-        let applied = hub
-            .apply(&object)
+        let applied = register(&hub, &object)
             .await
             .with_context(|| source.file.clone())?;
         writeln!(
@@ -57,6 +74,65 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Registers a definition that has a namespace. What the hub has of it is replaced, whoever made it.
+pub(crate) async fn register(hub: &Hub, object: &Value) -> Result<DynamicObject> {
+    let kind = object["kind"].as_str().and_then(by_word);
+    // A legacy workload definition has no revisions, and nobody edits it here.
+    let Some(kind) = kind else {
+        return hub.apply(object).await;
+    };
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let (name, namespace) = (text("name"), text("namespace"));
+    for _ in 0..ATTEMPTS {
+        let found = registry::find_opt(hub, namespace, name, Some(kind.word)).await?;
+        let Some(found) = found else {
+            return hub.apply(object).await;
+        };
+        match replace(hub, &found, object).await {
+            Err(kube::Error::Api(status)) if status.is_conflict() => {}
+            done => return done.map_err(readable),
+        }
+    }
+    bail!("somebody else changes it at the same time")
+}
+
+/// Puts a definition in the place of what was found. It is refused where somebody else changed that meanwhile.
+pub(crate) async fn replace(
+    hub: &Hub,
+    found: &Found,
+    object: &Value,
+) -> Result<DynamicObject, kube::Error> {
+    let merged = merged(&found.object, object);
+    let merged = serde_json::from_value(merged).map_err(kube::Error::SerdeError)?;
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let api = found.kind.api(hub, Some(found.metadata("namespace")));
+    api.replace(found.metadata("name"), &parameters, &merged)
+        .await
+}
+
+/// The object of the hub with what an author says. Server-side apply would leave the fields of other managers.
+fn merged(found: &Value, written: &Value) -> Value {
+    let mut object = found.clone();
+    object["spec"] = written["spec"].clone();
+    for field in ["annotations", "labels"] {
+        let mut texts: Map<String, Value> = found["metadata"][field]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        // What the source format does not show is not the author's to remove, nor is the installer's note.
+        texts.retain(|key, _| {
+            key == SHIPPED || !(key.contains("oam.dev") || key.starts_with("caravel.dev/"))
+        });
+        let written = written["metadata"][field].as_object().cloned();
+        texts.extend(written.unwrap_or_default());
+        object["metadata"][field] = Value::Object(texts);
+    }
+    object
 }
 
 /// The errors of a definition; its warnings are printed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result};
 use caravel_core::yaml;
 
-use super::apply::placed;
+use super::apply::{placed, register};
 use super::check::check;
 use super::diff::{changes, tell_impacts};
 use super::impact::World;
@@ -168,7 +168,7 @@ impl Session<'_> {
         if self.args.dry_run {
             writeln!(out, "{title}: good, and not registered (--dry-run)").context(Closed)?;
         } else {
-            self.hub.apply(&object).await?;
+            register(&self.hub, &object).await?;
             writeln!(out, "{title}: registered in {namespace}").context(Closed)?;
         }
         let placed = Source {

@@ -6,14 +6,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use kube::api::PostParams;
-use serde_json::{Map, Value};
+use anyhow::{Context as _, Result, bail};
 
-use super::apply::judged;
+use super::apply::{judged, replace};
 use super::problem::Problems;
 use super::registry::{self, Found};
-use super::source::{Source, read_one};
+use super::source::read_one;
 use crate::hub::{Hub, HubArgs, readable};
 
 /// Opens a definition of the hub in an editor (`KUBE_EDITOR`, `EDITOR`, vi), and registers what is saved. A text that is
@@ -41,7 +39,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         writeln!(out, "{} is unchanged", args.name)?;
         return Ok(ExitCode::SUCCESS);
     }
-    match register(&hub, namespace, &found, &file).await {
+    match register(&hub, &found, &file).await {
         Ok(()) => {
             let _ = fs::remove_file(&file);
             writeln!(
@@ -61,48 +59,22 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     }
 }
 
-async fn register(hub: &Hub, namespace: &str, found: &Found, file: &Path) -> Result<()> {
+async fn register(hub: &Hub, found: &Found, file: &Path) -> Result<()> {
     let source = read_one(&file.display().to_string())?;
     let errors = judged(&source);
     if !errors.is_empty() {
         return Err(Problems(errors).into());
     }
-    let object = merged(found, &source)?;
-    let object = serde_json::from_value(object)?;
-    let api = found.kind.api(hub, Some(namespace));
-    let name = found.metadata("name");
-    api.replace(name, &PostParams::default(), &object)
-        .await
-        .map_err(readable)?;
-    Ok(())
-}
-
-/// The object of the hub with what the text says. The resourceVersion makes sure that nobody else's change is lost.
-fn merged(found: &Found, source: &Source) -> Result<Value> {
-    let mut object = found.object.clone();
     for field in ["kind", "metadata.name"] {
         let pointer = format!("/{}", field.replace('.', "/"));
-        if object.pointer(&pointer) != source.object.pointer(&pointer) {
+        if found.object.pointer(&pointer) != source.object.pointer(&pointer) {
             bail!("{field} cannot be changed here: apply a new definition instead");
         }
     }
-    object["spec"] = source.object["spec"].clone();
-    let metadata = object["metadata"]
-        .as_object_mut()
-        .ok_or_else(|| anyhow!("the object of the hub has no metadata"))?;
-    for field in ["annotations", "labels"] {
-        let mut texts: Map<String, Value> = metadata
-            .get(field)
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
-        // What the text does not show is not the author's to remove.
-        texts.retain(|key, _| !key.contains("oam.dev") && !key.starts_with("caravel.dev/"));
-        let written = source.object["metadata"][field].as_object().cloned();
-        texts.extend(written.unwrap_or_default());
-        metadata.insert(field.to_owned(), Value::Object(texts));
-    }
-    Ok(object)
+    replace(hub, found, &source.object)
+        .await
+        .map_err(readable)?;
+    Ok(())
 }
 
 /// A file that only the user can read.

@@ -11,26 +11,25 @@ use comfy_table::presets::NOTHING;
 use kube::ResourceExt as _;
 use serde_json::Value;
 
-use super::registry;
+use super::registry::{self, Wanted};
 use crate::hub::{Hub, HubArgs};
 
-/// Prints a definition of the hub: as a `.cue` file that can be applied again, or as the Kubernetes object.
+/// Prints a definition of the hub, or one that comes with this program: as a `.cue` file that can be applied again, or as the Kubernetes object.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Examples:\n  caravel def get webservice > webservice.cue\n  caravel def get webservice --revision v1\n  \
-                  caravel def get webservice --revisions"
+                  caravel def get webservice --revisions\n  caravel def get route --sample > route.cue"
 )]
 pub(crate) struct Args {
     /// Its name; NAME@v2 is the same as --revision v2.
     name: String,
-    /// Its kind, where the name alone is ambiguous.
-    #[arg(short = 't', long = "type")]
-    kind: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
     /// A revision in place of the latest: 2, v2, or a version like 1.2.0.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["builtin", "sample"])]
     revision: Option<String>,
     /// List the revisions.
-    #[arg(long, conflicts_with = "revision")]
+    #[arg(long, conflicts_with_all = ["revision", "builtin", "sample"])]
     revisions: bool,
     /// How it is written.
     #[arg(short, long, value_enum, default_value = "cue")]
@@ -51,8 +50,12 @@ impl Args {
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
+    let kind = args.wanted.kind.as_deref();
+    if args.wanted.is_shipped() {
+        let source = registry::shipped(&args.name, kind, args.wanted.sample)?;
+        return print(args.output, &source.object, source.text.to_string());
+    }
     let hub = hub.connect().await?;
-    let kind = args.kind.as_deref();
     if args.revisions {
         return revisions(&hub, namespace, args, kind).await;
     }
@@ -64,10 +67,18 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         Some(revision) => registry::revision(&hub, namespace, name, revision, kind).await?,
         None => registry::find(&hub, namespace, name, kind).await?,
     };
-    let text = match args.output {
+    let source = match args.output {
         Form::Cue => registry::print(&found.object)?,
-        Form::Yaml => yaml::to_string(&found.object),
-        Form::Json => format!("{:#}", found.object),
+        _ => String::new(),
+    };
+    print(args.output, &found.object, source)
+}
+
+fn print(form: Form, object: &Value, source: String) -> Result<ExitCode> {
+    let text = match form {
+        Form::Cue => source,
+        Form::Yaml => yaml::to_string(object),
+        Form::Json => format!("{object:#}"),
     };
     writeln!(std::io::stdout(), "{}", text.trim_end())?;
     Ok(ExitCode::SUCCESS)

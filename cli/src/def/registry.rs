@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use caravel_core::engine::{Evaluator, Operation, PrintDefinitionRequest};
+use caravel_definitions::Definition;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
@@ -210,9 +211,19 @@ pub(crate) struct Wanted {
     /// The built-in definition of this name, without a hub.
     #[arg(long)]
     pub(crate) builtin: bool,
+    /// The sample of this name, without a hub: it comes with this program and is not installed by itself.
+    #[arg(long, conflicts_with = "builtin")]
+    pub(crate) sample: bool,
 }
 
-/// The definition that is meant: of a file, of the hub (`NAME`, `NAME@v1`), or a built-in one.
+impl Wanted {
+    /// Whether it is one that comes with this program.
+    pub(crate) fn is_shipped(&self) -> bool {
+        self.builtin || self.sample
+    }
+}
+
+/// The definition that is meant: of a file, of the hub (`NAME`, `NAME@v1`), or one that comes with this program.
 pub(crate) async fn source(
     name: &str,
     wanted: &Wanted,
@@ -220,8 +231,8 @@ pub(crate) async fn source(
     namespace: &str,
 ) -> Result<Source> {
     let kind = wanted.kind.as_deref();
-    if wanted.builtin {
-        return builtin(name, kind);
+    if wanted.is_shipped() {
+        return shipped(name, kind, wanted.sample);
     }
     if super::diff::is_file(name) {
         return super::source::read_one(name);
@@ -234,20 +245,26 @@ pub(crate) async fn source(
     found.source(name)
 }
 
-fn builtin(name: &str, kind: Option<&str>) -> Result<Source> {
-    let mut found: Vec<caravel_definitions::Definition> = chosen(kind)?
+/// A definition that comes with this program: a built-in one, or a sample.
+pub(crate) fn shipped(name: &str, kind: Option<&str>, sample: bool) -> Result<Source> {
+    let (get, what, option): (fn(_, &str) -> _, _, _) = if sample {
+        (caravel_definitions::sample, "sample", "--sample")
+    } else {
+        (caravel_definitions::get, "built-in definition", "--builtin")
+    };
+    let mut found: Vec<Definition> = chosen(kind)?
         .into_iter()
-        .filter_map(|kind| caravel_definitions::get(kind.definition, name))
+        .filter_map(|kind| get(kind.definition, name))
         .collect();
     match (found.pop(), found.is_empty()) {
-        (Some(one), true) => of_builtin(one),
+        (Some(one), true) => with_text(one),
         (Some(_), false) => bail!("{name} is of several kinds: say which with --type"),
-        (None, _) => bail!("there is no built-in definition {name}"),
+        (None, _) => bail!("there is no {what} {name}: `caravel def list {option}` shows all"),
     }
 }
 
-/// A built-in definition with its text.
-pub(crate) fn of_builtin(one: caravel_definitions::Definition) -> Result<Source> {
+/// A definition that comes with this program, with its text.
+pub(crate) fn with_text(one: Definition) -> Result<Source> {
     let text = one.source.into_owned().into();
     let mut sources = super::source::parse(&one.file, &text)?;
     sources

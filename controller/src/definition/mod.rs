@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caravel_core::api::labels::annotations::CUE_EVALUATOR;
+use caravel_core::api::labels::annotations::{CUE_EVALUATOR, SHIPPED};
 use caravel_core::appfile::type_label;
 use caravel_core::engine::{
     Diagnostic, Evaluator, FormatRequest, Operation, SchemaRequest, UpgradeResult,
@@ -30,7 +30,6 @@ pub(crate) use self::reconcile::{revision_conflict, spec_hash};
 use self::status::Found;
 use crate::FIELD_MANAGER;
 use crate::admission::{Wanted, types_in_use};
-use crate::bootstrap::SHIPPED;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 use caravel_engines::EngineError;

@@ -141,6 +141,9 @@ pub mod annotations {
     pub const CUE_EVALUATOR: &str = "caravel.dev/cue-evaluator";
     /// On Applications and definitions, `true`: admission refuses what it otherwise warns of.
     pub const STRICT_ADMISSION: &str = "caravel.dev/strict-admission";
+    /// On built-in definitions: the hash of their specification as it was shipped. One whose specification has another
+    /// hash was edited, and is left alone.
+    pub const SHIPPED: &str = "caravel.dev/shipped";
     /// On definitions, `true`: it may be deleted though Applications use it.
     pub const FORCE_DELETE: &str = "caravel.dev/force-delete";
     /// On workflow contexts: when the run began.

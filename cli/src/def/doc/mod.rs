@@ -28,12 +28,8 @@ pub(crate) struct Args {
     /// Definitions of the hub, or files and folders; all of the hub where none is named.
     #[arg(value_name = "NAME|FILE|DIR")]
     names: Vec<String>,
-    /// Its kind, where a name alone is ambiguous.
-    #[arg(short = 't', long = "type")]
-    kind: Option<String>,
-    /// The built-in definitions, without a hub: all of them, or those that are named.
-    #[arg(long)]
-    builtin: bool,
+    #[command(flatten)]
+    wanted: Wanted,
     /// How pages are written.
     #[arg(long, value_enum, default_value = "markdown")]
     format: Format,
@@ -79,18 +75,22 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
 }
 
 async fn pages(args: &Args, hub: &HubArgs, namespace: &str) -> Result<Vec<Page>> {
-    if args.builtin && args.names.is_empty() {
-        return caravel_definitions::all()
-            .map(|one| {
-                let example = one.example.as_deref().map(str::to_owned);
-                Ok(Page::new(&registry::of_builtin(one)?, example))
-            })
-            .collect();
+    let wanted = &args.wanted;
+    if wanted.is_shipped() && args.names.is_empty() {
+        let page = |one: caravel_definitions::Definition| {
+            let example = one.example.as_deref().map(str::to_owned);
+            Ok(Page::new(&registry::with_text(one)?, example))
+        };
+        return if wanted.sample {
+            caravel_definitions::samples().map(page).collect()
+        } else {
+            caravel_definitions::all().map(page).collect()
+        };
     }
     if args.names.is_empty() {
         let hub_namespace = hub.namespace.as_deref();
         let found =
-            registry::list(&hub.connect().await?, hub_namespace, args.kind.as_deref()).await?;
+            registry::list(&hub.connect().await?, hub_namespace, wanted.kind.as_deref()).await?;
         return found
             .iter()
             .map(|one| Ok(Page::new(&one.source(one.metadata("name"))?, None)))
@@ -98,20 +98,20 @@ async fn pages(args: &Args, hub: &HubArgs, namespace: &str) -> Result<Vec<Page>>
     }
     let mut pages = Vec::new();
     for name in &args.names {
-        if !args.builtin && (super::diff::is_file(name) || Path::new(name).is_dir()) {
+        if !wanted.is_shipped() && (super::diff::is_file(name) || Path::new(name).is_dir()) {
             for source in read_all(std::slice::from_ref(name))? {
                 let example = example(&source.file);
                 pages.push(Page::new(&source, example));
             }
             continue;
         }
-        let wanted = Wanted {
-            kind: args.kind.clone(),
-            builtin: args.builtin,
+        let source = registry::source(name, wanted, hub, namespace).await?;
+        let known = match (wanted.builtin, wanted.sample) {
+            (true, _) => caravel_definitions::get(source.definition.kind, name),
+            (_, true) => caravel_definitions::sample(source.definition.kind, name),
+            _ => None,
         };
-        let source = registry::source(name, &wanted, hub, namespace).await?;
-        let known = caravel_definitions::get(source.definition.kind, &source.definition.name);
-        let example = known.filter(|_| args.builtin).and_then(|one| one.example);
+        let example = known.and_then(|one| one.example);
         pages.push(Page::new(
             &source,
             example.map(std::borrow::Cow::into_owned),
