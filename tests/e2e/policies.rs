@@ -1,5 +1,7 @@
 //! Policies that work on the Application itself, and policies that render objects.
 
+use std::sync::Arc;
+
 use caravel_tests::wait::eventually;
 use serde_json::Value;
 
@@ -45,6 +47,75 @@ spec:
         patch: metadata: annotations: color: context.custom.color
         parameter: {}
 "#;
+
+/// A policy that changes components, or not.
+fn switched(name: &str, is_global: bool, is_on: bool) -> String {
+    format!(
+        "apiVersion: core.oam.dev/v1beta1\nkind: PolicyDefinition\nmetadata: {{name: {name}}}\nspec:\n  scope: Application\n\
+         \x20 global: {is_global}\n  schematic:\n    cue:\n      template: |\n        parameter: {{}}\n\
+         \x20       config: enabled: {is_on}\n        output: components: [for c in context.appComponents {{name: c.name, \
+         type: c.type, properties: image: \"nginx:{name}\"}}]\n"
+    )
+}
+
+#[test]
+fn a_policy_that_stops_changing_anything_or_is_gone_rolls_nothing() {
+    let mut place = Place::own("policies-kept");
+    place.apply(&switched("named", false, true)).ok();
+    place.apply(&switched("everywhere", true, true)).ok();
+    let policies = "  policies: [{name: s, type: named, properties: {}}]\n";
+    let named = application("first", "webservice", "{image: nginx}") + policies;
+    place.apply(&named).ok();
+    place
+        .apply(&application("second", "webservice", "{image: nginx}"))
+        .ok();
+    for (name, policy) in [("first", "named"), ("second", "everywhere")] {
+        place.wait_until_running(name);
+        assert_eq!(image(&place, name), format!("nginx:{policy}"));
+    }
+    place.apply(&switched("named", false, false)).ok();
+    place.run("delete policydefinition everywhere").ok();
+    let daemon = Arc::get_mut(&mut place.daemon).expect("its own");
+    daemon.kill();
+    daemon.restart();
+    place
+        .apply(&application("marker", "webservice", "{image: nginx}"))
+        .ok();
+    place.wait_until_running("marker");
+    assert_eq!(image(&place, "marker"), "nginx", "no policy holds any more");
+    for name in ["first", "second"] {
+        place.wait_until_running(name);
+        let deployment = place.object("deploy", name);
+        assert_eq!(deployment["metadata"]["generation"], 1, "{name}");
+    }
+    let revisions = place.names("apprev");
+    assert_eq!(revisions, ["first-v1", "marker-v1", "second-v1"]);
+}
+
+#[test]
+fn a_label_that_no_api_takes_is_told() {
+    let place = Place::shared("policies-label");
+    place
+        .apply(
+            "apiVersion: core.oam.dev/v1beta1\nkind: PolicyDefinition\nmetadata: {name: late}\nspec:\n  scope: Application\n\
+             \x20 schematic:\n    cue:\n      template: |\n        parameter: {}\n        output: labels: order: \"late-\"\n",
+        )
+        .ok();
+    let policies = "  policies: [{name: l, type: late, properties: {}}]\n";
+    place
+        .apply(&(application("web", "webservice", "{image: nginx}") + policies))
+        .ok();
+    let message = eventually("it is told", || {
+        let app = place.object("app", "web");
+        let conditions = app["status"]["conditions"].as_array()?.clone();
+        let synced = conditions.iter().find(|one| one["status"] == "False")?;
+        Some(synced["message"].as_str()?.to_owned())
+    });
+    assert!(
+        message.contains("output.labels.order: \"late-\" cannot be the value of a label"),
+        "{message}"
+    );
+}
 
 fn image(place: &Place, name: &str) -> Value {
     place.object("deploy", name)["spec"]["template"]["spec"]["containers"][0]["image"].clone()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use caravel_clusters::inventory::Inventory;
 use caravel_clusters::prune::{Cause, Dependents, Report, plan};
 use caravel_clusters::{ObjectKey, Owner, ResourcePolicies};
-use caravel_core::api::labels::{APP_NAME, finalizers};
+use caravel_core::api::labels::{self, APP_NAME, finalizers};
 use caravel_core::api::{Application, ApplicationComponent, ApplicationRevision};
 use caravel_core::appfile::GarbageOrder;
 use caravel_store::AppKey;
@@ -107,6 +107,10 @@ fn named(key: &ObjectKey) -> String {
 
 async fn delete_revisions(context: &Context, application: &Application) -> Result<(), TurnError> {
     let namespace = application.namespace().unwrap_or_default();
+    if !labels::is_value(&application.name_any()) {
+        // No revision could be labelled with such a name.
+        return Ok(());
+    }
     let api: Api<ApplicationRevision> = Api::namespaced(context.client.clone(), &namespace);
     let mine = ListParams::default().labels(&format!("{APP_NAME}={}", application.name_any()));
     api.delete_collection(&DeleteParams::default(), &mine)

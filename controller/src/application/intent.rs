@@ -100,10 +100,8 @@ pub(crate) async fn intent(
     let gathered = LiveSource::gather(&context.client, &context.library, written).await?;
     let warnings = warnings(context, written, &gathered).await;
     let made = scoped::made_by_policies(context, written, &gathered).await?;
-    let kept = made
-        .as_ref()
-        .and_then(|made| kept(written, made, latest, &known));
-    let (transformed, custom, told) = match &made {
+    let kept = kept(written, made.as_ref(), latest, &known);
+    let (mut transformed, mut custom, told) = match &made {
         None => (written.clone(), None, Told::default()),
         Some(made) => {
             let told = Told {
@@ -111,19 +109,18 @@ pub(crate) async fn intent(
                 config_map: Some(scoped::tell(context, written, made).await?),
                 metadata: scoped::metadata(written, made),
             };
-            let mut transformed = made.application.clone();
             let fresh = Some(Value::Object(made.custom.clone()));
-            let mut custom = fresh.filter(|custom| *custom != json!({}));
-            if let Some(kept) = kept {
-                // A changed policy alone rolls nothing (POL-016).
-                transformed.spec = kept.content.application.spec.clone();
-                custom.clone_from(&kept.custom);
-            }
-            (transformed, custom, told)
+            let custom = fresh.filter(|custom| *custom != json!({}));
+            (made.application.clone(), custom, told)
         }
     };
+    if let Some(kept) = kept {
+        // A changed policy alone rolls nothing, nor does one that is gone (POL-016).
+        transformed.spec = kept.content.application.spec.clone();
+        custom.clone_from(&kept.custom);
+    }
     let application = &transformed;
-    let source = if made.is_some() {
+    let source = if made.is_some() || kept.is_some() {
         LiveSource::gather(&context.client, &context.library, application).await?
     } else {
         gathered
@@ -137,7 +134,7 @@ pub(crate) async fn intent(
     let mut content = content(context, application, &appfile, &external);
     content.policy_versions = scoped::versions(&told.applied);
     let marks = Marks {
-        authored: made.as_ref().map(|_| scoped::authored(written)),
+        authored: (made.is_some() || kept.is_some()).then(|| scoped::authored(written)),
         custom: custom.clone(),
     };
     let choice = revision::choose(application, &external, &content, latest, &known);
@@ -188,24 +185,27 @@ async fn warnings(
 /// (POL-016).
 fn kept<'a>(
     written: &Application,
-    made: &Scoped,
+    made: Option<&Scoped>,
     latest: Option<&str>,
     known: &'a [Known],
 ) -> Option<&'a Known> {
     let follows = written.annotations().get(POLICY_AUTO_REVISION);
-    if !made.modifies_spec() || follows.is_some_and(|value| value == "true") {
+    if follows.is_some_and(|value| value == "true") {
         return None;
     }
-    let authored = scoped::authored(written);
-    known.iter().find(|revision| {
+    let revision = known.iter().find(|revision| {
         Some(revision.latest.name.as_str()) == latest
             && revision.publish_version == publish_version(written)
-            && match &revision.authored {
-                Some(before) => *before == authored,
-                // No policy held then.
-                None => revision.content.application.spec == written.spec,
-            }
-    })
+    })?;
+    let is_kept = match &revision.authored {
+        Some(before) => *before == scoped::authored(written),
+        // No policy held then: only one that holds now could change anything.
+        None => {
+            made.is_some_and(Scoped::modifies_spec)
+                && revision.content.application.spec == written.spec
+        }
+    };
+    is_kept.then_some(revision)
 }
 
 /// With a publish version everything comes from the revision, whatever was edited since (row APP-009).

@@ -219,6 +219,11 @@ impl Turn<'_> {
             Err(Obstacle::Rejected(rejection)) => return self.reject(&rejection).await,
             Err(Obstacle::Policy(error)) => return self.refuse(&error).await,
             Err(Obstacle::Referred(error)) => return self.miss(&error).await,
+            Err(Obstacle::Turn(TurnError::Api(kube::Error::Api(status))))
+                if is_refusal(&status) =>
+            {
+                return self.unrecorded(&status.message).await;
+            }
             Err(Obstacle::Turn(error)) => return Err(error),
         };
         self.memory.is_unresolved = false;
@@ -470,6 +475,18 @@ impl Turn<'_> {
         .await
     }
 
+    /// The hub does not take the revision: it says why, and repeating that soon changes nothing.
+    async fn unrecorded(&mut self, why: &str) -> Result<(), TurnError> {
+        self.try_again();
+        let stage = Stage::failed(ConditionType::Revision, why.to_owned());
+        self.stop(
+            ApplicationPhase::Rendering,
+            vec![stage],
+            EventReason::FailedRevision,
+        )
+        .await
+    }
+
     /// What is to be delivered is decided anew, now and then or when a definition changes.
     fn try_again(&mut self) {
         self.memory.intent = None;
@@ -528,4 +545,9 @@ fn resource_policies_of_spec(application: &Application) -> ResourcePolicies {
         })
         .collect();
     ResourcePolicies::of(&rules)
+}
+
+/// Whether the hub refused what was sent, as it is; not that somebody else was faster, or that there was too much.
+fn is_refusal(status: &kube::core::Status) -> bool {
+    matches!(status.code, 400 | 403 | 413 | 422)
 }

@@ -152,6 +152,31 @@ pub mod annotations {
     pub const WORKFLOW_RUN_DEBUG: &str = "workflowrun.oam.dev/debug";
 }
 
+/// Whether a label can have this value (Kubernetes: syntax and character set of labels): letters, digits, `-`, `_` and `.`,
+/// the first and the last no sign.
+pub fn is_value(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = bytes.first().into_iter().chain(bytes.last());
+    text.len() <= LONGEST_VALUE
+        && ends.copied().all(|byte| byte.is_ascii_alphanumeric())
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+/// Whether a label or an annotation can have this key: a name, perhaps behind a domain and `/`.
+pub fn is_key(text: &str) -> bool {
+    let (domain, name) = match text.split_once('/') {
+        Some((domain, name)) => (Some(domain), name),
+        None => (None, text),
+    };
+    let is_domain = domain.is_none_or(|domain| !domain.is_empty() && domain.len() <= 253);
+    is_domain && !name.is_empty() && is_value(name)
+}
+
+/// Longest value of a label.
+pub const LONGEST_VALUE: usize = 63;
+
 /// Names of finalizers.
 pub mod finalizers {
     /// On Applications: objects are deleted before the Application goes (APP-007).

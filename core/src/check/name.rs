@@ -1,10 +1,8 @@
 //! Names that become names of objects and values of labels.
 
-use crate::api::Application;
+use crate::api::{Application, labels};
 use crate::appfile::{Finding, FindingKind};
 
-/// Longest value of a label (Kubernetes: syntax and character set of labels).
-const LABEL: usize = 63;
 /// What a revision's name adds to that of its Application, at least: `-v1`.
 const REVISION: usize = 3;
 /// Longest name of an object.
@@ -18,17 +16,6 @@ pub(super) fn is_subdomain(text: &str) -> bool {
         inner.is_empty() && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
     };
     text.len() <= SUBDOMAIN && text.split('.').all(is_part)
-}
-
-/// Whether a label can have this value: letters, digits, `-`, `_` and `.`, the first and the last no sign.
-fn is_label_value(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let ends = bytes.first().into_iter().chain(bytes.last());
-    text.len() <= LABEL
-        && ends.copied().all(|byte| byte.is_ascii_alphanumeric())
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
 /// Names that nothing can be delivered under: every object carries them in its labels.
@@ -50,8 +37,8 @@ pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
                 name,
             ),
         );
-    } else if name.len() + REVISION > LABEL {
-        let longest = LABEL - REVISION;
+    } else if name.len() + REVISION > labels::LONGEST_VALUE {
+        let longest = labels::LONGEST_VALUE - REVISION;
         let message = format!(
             "the name is too long: the revisions of the Application, `{name}-v1` and so on, are values of labels"
         );
@@ -68,7 +55,7 @@ pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
         let path = format!("spec.components[{index}].name");
         if component.name.is_empty() {
             findings.push(missing(&path, "the component has no name"));
-        } else if !is_label_value(&component.name) {
+        } else if !labels::is_value(&component.name) {
             findings.push(wrong(
                 &path,
                 "this cannot be the name of a component: it becomes the value of a label",
@@ -88,7 +75,7 @@ fn wrong(path: &str, message: &str, found: &str) -> Finding {
         .to_lowercase()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(LABEL - REVISION)
+        .take(labels::LONGEST_VALUE - REVISION)
         .collect();
     let finding = Finding::new(FindingKind::Invalid, path, message).expected(
         "at most 63 letters, digits, `-`, `_` and `.`, a letter or digit first and last",
@@ -116,9 +103,9 @@ mod tests {
             ("a..b", false, true),
         ] {
             assert_eq!(is_subdomain(text), is_name, "{text}");
-            assert_eq!(is_label_value(text), is_value, "{text}");
+            assert_eq!(labels::is_value(text), is_value, "{text}");
         }
-        assert!(!is_label_value(&"n".repeat(64)));
+        assert!(!labels::is_value(&"n".repeat(64)));
         assert!(is_subdomain(&"n".repeat(64)));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::error::{RenderError, RenderFailure};
 use super::{Input, Progress, Render, calls};
 use crate::api::{
-    AppPolicy, AppWorkflow, Application, ApplicationComponent, AppliedApplicationPolicy,
+    AppPolicy, AppWorkflow, Application, ApplicationComponent, AppliedApplicationPolicy, labels,
 };
 use crate::engine::{
     Call, Diagnostic, DiagnosticKind, EvalError, EvalStage, Evaluator, Operation, Outcome, Package,
@@ -256,6 +256,7 @@ impl<'a> ScopedRender<'a> {
                 self.read::<Vec<AppPolicy>>("policies", policies.into())?;
         }
         record.spec_modified = self.made.application.spec != before;
+        self.check_metadata(&labels, &annotations)?;
         let metadata = &mut self.made.application.metadata;
         for (added, field) in [
             (&labels, &mut metadata.labels),
@@ -274,6 +275,33 @@ impl<'a> ScopedRender<'a> {
         self.made.annotations.extend(annotations);
         merge(&mut self.made.custom, ctx);
         self.made.applied.push(record);
+        Ok(())
+    }
+
+    /// What no API server takes would stop every revision of the Application.
+    fn check_metadata(
+        &self,
+        added: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), Box<RenderError>> {
+        let wrong = |what: String| Err(self.plain(RenderFailure::Result, what));
+        for (field, key) in added
+            .keys()
+            .map(|key| ("labels", key))
+            .chain(annotations.keys().map(|key| ("annotations", key)))
+        {
+            if !labels::is_key(key) {
+                return wrong(format!("output.{field}: {key:?} cannot be the key of one"));
+            }
+        }
+        for (key, value) in added {
+            if !labels::is_value(value) {
+                return wrong(format!(
+                    "output.labels.{key}: {value:?} cannot be the value of a label (at most 63 letters, digits, `-`, `_` \
+                     and `.`, a letter or digit first and last)"
+                ));
+            }
+        }
         Ok(())
     }
 
