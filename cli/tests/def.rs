@@ -281,6 +281,12 @@ fn tests_fail_with_a_diff_and_are_updated() {
 }
 
 #[test]
+fn what_comes_with_the_program_is_formatted() {
+    let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../definitions");
+    shown(&["format", "--check", definitions]);
+}
+
+#[test]
 fn files_are_formatted() {
     shown(&["format", "--check", "defs"]);
     let place = copy();
