@@ -47,6 +47,7 @@ impl Packages {
                 (sources, &mut render.packages)
             }
             Operation::Policy(request) => (vec![&*request.template.source], &mut request.packages),
+            Operation::Config(request) => (vec![&*request.template.source], &mut request.packages),
             Operation::Step(request) => (vec![&*request.template.source], &mut request.packages),
             Operation::Schema(request) => (vec![&*request.source], &mut request.packages),
             Operation::Validate(request) => {

@@ -85,6 +85,7 @@ fn templates(operation: &Operation) -> Vec<Fingerprint> {
             .collect(),
         Operation::Step(step) => vec![of(&step.template.source)],
         Operation::Policy(policy) => vec![of(&policy.template.source)],
+        Operation::Config(config) => vec![of(&config.template.source)],
         Operation::Validate(validate) => vec![of(&validate.template.source)],
         Operation::Schema(schema) => vec![of(&schema.source)],
         Operation::Status(status) => [

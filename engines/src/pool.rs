@@ -91,7 +91,10 @@ impl Default for Deadlines {
 impl Deadlines {
     fn of(&self, operation: &Operation) -> Duration {
         match operation {
-            Operation::Render(_) | Operation::Step(_) | Operation::Policy(_) => self.render,
+            Operation::Render(_)
+            | Operation::Step(_)
+            | Operation::Policy(_)
+            | Operation::Config(_) => self.render,
             Operation::Schema(_) => self.schema,
             _ => self.check,
         }

@@ -6,6 +6,7 @@
 mod approval;
 mod bombs;
 mod charts;
+mod configs;
 mod crash;
 mod def;
 mod definitions;

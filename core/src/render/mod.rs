@@ -4,6 +4,7 @@
 //! and comes back with the answer. The same inputs give the same objects (invariant 1).
 
 mod calls;
+mod config;
 mod context;
 mod contract;
 mod error;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use config::ConfigRender;
 pub use context::ClusterVersion;
 pub use error::{Problem, RenderError, RenderFailure};
 pub use name::generated_name;

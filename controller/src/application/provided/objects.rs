@@ -99,7 +99,11 @@ impl Delivery {
         Ok(json!({}))
     }
 
-    async fn delete_one(&self, cluster: &Cluster, object: &Value) -> Result<(), PortError> {
+    pub(super) async fn delete_one(
+        &self,
+        cluster: &Cluster,
+        object: &Value,
+    ) -> Result<(), PortError> {
         let target = cluster.target(object).await.map_err(PortError::new)?;
         let uid = text(&object["metadata"], "uid").map(str::to_owned);
         let only_this = Preconditions {
@@ -127,7 +131,7 @@ impl Delivery {
         }
     }
 
-    async fn located(
+    pub(super) async fn located(
         &self,
         params: &Value,
     ) -> Result<(std::sync::Arc<Cluster>, Target), PortError> {

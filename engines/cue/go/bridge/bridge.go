@@ -129,6 +129,7 @@ var operations = map[string]operation{
 	"render":          decoded(render),
 	"explain":         decoded(explain),
 	"policy":          decoded(policy),
+	"config":          decoded(config),
 	"step":            decoded(step),
 	"expression":      decoded(expression),
 	"status":          decoded(status),

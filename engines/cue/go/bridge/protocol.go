@@ -112,6 +112,21 @@ type policyResult struct {
 	Warnings []diagnostic    `json:"warnings,omitempty"`
 }
 
+type configRequest struct {
+	Template template      `json:"template"`
+	Context  jsonObject    `json:"context"`
+	Packages []userPackage `json:"packages"`
+	Replay   replay        `json:"replay"`
+}
+
+type configResult struct {
+	Valid   bool                       `json:"valid"`
+	Message string                     `json:"message"`
+	Output  json.RawMessage            `json:"output"`
+	Outputs map[string]json.RawMessage `json:"outputs"`
+	Nacos   bool                       `json:"nacos"`
+}
+
 type stepRequest struct {
 	Template template      `json:"template"`
 	Context  jsonObject    `json:"context"`
