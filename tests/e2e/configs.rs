@@ -8,11 +8,11 @@ use crate::place::Place;
 
 /// `config-template-<name>` with a template.
 fn template(name: &str, text: &str) -> String {
-    let indented: String = text.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = text.trim().replace('\n', "\n    ");
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: config-template-{name}\n\
          \x20 labels: {{config.oam.dev/catalog: velacore-config, config.oam.dev/scope: project}}\n\
-         \x20 annotations: {{config.oam.dev/sensitive: \"false\"}}\ndata:\n  template: |\n{indented}---\n"
+         \x20 annotations: {{config.oam.dev/sensitive: \"false\"}}\ndata:\n  template: |\n    {indented}\n---\n"
     )
 }
 
