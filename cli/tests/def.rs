@@ -311,6 +311,44 @@ fn older_cue_is_rewritten_after_a_diff() {
 }
 
 #[test]
+fn all_files_of_a_folder_are_rewritten_and_one_that_cannot_be_read_is_told() {
+    let place = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| place.path().join(name);
+    let template = "output: {apiVersion: \"v1\", kind: \"ConfigMap\", data: n: \"\\(len(parameter.a + [\"x\"]))\"}\nparameter: a: [...string]\n";
+    let status =
+        "healthPolicy: #\"\"\"\n\t\t_b: [1] + [2]\n\t\tisHealth: len(_b) == 2\n\t\t\"\"\"#";
+    let cue = format!(
+        "\"one\": {{\n\ttype: \"component\"\n\tattributes: status: {status}\n}}\ntemplate: {{\n{template}}}\n"
+    );
+    let yaml = format!(
+        "# mine\napiVersion: core.oam.dev/v1beta1\nkind: ComponentDefinition\nmetadata: {{name: two}}\nspec:\n  status:\n    healthPolicy: \"isHealth: len([1] + [2]) == 2\"\n\
+         \x20 schematic:\n    cue:\n      template: |\n        {}\n",
+        template.trim().replace('\n', "\n        ")
+    );
+    fs::write(file("bad.cue"), "x: {").expect("a file");
+    fs::write(file("one.cue"), &cue).expect("a file");
+    fs::write(file("two.yaml"), &yaml).expect("a file");
+    let output = run_in(place.path(), &["upgrade", "--write", "."]);
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("bad.cue"));
+    let told = text(&output.stdout);
+    assert!(told.contains("two.yaml:11:71: lists are added"), "{told}");
+    let in_quotes = "two.yaml: spec.status.healthPolicy: lists are added";
+    assert!(told.contains(in_quotes), "{told}");
+    assert!(told.contains("2 of 3 rewritten"), "{told}");
+    let read = |name: &str| fs::read_to_string(file(name)).expect("a file");
+    let (one, two) = (read("one.cue"), read("two.yaml"));
+    assert!(one.contains("\t\t_b: list.Concat([[1], [2]])"), "{one}");
+    assert!(one.contains("len(list.Concat([parameter.a"), "{one}");
+    assert!(two.starts_with("# mine\n"), "{two}");
+    assert!(two.contains("len(list.Concat([[1], [2]])) == 2"), "{two}");
+    assert!(two.contains("        import \"list\"\n\n"), "{two}");
+    fs::remove_file(file("bad.cue")).expect("gone");
+    shown_in(place.path(), &["upgrade", "--check", "."]);
+    shown_in(place.path(), &["vet", "."]);
+}
+
+#[test]
 fn two_files_are_compared() {
     insta::assert_snapshot!(refused(&[
         "diff",

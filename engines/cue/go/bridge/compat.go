@@ -7,8 +7,6 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/ast/astutil"
-	"cuelang.org/go/cue/format"
-	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 )
 
@@ -320,31 +318,4 @@ func summands(expr ast.Expr) []ast.Expr {
 		}
 	}
 	return []ast.Expr{expr}
-}
-
-// upgrade rewrites a text for today's CUE.
-func upgrade(request *formatRequest) (*upgradeResult, error) {
-	name := request.File
-	if name == "" {
-		name = "source.cue"
-	}
-	where := stage{source: newSource(name, request.Source)}
-	file, err := where.source.parse()
-	if err != nil {
-		return nil, definitionFailure(where, err)
-	}
-	made := modernise(file, request.Source)
-	result := &upgradeResult{Source: request.Source, Changes: append([]diagnostic{}, where.warnings(made)...)}
-	if len(made) == 0 {
-		return result, nil
-	}
-	text, err := format.Node(file)
-	if err != nil {
-		return nil, definitionFailure(where, err)
-	}
-	if _, err := parser.ParseFile(name, text); err != nil {
-		return nil, fmt.Errorf("the rewritten text does not parse: %w", err)
-	}
-	result.Source = string(text)
-	return result, nil
 }

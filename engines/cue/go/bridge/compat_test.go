@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -102,5 +103,63 @@ func TestUnusedImportsAreLeftOut(t *testing.T) {
 	health, err := status(&statusRequest{HealthPolicy: "import \"strings\"\nisHealth: true"})
 	if err != nil || !health.Healthy {
 		t.Errorf("health policy: %v %v", health, err)
+	}
+}
+
+const oldDefinition = `// A comment at the head
+"old": {
+	type: "component"
+	attributes: {
+		workload: definition: {apiVersion: "v1", kind: "ConfigMap"}
+		status: {
+			healthPolicy: #"""
+				_a: ["x"]
+				_b: _a + ["y"]
+				isHealth: len(_b) == 2
+				"""#
+			customStatus: {
+				_l: ["a"] + ["b"]
+				message: "n=\(len(_l))"
+			}
+			details: "n: \"\\(len([1] + [2]))\""
+		}
+	}
+}
+template: {
+	output: data: d: "\(len((parameter.args + ["p"]) + ["q"]))" // why
+	parameter: args: [...string]
+}
+`
+
+func TestUpgradeRewritesTheTextsOfTheStatus(t *testing.T) {
+	result, err := upgrade(&formatRequest{File: "old.cue", Source: oldDefinition})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, expected := range []string{
+		"\t\t\thealthPolicy: #\"\"\"\n\t\t\t\timport \"list\"\n\n\t\t\t\t_a: [\"x\"]\n\t\t\t\t_b: list.Concat([_a, [\"y\"]])\n",
+		"\t\t\tcustomStatus: #\"\"\"\n\t\t\t\timport \"list\"\n",
+		"_l: list.Concat([[\"a\"], [\"b\"]])",
+		`n: "\(len(list.Concat([[1], [2]])))"`,
+		`"\(len(list.Concat([parameter.args, ["p"], ["q"]])))" // why`,
+		"// A comment at the head",
+	} {
+		if !strings.Contains(result.Source, expected) {
+			t.Errorf("%s is missing in\n%s", expected, result.Source)
+		}
+	}
+	var lines []int
+	for _, change := range result.Changes {
+		lines = append(lines, change.Positions[0].Line)
+	}
+	if fmt.Sprint(lines) != "[9 13 16 21]" || result.Changes[0].Positions[0].Column != 9 {
+		t.Errorf("%v %v", lines, result.Changes)
+	}
+	again, err := upgrade(&formatRequest{Source: result.Source})
+	if err != nil || len(again.Changes) != 0 {
+		t.Errorf("not finished: %v %v", again, err)
+	}
+	if _, err := parseDefinition(&parseDefinitionRequest{File: "old.cue", Source: result.Source}); err != nil {
+		t.Error(err)
 	}
 }
