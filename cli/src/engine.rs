@@ -12,7 +12,7 @@ use caravel_core::engine::{
 use caravel_core::packages::Packages;
 use serde_json::Value;
 
-/// The packages of the files that this command reads: templates may import them.
+/// The packages of the files that this command reads, and of the hub that it asks: templates may import them.
 static PACKAGES: RwLock<Option<Packages>> = RwLock::new(None);
 
 /// Where commands act that have no namespace.
@@ -34,6 +34,15 @@ pub(crate) fn take_package(object: &Value) -> Result<bool, String> {
     let mut known = PACKAGES.write().unwrap_or_else(PoisonError::into_inner);
     known.get_or_insert_default().insert(package);
     Ok(true)
+}
+
+/// Takes packages of a hub, but for those that a file gave.
+pub(crate) fn learn_packages(packages: Vec<Package>) {
+    let mut known = PACKAGES.write().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    for package in packages {
+        known.insert_unless_known(package);
+    }
 }
 
 /// Carries out a request.

@@ -1,13 +1,16 @@
 //! Finding the hub, and speaking with it.
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use caravel_core::api::Package;
 use clap::Args;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::{Scope, pinned_kind};
 use kube::{Client, Config, ResourceExt as _};
 use serde_json::Value;
+
+use crate::engine;
 
 /// Field manager of what the command line applies.
 pub(crate) const FIELD_MANAGER: &str = "caravel-cli";
@@ -67,9 +70,25 @@ impl HubArgs {
             .with_context(|| format!("a client for {server} cannot be made"))?;
         Ok(Hub { client, namespace })
     }
+
+    /// The same for commands that evaluate templates: with the hub's packages.
+    pub(crate) async fn connect_for_templates(&self) -> Result<Hub> {
+        let hub = self.connect().await?;
+        hub.learn_packages().await;
+        Ok(hub)
+    }
 }
 
 impl Hub {
+    /// Takes the hub's packages, for the templates that import them. One that a file gave goes before. A hub that does not
+    /// tell them is met again by whoever asks it next.
+    pub(crate) async fn learn_packages(&self) {
+        let packages = Api::<Package>::all(self.client.clone());
+        if let Ok(list) = packages.list(&ListParams::default()).await {
+            engine::learn_packages(list.items);
+        }
+    }
+
     /// Applies a manifest of any kind that the hub serves; the object as it is then.
     pub(crate) async fn apply(&self, manifest: &Value) -> Result<DynamicObject> {
         let mut object: DynamicObject =

@@ -19,6 +19,12 @@ impl Packages {
         self.0.insert(place(&package), read(package));
     }
 
+    /// Adds a package unless there is one of its name and namespace.
+    pub fn insert_unless_known(&mut self, package: Package) {
+        let place = place(&package);
+        self.0.entry(place).or_insert_with(|| read(package));
+    }
+
     /// Forgets a package.
     pub fn remove(&mut self, package: &Package) {
         self.0.remove(&place(package));

@@ -427,6 +427,23 @@ fn a_package_of_a_user_is_asked_over_http() {
     place.wait_until_running("asks");
     assert_eq!(place.object("cm", "asks")["data"]["answer"], "from-sink");
     assert_eq!(sink.count("/ask"), 1);
+
+    // Commands that ask a hub know its packages.
+    let file = "import \"ext/oracle\"\n\"wiser\": {type: \"component\", attributes: workload: definition: {apiVersion: \"v1\", kind: \"ConfigMap\"}}\n\
+                template: {\n\tasking: oracle.#Ask & {$params: question: parameter.question}\n\
+                \toutput: {apiVersion: \"v1\", kind: \"ConfigMap\", data: answer: asking.$returns.value}\n\tparameter: question: string\n}\n";
+    place.kubectl.file("wiser.cue", file);
+    for line in [
+        "def vet wiser.cue",
+        "def apply wiser.cue",
+        "def show wise",
+        "def diff wise wiser.cue",
+    ] {
+        let output = place.caravel(line);
+        let told = format!("{line}: {output:?}");
+        assert!(!told.contains("not found"), "{told}");
+        assert!(output.exit == 0 || line.contains("diff"), "{told}");
+    }
 }
 
 #[test]

@@ -47,6 +47,11 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     } else {
         read_all(&args.files)?
     };
+    let hub = if args.dry_run {
+        None
+    } else {
+        Some(hub.connect_for_templates().await?)
+    };
     let mut errors = Vec::new();
     for source in &sources {
         errors.extend(judged(source));
@@ -55,12 +60,11 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         return Err(Problems(errors).into());
     }
     let objects = sources.iter().map(|source| placed(source, namespace));
-    if args.dry_run {
+    let Some(hub) = hub else {
         let objects: Vec<Value> = objects.collect();
         std::io::stdout().write_all(yaml::stream(&objects).as_bytes())?;
         return Ok(ExitCode::SUCCESS);
-    }
-    let hub = hub.connect().await?;
+    };
     for (source, object) in sources.iter().zip(objects) {
         let applied = register(&hub, &object)
             .await

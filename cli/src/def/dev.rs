@@ -45,7 +45,7 @@ const PACE: Duration = Duration::from_millis(100);
 type Stamp = (SystemTime, u64);
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
-    let hub = hub.connect().await?;
+    let hub = hub.connect_for_templates().await?;
     let session = Session {
         served: Served::of_hub(&hub).await?,
         hub,

@@ -78,7 +78,7 @@ async fn compare(args: &Args, hub_args: &HubArgs, namespace: &str) -> Result<Exi
     let hub = if args.offline {
         None
     } else {
-        Some(hub_args.connect().await?)
+        Some(hub_args.connect_for_templates().await?)
     };
     let side = Sides {
         hub: hub.as_ref(),

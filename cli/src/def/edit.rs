@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
-    let hub = hub.connect().await?;
+    let hub = hub.connect_for_templates().await?;
     let found = registry::find(&hub, namespace, &args.name, args.kind.as_deref()).await?;
     let before = registry::print(&found.object)?;
     let file = write(&args.name, &before)?;

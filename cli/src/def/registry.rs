@@ -237,7 +237,7 @@ pub(crate) async fn source(
     if super::diff::is_file(name) {
         return super::source::read_one(name);
     }
-    let hub = hub.connect().await?;
+    let hub = hub.connect_for_templates().await?;
     let found = match name.split_once('@') {
         Some((name, of)) => revision(&hub, namespace, name, of, kind).await?,
         None => find(&hub, namespace, name, kind).await?,

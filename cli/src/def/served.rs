@@ -66,7 +66,7 @@ impl Served {
 
     /// With those of the hub that the kubeconfig names; Kubernetes' own where no hub answers soon.
     pub(crate) async fn of_any_hub(args: &HubArgs) -> Self {
-        let asked = async { Self::of_hub(&args.connect().await?).await };
+        let asked = async { Self::of_hub(&args.connect_for_templates().await?).await };
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(served)) => served,
             _ => Self::default(),

@@ -129,7 +129,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
 async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> {
     let mut set = DefinitionSet::default();
     if args.hub {
-        set = World::load(&hub.connect().await?)
+        set = World::load(&hub.connect_for_templates().await?)
             .await?
             .definitions()
             .clone();

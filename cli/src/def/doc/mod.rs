@@ -89,8 +89,12 @@ async fn pages(args: &Args, hub: &HubArgs, namespace: &str) -> Result<Vec<Page>>
     }
     if args.names.is_empty() {
         let hub_namespace = hub.namespace.as_deref();
-        let found =
-            registry::list(&hub.connect().await?, hub_namespace, wanted.kind.as_deref()).await?;
+        let found = registry::list(
+            &hub.connect_for_templates().await?,
+            hub_namespace,
+            wanted.kind.as_deref(),
+        )
+        .await?;
         return found
             .iter()
             .map(|one| Ok(Page::new(&one.source(one.metadata("name"))?, None)))
