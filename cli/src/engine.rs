@@ -1,7 +1,7 @@
-//! The template engine in this process: for commands that work offline.
+//! The template engine of commands that work offline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use caravel_core::api::Package;
 use caravel_core::appfile::Definition;
@@ -10,7 +10,12 @@ use caravel_core::engine::{
     ParsedDefinition, Reply, Request,
 };
 use caravel_core::packages::Packages;
+use caravel_engines::{Answer, Direct, Engine, EngineError, Job, Pool};
+use futures::executor::block_on;
 use serde_json::Value;
+use tokio::task::unconstrained;
+
+use crate::serve::workers;
 
 /// The packages of the files that this command reads, and of the hub that it asks: templates may import them.
 static PACKAGES: RwLock<Option<Packages>> = RwLock::new(None);
@@ -45,27 +50,52 @@ pub(crate) fn learn_packages(packages: Vec<Package>) {
     }
 }
 
-/// Carries out a request.
+/// Carries out a request, in a process of its own: what does not end, or eats the memory, is stopped as the hub would
+/// stop it.
 pub(crate) fn eval(request: &Request) -> Reply {
-    let failed = |message: String| Reply {
-        id: request.id,
-        outcome: Outcome::Panic(Fault { message }),
-    };
+    let mut operation = request.operation.clone();
     let known = PACKAGES.read().unwrap_or_else(PoisonError::into_inner);
-    let written = match known.as_ref() {
-        Some(packages) => {
-            let mut request = request.clone();
-            packages.attach(NAMESPACE, &mut request.operation);
-            serde_json::to_vec(&request)
+    if let Some(packages) = known.as_ref() {
+        packages.attach(NAMESPACE, &mut operation);
+    }
+    let job = Job::new(operation, request.evaluator, NAMESPACE);
+    let outcome = match engine() {
+        // Without the budget of a task: this waits many times within one, and it would wait for ever once that is spent.
+        Ok(engine) => outcome(block_on(unconstrained(engine.call(job)))),
+        Err(error) => outcome(Err(error.clone())),
+    };
+    Reply {
+        id: request.id,
+        outcome,
+    }
+}
+
+/// The engine of this command, which is started when it is needed first.
+fn engine() -> Result<&'static dyn Engine, &'static EngineError> {
+    static ENGINE: OnceLock<Result<Box<dyn Engine>, EngineError>> = OnceLock::new();
+    let started = ENGINE.get_or_init(|| {
+        // The program of unit tests cannot be started as a worker.
+        if cfg!(test) {
+            return Ok(Box::new(Direct::new(caravel_cue::call)));
         }
-        None => serde_json::to_vec(request),
-    };
-    let bytes = match written {
-        Ok(bytes) => bytes,
-        Err(error) => return failed(format!("the request cannot be written: {error}")),
-    };
-    serde_json::from_slice(&caravel_cue::call(&bytes))
-        .unwrap_or_else(|error| failed(format!("the engine's answer is malformed: {error}")))
+        let mut options = workers().map_err(|error| EngineError::Fault(format!("{error:#}")))?;
+        // One question follows another.
+        options.lanes = 1;
+        Ok(Box::new(Pool::start(options)?))
+    });
+    started.as_deref()
+}
+
+fn outcome(answer: Result<Answer, EngineError>) -> Outcome {
+    match answer {
+        Ok(Answer::Done(value)) => Outcome::Ok(value),
+        Ok(Answer::Need(calls)) => Outcome::Need(calls),
+        Err(EngineError::Template(error)) => Outcome::Error(*error),
+        Err(EngineError::Fault(message)) => Outcome::Panic(Fault { message }),
+        Err(limit) => Outcome::Limit(Fault {
+            message: limit.to_string(),
+        }),
+    }
 }
 
 /// Carries out an operation and reads its result.

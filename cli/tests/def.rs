@@ -494,6 +494,62 @@ fn types_are_written_for_programs() {
     }
 }
 
+/// Definitions with limits that the OpenAPI schema of KubeVela cannot have are good definitions, and their parameters
+/// are shown and written as types like all others.
+#[test]
+fn limits_of_parameters_are_understood() {
+    shown(&["vet", "types/limits.cue", "--strict"]);
+    let mut all = shown(&["show", "types/limits.cue"]);
+    for language in ["json-schema", "typescript", "go"] {
+        all += &shown(&["gen-api", "types/limits.cue", "--lang", language]);
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_parameter_that_contains_itself_is_told_and_ends() {
+    let output = run_in(&folder(), &["vet", "types/tree.cue"]);
+    assert!(output.status.success());
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("the parameter contains itself through #Group")
+            && said.contains("tree.cue:7:2"),
+        "{said}"
+    );
+    let table = shown(&["show", "types/tree.cue"]);
+    assert!(table.contains("each the same as root again"), "{table}");
+    let types = shown(&["gen-api", "types/tree.cue", "--lang", "typescript"]);
+    assert!(types.contains("children?: TreeRoot[];"), "{types}");
+    let schema = json(&shown(&["gen-api", "types/tree.cue"]));
+    let again = &schema["properties"]["root"]["properties"]["children"]["items"]["$ref"];
+    assert_eq!(again, "#/properties/root");
+}
+
+/// Disjunctions whose evaluation takes for ever.
+#[test]
+fn a_template_that_does_not_end_is_stopped() {
+    let branches: Vec<String> = (0..24)
+        .map(|i| format!("{{a{i}: \"1\"}} | {{b{i}: \"1\"}}"))
+        .collect();
+    let branches = branches.join("\n");
+    let place = copy();
+    let bomb = format!(
+        "bomb: {{type: \"component\", attributes: workload: definition: {{apiVersion: \"v1\", kind: \"ConfigMap\"}}}}\n\
+         template: {{\noutput: {{apiVersion: \"v1\", kind: \"ConfigMap\", data: {{\n{branches}\n}}}}\nparameter: {{}}\n}}\n"
+    );
+    fs::write(place.path().join("bomb.cue"), bomb).expect("a file");
+    let output = run_in(place.path(), &["vet", "bomb.cue", "defs"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("bomb.cue: the template was stopped after 2000 ms"),
+        "{said}"
+    );
+    // The others are checked all the same.
+    let told = text(&output.stdout);
+    assert!(told.contains("3 definitions checked, 1 bad"), "{told}");
+}
+
 #[test]
 fn parameters_are_shown() {
     insta::assert_snapshot!(shown(&["show", "defs/greeting.cue"]));

@@ -595,10 +595,13 @@ pub struct SchemaRequest {
     /// Packages that the templates may import.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
-    /// Also tell the markers `+short` and `+alias` (row REN-032), as `x-short` and `x-alias`. KubeVela's schemas do not
-    /// have them.
+    /// Describe in detail what the template says, in place of the schema that KubeVela makes: also what its converter
+    /// has no words for, and the markers `+short`, `+alias` and `+ignore` (row REN-032). Required is then only what
+    /// nothing else gives a value. Extensions tell what OpenAPI cannot: `x-items` the elements of a list one by one,
+    /// `x-rules` what else must hold, `x-default` what a default is computed from, `x-if` under which condition a field
+    /// is there, and `x-same-as` (a JSON pointer) which type around it is repeated here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub markers: bool,
+    pub detailed: bool,
 }
 
 /// Checks a template, and parameters where given.

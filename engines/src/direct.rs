@@ -7,8 +7,8 @@ use crate::{Answer, Engine, EngineError, Job};
 /// A function that serves one frame, for instance `caravel_cue::call`.
 type Serve = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
-/// Evaluates in this process, on the threads for blocking work. Without deadline or memory limit: for the
-/// command line, where the template is the user's own.
+/// Evaluates in this process, on the threads for blocking work. Without deadline or memory limit: for tests and
+/// measurements.
 #[derive(Clone)]
 pub struct Direct {
     serve: Arc<Serve>,

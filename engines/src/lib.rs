@@ -1,8 +1,8 @@
 //! Template engines: frame protocol, pool of worker processes, caches.
 //!
-//! An [`Engine`] answers the operations of `caravel_core::engine`. The daemon uses a [`Pool`] of worker
-//! processes, because a template cannot be trusted to end; the command line uses [`Direct`]; tests
-//! without Go use [`Recorded`] answers. [`Charts`] is beside them: another program, for Helm. Any of them can stand behind a [`Cached`]. This crate is plain Rust: it
+//! An [`Engine`] answers the operations of `caravel_core::engine`. The daemon and the command line use a [`Pool`] of
+//! worker processes, because a template cannot be trusted to end; tests and measurements use [`Direct`], those
+//! without Go [`Recorded`] answers. [`Charts`] is beside them: another program, for Helm. Any of them can stand behind a [`Cached`]. This crate is plain Rust: it
 //! starts the program, or calls the function, that it is given.
 
 mod cached;

@@ -1,4 +1,4 @@
-//! Asking the template engine in this process: definitions that people edit here are their own.
+//! Asking the template engine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

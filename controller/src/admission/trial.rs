@@ -58,6 +58,7 @@ async fn schema(
     let request = SchemaRequest {
         name: definition.name.clone(),
         source: definition.template.clone(),
+        detailed: true,
         ..SchemaRequest::default()
     };
     let operation = Operation::Schema(request);

@@ -207,30 +207,32 @@ async fn revisions(
         .collect::<Result<_, _>>()?)
 }
 
-/// The `OpenAPI` schema of the definition's parameters; none for a definition without a template.
+/// The `OpenAPI` schema of the definition's parameters; none for a definition without a template. It is the one that
+/// KubeVela makes; where that says nothing at all because of a constraint, it is our own.
 async fn schema(evaluation: &Evaluation, definition: &Value) -> Result<Option<Value>, EngineError> {
     let Some(source) = definition["spec"]["schematic"]["cue"]["template"].as_str() else {
         return Ok(None);
-    };
-    let request = SchemaRequest {
-        name: text(definition, "name").to_owned(),
-        source: source.to_owned(),
-        ..SchemaRequest::default()
     };
     let evaluator = match definition["metadata"]["annotations"][CUE_EVALUATOR].as_str() {
         Some("v2") => Evaluator::V2,
         Some("v3") => Evaluator::V3,
         _ => evaluation.evaluator(),
     };
-    evaluation
-        .ask_with(
-            text(definition, "namespace"),
-            Operation::Schema(request),
-            evaluator,
-        )
-        .await?
-        .done()
-        .map(Some)
+    let ask = |detailed| {
+        let request = SchemaRequest {
+            name: text(definition, "name").to_owned(),
+            source: source.to_owned(),
+            detailed,
+            ..SchemaRequest::default()
+        };
+        let namespace = text(definition, "namespace");
+        evaluation.ask_with(namespace, Operation::Schema(request), evaluator)
+    };
+    let answer = match ask(false).await {
+        Err(EngineError::Template(_)) => ask(true).await,
+        other => other,
+    };
+    answer?.done().map(Some)
 }
 
 async fn write_status(

@@ -69,6 +69,9 @@ fn value(schema: &Value, extent: Extent, depth: usize) -> Option<Value> {
         return Some(first.clone());
     }
     match schema["type"].as_str() {
+        Some(kind) if kind != "object" && schema["anyOf"].is_array() => {
+            choice(schema, extent, depth)
+        }
         Some("string") => Some(text(schema)),
         Some("integer") => Some(number(schema, true)),
         Some("number") => Some(number(schema, false)),
@@ -134,6 +137,11 @@ fn number(schema: &Value, whole: bool) -> Value {
 }
 
 fn list(schema: &Value, extent: Extent, depth: usize) -> Option<Value> {
+    // Elements with a type of their own.
+    if let Some(places) = schema["x-items"].as_array() {
+        let elements = places.iter().map(|one| value(one, extent, depth + 1));
+        return elements.collect();
+    }
     let least = schema["minItems"].as_u64().unwrap_or(0).min(64);
     let wanted = match extent {
         Extent::Required => least,
@@ -155,7 +163,9 @@ fn object(schema: &Value, extent: Extent, depth: usize) -> Map<String, Value> {
         .filter_map(Value::as_str)
         .collect();
     let mut fields = Map::new();
-    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    // What is there only under a condition fits nothing else.
+    for (name, inner) in properties.filter(|(_, inner)| inner["x-if"].is_null()) {
         let listed = required.contains(&name.as_str());
         // What has a default is given by the template itself.
         let needed = listed && inner.get("default").is_none();
@@ -203,6 +213,9 @@ mod tests {
                 "labels": {"type": "object", "additionalProperties": {"type": "string"}},
                 "either": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
                 "pull": {"type": "string", "enum": ["Always", "Never"]},
+                "pair": {"type": "array", "x-items": [{"type": "string"}, {"type": "integer"}], "minItems": 2},
+                "extra": {"type": "string", "x-if": "debug"},
+                "word": {"type": "string", "anyOf": [{"type": "string", "enum": ["auto"]}, {"type": "string"}]},
             },
         });
         assert_eq!(
@@ -213,7 +226,7 @@ mod tests {
             sample(&schema, Extent::Full),
             json!({"image": "sample", "size": 6, "replicas": 3, "cpu": "100m", "debug": true,
                 "ports": [{"port": 1, "name": "sample"}], "labels": {"sample": "sample"},
-                "either": 1, "pull": "Always"})
+                "either": 1, "pull": "Always", "pair": ["sample", 1], "word": "auto"})
         );
     }
 

@@ -1,17 +1,17 @@
 //! Types in Go, formatted as gofmt does.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{comment, is_required, type_name};
+use super::{comment, type_name};
+use crate::def::parameter::{alternatives, is_required, places};
 
 const DEPTH: usize = 16;
 
 /// The file.
 pub(super) fn write(package: &str, name: &str, schema: &Value) -> String {
     let mut file = File::default();
-    file.type_of(schema, name, 0);
+    let other = file.type_of(schema, name, "", 0);
     if file.types.is_empty() {
-        let other = file.type_of(schema, name, 0);
         file.types.push(format!("type {name} {other}\n"));
     }
     // Types are finished from the inside out; readers begin with the outermost.
@@ -26,42 +26,48 @@ pub(super) fn write(package: &str, name: &str, schema: &Value) -> String {
 struct File {
     types: Vec<String>,
     names: Vec<String>,
+    /// The structs around the type that is being written, by their place in the schema.
+    around: Vec<(String, String)>,
 }
 
 impl File {
     /// The type of a value; structs become types of the file.
-    fn type_of(&mut self, schema: &Value, name: &str, depth: usize) -> String {
+    fn type_of(&mut self, schema: &Value, name: &str, at: &str, depth: usize) -> String {
         if depth > DEPTH {
             return "any".to_owned();
         }
+        if let Some(target) = schema["x-same-as"].as_str() {
+            let mut around = self.around.iter();
+            let known = around.find(|(place, _)| place == target);
+            return known.map_or_else(|| "map[string]any".to_owned(), |(_, name)| name.clone());
+        }
+        let is_choice = alternatives(schema).next().is_some();
         match schema["type"].as_str() {
+            Some("object") if is_choice => self.object(&joined(schema), name, at, depth),
+            Some("object") => self.object(schema, name, at, depth),
+            Some("array") if places(schema).is_some() => "[]any".to_owned(),
+            Some("array") => {
+                let at = format!("{at}/items");
+                let item = self.type_of(&schema["items"], &format!("{name}Item"), &at, depth + 1);
+                format!("[]{item}")
+            }
             Some("string") => "string".to_owned(),
             Some("integer") => "int64".to_owned(),
             Some("number") => "float64".to_owned(),
             Some("boolean") => "bool".to_owned(),
-            Some("array") => {
-                let item = self.type_of(&schema["items"], &format!("{name}Item"), depth + 1);
-                format!("[]{item}")
-            }
-            Some("object") => self.object(schema, name, depth),
             _ => "any".to_owned(),
         }
     }
 
-    fn object(&mut self, schema: &Value, name: &str, depth: usize) -> String {
-        let fields = schema["properties"]
-            .as_object()
-            .filter(|fields| !fields.is_empty());
-        let Some(fields) = fields else {
+    fn object(&mut self, schema: &Value, name: &str, at: &str, depth: usize) -> String {
+        let Some(fields) = schema["properties"].as_object() else {
+            let at = format!("{at}/additionalProperties");
             let values = &schema["additionalProperties"];
-            let values = if values.is_object() {
-                self.type_of(values, &format!("{name}Value"), depth + 1)
-            } else {
-                "any".to_owned()
-            };
+            let values = self.type_of(values, &format!("{name}Value"), &at, depth + 1);
             return format!("map[string]{values}");
         };
         let name = self.unused(name);
+        self.around.push((at.to_owned(), name.clone()));
         let title = comment(schema);
         let mut text = match title.first() {
             Some(first) => format!("// {name}: {first}\n"),
@@ -75,12 +81,17 @@ impl File {
                 go_name.push('_');
             }
             used.push(go_name.clone());
-            let type_ = self.type_of(inner, &format!("{name}{go_name}"), depth + 1);
+            let at = format!(
+                "{at}/properties/{}",
+                field.replace('~', "~0").replace('/', "~1")
+            );
+            let type_ = self.type_of(inner, &format!("{name}{go_name}"), &at, depth + 1);
             let required = is_required(schema, field);
             text += &member(field, &go_name, &type_, inner, required);
         }
         text += "}\n";
         self.types.push(text);
+        self.around.pop();
         name
     }
 
@@ -105,13 +116,39 @@ fn member(field: &str, go_name: &str, type_: &str, schema: &Value, required: boo
         lines.push(format!("The parameter {field}"));
     }
     let comments = format!("\t// {}\n", lines.join("\n\t// "));
-    let by_itself = type_.starts_with(['[', 'm']) || type_ == "any";
-    let (type_, option) = if required {
-        (type_.to_owned(), "")
-    } else if by_itself {
-        (type_.to_owned(), ",omitempty")
-    } else {
-        (format!("*{type_}"), ",omitempty")
-    };
-    format!("{comments}\t{go_name} {type_} `json:\"{field}{option}\"`\n")
+    let may_be_nil = type_.starts_with("[]") || type_.starts_with("map[") || type_ == "any";
+    let is_pointer = !may_be_nil && (!required || schema["nullable"] == true);
+    let (star, option) = (
+        if is_pointer { "*" } else { "" },
+        if required { "" } else { ",omitempty" },
+    );
+    format!("{comments}\t{go_name} {star}{type_} `json:\"{field}{option}\"`\n")
+}
+
+/// Objects of which one is chosen as one: Go has no choices.
+fn joined(schema: &Value) -> Value {
+    let mut properties = Map::new();
+    for (name, inner) in alternatives(schema)
+        .filter_map(|one| one["properties"].as_object())
+        .flatten()
+    {
+        match properties.get(name) {
+            None => drop(properties.insert(name.clone(), inner.clone())),
+            // Of one type, with other choices: what the choices are depends on the rest.
+            Some(known) if known["type"] == inner["type"] && known["type"] != "object" => {
+                if known != inner {
+                    properties[name] = json!({"type": known["type"], "items": inner["items"]});
+                }
+            }
+            Some(_) => properties[name] = json!({}),
+        }
+    }
+    let everywhere = |name: &&String| alternatives(schema).all(|one| is_required(one, name));
+    let required: Vec<&String> = properties.keys().filter(everywhere).collect();
+    let mut object =
+        json!({"type": "object", "required": required, "description": schema["description"]});
+    if !properties.is_empty() {
+        object["properties"] = properties.into();
+    }
+    object
 }

@@ -83,8 +83,7 @@ fn schema(source: &Source) -> Result<Value> {
     }
 }
 
-/// The schema as JSON Schema: `OpenAPI` v3.0 differs in how limits are exclusive, and a field with a default need not
-/// be given.
+/// The schema as JSON Schema.
 fn json_schema(source: &Source, schema: Value) -> Value {
     let mut schema = converted(schema);
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
@@ -96,6 +95,8 @@ fn json_schema(source: &Source, schema: Value) -> Value {
     schema
 }
 
+/// `OpenAPI` v3.0 as JSON Schema: they differ in how limits are exclusive, in null, and in lists whose elements have
+/// their own types; and here a type may contain itself.
 fn converted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -103,18 +104,17 @@ fn converted(value: Value) -> Value {
                 .into_iter()
                 .map(|(name, inner)| (name, converted(inner)))
                 .collect();
-            for (limit, exclusive) in [
-                ("minimum", "exclusiveMinimum"),
-                ("maximum", "exclusiveMaximum"),
-            ] {
-                if fields.get(exclusive).is_some_and(Value::is_boolean) {
-                    let is_exclusive = fields.remove(exclusive) == Some(Value::Bool(true));
-                    if is_exclusive && let Some(number) = fields.remove(limit) {
-                        fields.insert(exclusive.to_owned(), number);
-                    }
-                }
+            if let Some(pointer) = fields.get("x-same-as").and_then(Value::as_str) {
+                let target = format!("#{}", pointer.replace("/x-items/", "/prefixItems/"));
+                fields.remove("x-same-as");
+                fields.remove("type");
+                fields.insert("$ref".to_owned(), target.into());
             }
-            without_defaults(&mut fields);
+            exclusive_limits(&mut fields);
+            elements(&mut fields);
+            if fields.remove("nullable") == Some(Value::Bool(true)) {
+                allow_null(&mut fields);
+            }
             Value::Object(fields)
         }
         Value::Array(list) => Value::Array(list.into_iter().map(converted).collect()),
@@ -122,20 +122,47 @@ fn converted(value: Value) -> Value {
     }
 }
 
-fn without_defaults(fields: &mut Map<String, Value>) {
-    let optional: Vec<String> = match fields.get("properties").and_then(Value::as_object) {
-        Some(properties) => properties
-            .iter()
-            .filter(|(_, inner)| !parameter::is_needed(inner))
-            .map(|(name, _)| name.clone())
-            .collect(),
-        None => return,
-    };
-    if let Some(required) = fields.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| !optional.iter().any(|one| name == one.as_str()));
-        if required.is_empty() {
-            fields.remove("required");
+fn exclusive_limits(fields: &mut Map<String, Value>) {
+    for (limit, exclusive) in [
+        ("minimum", "exclusiveMinimum"),
+        ("maximum", "exclusiveMaximum"),
+    ] {
+        if fields.get(exclusive).is_some_and(Value::is_boolean) {
+            let is_exclusive = fields.remove(exclusive) == Some(Value::Bool(true));
+            if is_exclusive && let Some(number) = fields.remove(limit) {
+                fields.insert(exclusive.to_owned(), number);
+            }
         }
+    }
+}
+
+fn elements(fields: &mut Map<String, Value>) {
+    if let Some(places) = fields.remove("x-items") {
+        fields.insert("prefixItems".to_owned(), places);
+        if fields.contains_key("maxItems") {
+            fields.insert("items".to_owned(), false.into());
+        }
+    }
+}
+
+fn allow_null(fields: &mut Map<String, Value>) {
+    if let Some(alternatives) = fields.get_mut("anyOf").and_then(Value::as_array_mut) {
+        alternatives.push(json!({"type": "null"}));
+        fields.remove("type");
+        return;
+    }
+    if fields.contains_key("$ref") {
+        let whole = Value::Object(std::mem::take(fields));
+        fields.insert("anyOf".to_owned(), json!([whole, {"type": "null"}]));
+        return;
+    }
+    if let Some(choices) = fields.get_mut("enum").and_then(Value::as_array_mut)
+        && !choices.contains(&Value::Null)
+    {
+        choices.push(Value::Null);
+    }
+    if let Some(kind) = fields.get("type").cloned() {
+        fields.insert("type".to_owned(), json!([kind, "null"]));
     }
 }
 
@@ -155,14 +182,6 @@ pub(crate) fn type_name(name: &str) -> String {
     out
 }
 
-/// The names that an object must have: those with a default need not be given.
-fn is_required(schema: &Value, name: &str) -> bool {
-    let listed = schema["required"]
-        .as_array()
-        .is_some_and(|names| names.iter().any(|one| one == name));
-    listed && parameter::is_needed(&schema["properties"][name])
-}
-
 /// The description, for a comment.
 fn comment(schema: &Value) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -170,6 +189,8 @@ fn comment(schema: &Value) -> Vec<String> {
     lines.extend(usage.lines().map(|line| line.trim().replace("*/", "* /")));
     if let Some(default) = schema.get("default") {
         lines.push(format!("Default: {default}"));
+    } else if let Some(computed) = schema["x-default"].as_str() {
+        lines.push(format!("Default: {computed}"));
     }
     lines.retain(|line| !line.is_empty());
     lines
@@ -187,23 +208,107 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_openapi_become_those_of_json_schema() {
+    fn openapi_becomes_json_schema() {
         let schema = json!({
             "properties": {
                 "a": {"type": "integer", "minimum": 0, "exclusiveMinimum": true},
-                "b": {"type": "integer", "default": 1},
+                "b": {"type": "string", "nullable": true},
+                "c": {"type": "string", "enum": ["x"], "nullable": true},
+                "d": {"anyOf": [{"type": "string"}, {"type": "integer"}], "nullable": true},
+                "e": {"type": "array", "items": {}, "maxItems": 1, "minItems": 1, "x-items": [{"type": "string"}]},
+                "f": {"type": "array", "items": {"type": "object", "x-same-as": "/properties/e/x-items/0"}},
             },
-            "required": ["a", "b"],
+            "required": ["a"],
         });
         assert_eq!(
             converted(schema),
             json!({
                 "properties": {
                     "a": {"type": "integer", "exclusiveMinimum": 0},
-                    "b": {"type": "integer", "default": 1},
+                    "b": {"type": ["string", "null"]},
+                    "c": {"type": ["string", "null"], "enum": ["x", null]},
+                    "d": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]},
+                    "e": {"type": "array", "items": false, "maxItems": 1, "minItems": 1,
+                        "prefixItems": [{"type": "string"}]},
+                    "f": {"type": "array", "items": {"$ref": "#/properties/e/prefixItems/0"}},
                 },
                 "required": ["a"],
             })
         );
+    }
+
+    /// A group of groups, a choice of types, a list of two, and something that may be null.
+    fn sample() -> Value {
+        json!({
+            "type": "object",
+            "required": ["root", "text"],
+            "properties": {
+                "root": {"type": "object", "required": ["name"], "properties": {
+                    "name": {"type": "string"},
+                    "next": {"type": "object", "x-same-as": "/properties/root"},
+                    "children": {"type": "array", "items": {"type": "object", "x-same-as": "/properties/root"}},
+                }},
+                "value": {"anyOf": [{"type": "string", "enum": ["auto"]}, {"type": "integer"}]},
+                "pair": {"type": "array", "x-items": [{"type": "string"}, {"type": "integer"}], "maxItems": 2, "items": {}},
+                "text": {"type": "string", "nullable": true},
+                "one": {"type": "object", "anyOf": [
+                    {"type": "object", "required": ["kind", "a"], "properties": {
+                        "kind": {"type": "string", "enum": ["one"]}, "a": {"type": "string"}}},
+                    {"type": "object", "required": ["kind"], "properties": {
+                        "kind": {"type": "string", "enum": ["two"]}, "b": {"type": "integer"}}},
+                ]},
+                "list": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}},
+                "rest": {"type": "object", "additionalProperties": {}},
+            },
+        })
+    }
+
+    #[test]
+    fn types_in_typescript() {
+        assert_eq!(
+            typescript::write("Grp", &sample()),
+            r#"export interface Grp {
+  list?: ("a" | "b")[];
+  one?: {
+    a: string;
+    kind: "one";
+  } | {
+    b?: number;
+    kind: "two";
+  };
+  pair?: [string, number];
+  rest?: Record<string, unknown>;
+  root: GrpRoot;
+  text: string | null;
+  value?: "auto" | number;
+}
+
+export interface GrpRoot {
+  children?: GrpRoot[];
+  name: string;
+  next?: GrpRoot;
+}
+"#
+        );
+    }
+
+    #[test]
+    fn types_in_go() {
+        let written = go::write("p", "Grp", &sample());
+        for line in [
+            "\tRoot GrpRoot `json:\"root\"`",
+            "\tChildren []GrpRoot `json:\"children,omitempty\"`",
+            "\tNext *GrpRoot `json:\"next,omitempty\"`",
+            "\tText *string `json:\"text\"`",
+            "\tValue any `json:\"value,omitempty\"`",
+            "\tPair []any `json:\"pair,omitempty\"`",
+            "\tOne *GrpOne `json:\"one,omitempty\"`",
+            "\tKind string `json:\"kind\"`",
+            "\tA *string `json:\"a,omitempty\"`",
+            "\tB *int64 `json:\"b,omitempty\"`",
+            "\tRest map[string]any `json:\"rest,omitempty\"`",
+        ] {
+            assert!(written.contains(line), "{line} in {written}");
+        }
     }
 }

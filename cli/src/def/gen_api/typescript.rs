@@ -1,19 +1,153 @@
 //! Types in TypeScript.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
-use super::{comment, is_required};
-
-const DEPTH: usize = 16;
+use super::{comment, type_name};
+use crate::def::parameter::{alternatives, is_required, places};
 
 /// The module.
 pub(super) fn write(name: &str, schema: &Value) -> String {
-    let body = type_of(schema, 0);
-    let head = documented(schema, 0);
-    if body.starts_with('{') {
-        format!("{head}export interface {name} {body}\n")
+    let mut targets = BTreeSet::from([String::new()]);
+    repeated(schema, &mut targets);
+    let named = targets.into_iter().map(|pointer| {
+        let parts = pointer.split('/').skip(1);
+        let words = parts.filter(|part| !matches!(*part, "properties" | "items" | "anyOf"));
+        let title = words.fold(name.to_owned(), |title, word| title + &type_name(word));
+        (pointer, title)
+    });
+    let file = File {
+        named: named.collect(),
+    };
+    let types = file
+        .named
+        .keys()
+        .map(|pointer| file.declaration(schema, pointer));
+    types.collect::<Vec<_>>().join("\n")
+}
+
+/// The places of types that contain themselves.
+fn repeated(schema: &Value, targets: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(target) = schema["x-same-as"].as_str() {
+                targets.insert(target.to_owned());
+            }
+            fields.values().for_each(|inner| repeated(inner, targets));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| repeated(inner, targets)),
+        _ => {}
+    }
+}
+
+struct File {
+    /// The types that have a name, by their place in the schema.
+    named: BTreeMap<String, String>,
+}
+
+impl File {
+    fn declaration(&self, schema: &Value, pointer: &str) -> String {
+        let name = &self.named[pointer];
+        let schema = schema.pointer(pointer).unwrap_or(schema);
+        let body = self.body(schema, pointer, 0);
+        let head = documented(schema, 0);
+        if body.starts_with('{') && !body.contains("\n} ") {
+            format!("{head}export interface {name} {body}\n")
+        } else {
+            format!("{head}export type {name} = {body};\n")
+        }
+    }
+
+    /// The name of a type, or what it is made of.
+    fn type_of(&self, schema: &Value, pointer: &str, depth: usize) -> String {
+        let target = schema["x-same-as"].as_str().unwrap_or(pointer);
+        let type_ = match self.named.get(target) {
+            Some(name) => name.clone(),
+            None => return self.body(schema, pointer, depth),
+        };
+        or_null(schema, type_)
+    }
+
+    fn body(&self, schema: &Value, pointer: &str, depth: usize) -> String {
+        let alternatives: Vec<String> = alternatives(schema)
+            .enumerate()
+            .map(|(index, inner)| self.type_of(inner, &format!("{pointer}/anyOf/{index}"), depth))
+            .collect();
+        let type_ = if alternatives.is_empty() {
+            self.plain(schema, pointer, depth)
+        } else {
+            alternatives.join(" | ")
+        };
+        or_null(schema, type_)
+    }
+
+    fn plain(&self, schema: &Value, pointer: &str, depth: usize) -> String {
+        if let Some(choices) = schema["enum"].as_array() {
+            let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
+            return choices.join(" | ");
+        }
+        match schema["type"].as_str() {
+            Some("string") => "string".to_owned(),
+            Some("integer" | "number") => "number".to_owned(),
+            Some("boolean") => "boolean".to_owned(),
+            Some("array") => self.list(schema, pointer, depth),
+            Some("object") => self.object(schema, pointer, depth),
+            _ => "unknown".to_owned(),
+        }
+    }
+
+    fn list(&self, schema: &Value, pointer: &str, depth: usize) -> String {
+        let rest = self.type_of(&schema["items"], &format!("{pointer}/items"), depth);
+        let rest = if rest.contains(" | ") {
+            format!("({rest})[]")
+        } else {
+            format!("{rest}[]")
+        };
+        let Some(places) = places(schema) else {
+            return rest;
+        };
+        let mut types: Vec<String> = places
+            .iter()
+            .enumerate()
+            .map(|(index, one)| self.type_of(one, &format!("{pointer}/x-items/{index}"), depth))
+            .collect();
+        if schema["maxItems"].is_null() {
+            types.push(format!("...{rest}"));
+        }
+        format!("[{}]", types.join(", "))
+    }
+
+    fn object(&self, schema: &Value, pointer: &str, depth: usize) -> String {
+        let values = &schema["additionalProperties"];
+        let Some(properties) = schema["properties"].as_object() else {
+            let values = self.type_of(values, &format!("{pointer}/additionalProperties"), depth);
+            return format!("Record<string, {values}>");
+        };
+        let indent = "  ".repeat(depth + 1);
+        let mut out = "{\n".to_owned();
+        for (name, inner) in properties {
+            let mark = if is_required(schema, name) { "" } else { "?" };
+            let below = format!(
+                "{pointer}/properties/{}",
+                name.replace('~', "~0").replace('/', "~1")
+            );
+            let type_ = self.type_of(inner, &below, depth + 1);
+            out += &documented(inner, depth + 1);
+            out.extend([format!("{indent}{}{mark}: {type_};\n", key(name))]);
+        }
+        if values.is_object() {
+            out.extend([format!("{indent}[key: string]: unknown;\n")]);
+        }
+        out + &"  ".repeat(depth) + "}"
+    }
+}
+
+fn or_null(schema: &Value, type_: String) -> String {
+    if schema["nullable"] == true && type_ != "null" {
+        format!("{type_} | null")
     } else {
-        format!("{head}export type {name} = {body};\n")
+        type_
     }
 }
 
@@ -27,75 +161,6 @@ fn documented(schema: &Value, depth: usize) -> String {
             format!("{indent}/**\n{indent} * {lines}\n{indent} */\n")
         }
     }
-}
-
-fn type_of(schema: &Value, depth: usize) -> String {
-    if depth > DEPTH {
-        return "unknown".to_owned();
-    }
-    if let Some(choices) = schema["enum"].as_array() {
-        let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
-        return choices.join(" | ");
-    }
-    let alternatives: Vec<String> = ["oneOf", "anyOf"]
-        .into_iter()
-        .filter_map(|key| schema[key].as_array())
-        .flatten()
-        .map(|inner| type_of(inner, depth))
-        .collect();
-    match schema["type"].as_str() {
-        Some("string") => "string".to_owned(),
-        Some("integer" | "number") => "number".to_owned(),
-        Some("boolean") => "boolean".to_owned(),
-        Some("array") => {
-            let items = type_of(&schema["items"], depth);
-            if items.contains(" | ") && !items.starts_with('{') {
-                format!("({items})[]")
-            } else {
-                format!("{items}[]")
-            }
-        }
-        Some("object") => {
-            let object = object(schema, depth);
-            if alternatives.is_empty() {
-                object
-            } else {
-                format!("{object} & ({})", alternatives.join(" | "))
-            }
-        }
-        _ if !alternatives.is_empty() => alternatives.join(" | "),
-        _ => "unknown".to_owned(),
-    }
-}
-
-fn object(schema: &Value, depth: usize) -> String {
-    let values = &schema["additionalProperties"];
-    let Some(properties) = schema["properties"]
-        .as_object()
-        .filter(|fields| !fields.is_empty())
-    else {
-        let values = if values.is_object() {
-            type_of(values, depth)
-        } else {
-            "unknown".to_owned()
-        };
-        return format!("Record<string, {values}>");
-    };
-    let indent = "  ".repeat(depth + 1);
-    let mut out = "{\n".to_owned();
-    for (name, inner) in properties {
-        let mark = if is_required(schema, name) { "" } else { "?" };
-        out += &documented(inner, depth + 1);
-        out.extend([format!(
-            "{indent}{}{mark}: {};\n",
-            key(name),
-            type_of(inner, depth + 1)
-        )]);
-    }
-    if values.is_object() {
-        out.extend([format!("{indent}[key: string]: unknown;\n")]);
-    }
-    out + &"  ".repeat(depth) + "}"
 }
 
 fn key(name: &str) -> String {

@@ -106,6 +106,15 @@ func (s *source) locate(line, column int) (position, bool) {
 	return position{File: s.file, Line: line, Column: column}, true
 }
 
+// authored reads the author's text alone; nothing where it is no CUE.
+func (s *source) authored() *ast.File {
+	file, err := parser.ParseFile(s.file, s.author, parser.ParseComments)
+	if err != nil {
+		return &ast.File{}
+	}
+	return file
+}
+
 // parse reads the whole text.
 func (s *source) parse() (*ast.File, error) {
 	text := s.text.String()

@@ -175,7 +175,7 @@ type schemaRequest struct {
 	Name     string        `json:"name"`
 	Source   string        `json:"source"`
 	Packages []userPackage `json:"packages"`
-	Markers  bool          `json:"markers"`
+	Detailed bool          `json:"detailed"`
 }
 
 type validateRequest struct {

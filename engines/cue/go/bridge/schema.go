@@ -25,6 +25,12 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	if err != nil {
 		return nil, where.failure(stageParse, err, err.Error())
 	}
+	// What is described always ends; CUE's generator does not where a type contains itself.
+	own, repeated := described(src, value)
+	if request.Detailed || len(repeated) > 0 {
+		mark("", own)
+		return marshal(own)
+	}
 	defer func() {
 		// The generator panics on what it cannot express.
 		if r := recover(); r != nil {
@@ -34,7 +40,7 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	document, err := generated(value)
 	if err != nil {
 		if rest := contextless(src.file, request.Source); rest != "" {
-			return schema(&schemaRequest{Name: request.Name, Source: rest, Packages: request.Packages, Markers: request.Markers})
+			return schema(&schemaRequest{Name: request.Name, Source: rest, Packages: request.Packages})
 		}
 		return nil, where.failure(stageExport, err, err.Error())
 	}
@@ -52,9 +58,6 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	}
 	if isTuple(parameter) {
 		return nil, where.failure(stageExport, nil, tupleText)
-	}
-	if request.Markers {
-		tellMarkers(parameter)
 	}
 	polish("", parameter)
 	return marshal(parameter)
@@ -116,32 +119,22 @@ func unmarshalNumbers(raw []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-// markerLine is a marker with a word: `+short=i`, `+alias=port`.
-var markerLine = regexp.MustCompile(`\+(short|alias)=(\S.*)`)
+// markerLine is a marker that is no usage: `+short=i`, `+alias=port`, `+ignore`.
+var markerLine = regexp.MustCompile(`(?m)^\s*\+(short|alias|ignore)(?:=(\S.*))?$`)
 
-// tellMarkers puts what the markers say beside the descriptions, of which KubeVela cuts it away.
-func tellMarkers(schema any) {
-	switch x := schema.(type) {
-	case map[string]any:
-		description, _ := x["description"].(string)
-		for _, match := range markerLine.FindAllStringSubmatch(description, -1) {
-			x["x-"+match[1]] = strings.TrimSpace(match[2])
-		}
-		// The alias is no part of the usage.
-		if _, aliased := x["x-alias"]; aliased {
-			x["description"] = strings.TrimSpace(aliasLine.ReplaceAllString(description, ""))
-		}
-		for _, inner := range x {
-			tellMarkers(inner)
-		}
-	case []any:
-		for _, inner := range x {
-			tellMarkers(inner)
+// mark is polish for one schema, and tells the markers, of which KubeVela cuts some away, beside the description.
+func mark(name string, schema oneSchema) {
+	description, _ := schema["description"].(string)
+	for _, match := range markerLine.FindAllStringSubmatch(description, -1) {
+		if value := strings.TrimSpace(match[2]); value != "" {
+			schema["x-"+match[1]] = value
+		} else {
+			schema["x-"+match[1]] = true
 		}
 	}
+	schema["description"] = strings.TrimSpace(markerLine.ReplaceAllString(description, ""))
+	polishOne(name, schema)
 }
-
-var aliasLine = regexp.MustCompile(`(?m)^\s*\+alias=.*$`)
 
 // polish gives each schema its title and reads the markers in its description.
 func polish(name string, schema map[string]any) {
@@ -158,6 +151,10 @@ func polish(name string, schema map[string]any) {
 			polish("", items)
 		}
 	}
+	polishOne(name, schema)
+}
+
+func polishOne(name string, schema map[string]any) {
 	if name != "" {
 		schema["title"] = name
 	}

@@ -52,17 +52,18 @@ parameter: {
 	}
 }
 
-func TestMarkersAreToldOnRequest(t *testing.T) {
-	source := "output: {}\nparameter: {\n\t// +usage=The port\n\t// +short=p\n\t// +alias=listen on\n\t// +immutable\n\tport: int\n}\n"
-	for _, markers := range []bool{false, true} {
-		raw, err := schema(&schemaRequest{Name: "x", Source: source, Markers: markers})
+func TestMarkersAreToldInDetail(t *testing.T) {
+	source := "output: {}\nparameter: {\n\t// +usage=The port\n\t// +short=p\n\t// +alias=listen on\n\t// +ignore\n\t// +immutable\n\tport: int\n}\n"
+	for _, detailed := range []bool{false, true} {
+		raw, err := schema(&schemaRequest{Name: "x", Source: source, Detailed: detailed})
 		if err != nil {
 			t.Fatal(err)
 		}
 		text := string(raw)
-		told := strings.Contains(text, `"x-short":"p"`) && strings.Contains(text, `"x-alias":"listen on"`)
-		if told != markers || !strings.Contains(text, `"x-immutable":true`) || !strings.Contains(text, `"description":"The port"`) {
-			t.Errorf("markers %v: %s", markers, text)
+		told := strings.Contains(text, `"x-short":"p"`) && strings.Contains(text, `"x-alias":"listen on"`) &&
+			strings.Contains(text, `"x-ignore":true`)
+		if told != detailed || !strings.Contains(text, `"x-immutable":true`) || !strings.Contains(text, `"description":"The port"`) {
+			t.Errorf("detailed %v: %s", detailed, text)
 		}
 	}
 }

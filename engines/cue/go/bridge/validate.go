@@ -69,6 +69,7 @@ func (v *validation) definition() error {
 		v.undeclaredUses(where, file)
 		v.misspelt(where)
 		v.defaults(where, value)
+		v.repeatedTypes(where, value)
 	}
 	return v.statusTexts()
 }
@@ -90,6 +91,25 @@ func (v *validation) defaults(where stage, value cue.Value) {
 }
 
 func lastOf(path string) string { return path[strings.LastIndex(path, ".")+1:] }
+
+// repeatedTypes warns of parameters that contain themselves: there is no end to their schema.
+func (v *validation) repeatedTypes(where stage, value cue.Value) {
+	_, repeated := described(where.source, value)
+	told := map[string]bool{}
+	for _, found := range repeated {
+		place, ok := where.source.place(found.target)
+		if !ok || told[found.name] {
+			continue
+		}
+		told[found.name] = true
+		v.result.Warnings = append(v.result.Warnings, diagnostic{
+			Kind: kindOther, Path: "parameter", Message: "the parameter contains itself through " + found.name,
+			Hint: "its schema ends there with an object of any fields, for forms and documentation; KubeVela does not come to an " +
+				"end with such a definition",
+			Positions: []position{place},
+		})
+	}
+}
 
 // outputPresent checks that a template makes what its kind is for.
 func (v *validation) outputPresent(where stage, file *ast.File) {
