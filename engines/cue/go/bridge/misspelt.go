@@ -66,7 +66,7 @@ func (v *validation) misspeltSections(where stage, file *ast.File) {
 			continue
 		}
 		name, _, err := ast.LabelName(field.Label)
-		if err != nil || used[name] || slices.Contains(templateFields, name) || name == "context" {
+		if err != nil || used[name] || slices.Contains(templateFields, name) || name == "context" || isCall(field.Value) {
 			continue
 		}
 		if near := nearest(name, templateFields); near != "" {
@@ -77,6 +77,23 @@ func (v *validation) misspeltSections(where stage, file *ast.File) {
 			})
 		}
 	}
+}
+
+// isCall says whether a field has an effect of its own: `kube.#Apply & {…}`, or `#do`.
+func isCall(expr ast.Expr) bool {
+	found := false
+	ast.Walk(expr, func(node ast.Node) bool {
+		switch x := node.(type) {
+		case *ast.SelectorExpr:
+			name, _, err := ast.LabelName(x.Sel)
+			found = found || err == nil && isDefinition(name)
+		case *ast.Field:
+			name, _, err := ast.LabelName(x.Label)
+			found = found || err == nil && name == "#do"
+		}
+		return !found
+	}, nil)
+	return found
 }
 
 // misspeltContext looks at what templates of components and traits read of `context`. Contexts of steps may have
