@@ -804,8 +804,10 @@ pub struct Diagnostic {
 pub enum DiagnosticKind {
     /// Not CUE.
     Syntax,
-    /// An unresolved reference or an unknown import.
+    /// An unresolved reference, or an import of a package that there cannot be.
     Reference,
+    /// An import of a package that nobody has registered (yet).
+    Package,
     /// Two values that exclude each other, a wrong type included.
     #[default]
     Conflict,

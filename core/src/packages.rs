@@ -8,6 +8,28 @@ use crate::engine::{self, Endpoint, Operation};
 /// Namespace and name.
 type Place = (String, String);
 
+/// Whether a template seems to import packages that are neither ours nor plainly CUE's own: a quick answer, which errs on the
+/// side of yes.
+pub fn imports_others(template: &str) -> bool {
+    let is_other = |path: &str| {
+        path.contains('/') && !path.starts_with("vela/") && !path.starts_with("encoding/")
+    };
+    let mut inside = false;
+    template.lines().map(str::trim).any(|line| {
+        let begins = line.strip_prefix("import");
+        let imports = begins.unwrap_or(line);
+        let is_import = inside || begins.is_some();
+        if begins.is_some_and(|rest| rest.trim_start().starts_with('(')) {
+            inside = true;
+        }
+        if line.contains(')') {
+            inside = false;
+        }
+        // What stands in quotes.
+        is_import && imports.split('"').skip(1).step_by(2).any(is_other)
+    })
+}
+
 /// All packages that there are. They may be imported from everywhere; of two with one path that of the Application's
 /// namespace goes before that of the system's, and that before all others.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +139,22 @@ mod tests {
                      "provider": {"protocol": "http", "endpoint": "http://127.0.0.1:9"}},
         }))
         .expect("a Package")
+    }
+
+    #[test]
+    fn imports_of_others_are_noticed() {
+        for (template, expected) in [
+            ("import \"ext/greeter\"\nx: 1", true),
+            ("import (\n\t\"strings\"\n\tg \"ext/greeter\"\n)\n", true),
+            ("import (\"vela/kube\", \"ext/greeter\")\n", true),
+            (
+                "import (\n\t\"vela/kube\"\n\t\"encoding/json\"\n)\nurl: \"a/b\"\n",
+                false,
+            ),
+            ("import \"strings\"\noutput: {image: \"a/b\"}", false),
+        ] {
+            assert_eq!(imports_others(template), expected, "{template}");
+        }
     }
 
     #[test]

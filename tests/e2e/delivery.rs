@@ -415,15 +415,20 @@ fn a_package_of_a_user_is_asked_over_http() {
     let sink = Sink::start();
     let manifest = PACKAGE.replace("URL", &sink.url(""));
     let (package, definition) = manifest.split_once("---").expect("two objects");
-    place.apply(package).ok();
-    // A definition that imports a package is taken once the package is known.
-    eventually("the definition is taken", || {
-        let taken = place.apply(definition);
-        (taken.exit == 0).then_some(())
+    // What imports a package waits for it, as an Application waits for its definitions.
+    let told = place.apply(definition);
+    assert_eq!(told.exit, 0, "{told:?}");
+    let missing = "package \"ext/oracle\" not found";
+    assert!(told.stderr.contains(missing), "{told:?}");
+    let told = place.apply(&application("asks", "wise", "{question: why}"));
+    assert_eq!(told.exit, 0, "{told:?}");
+    assert!(told.stderr.contains(missing), "{told:?}");
+    eventually("the Application says what it waits for", || {
+        let status = place.object("app", "asks")["status"].clone();
+        let waits = status["status"] == "rendering" && status["workflow"].is_null();
+        (waits && status["conditions"].to_string().contains("ext/oracle")).then_some(())
     });
-    place
-        .apply(&application("asks", "wise", "{question: why}"))
-        .ok();
+    place.apply(package).ok();
     place.wait_until_running("asks");
     assert_eq!(place.object("cm", "asks")["data"]["answer"], "from-sink");
     assert_eq!(sink.count("/ask"), 1);

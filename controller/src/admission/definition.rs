@@ -31,7 +31,8 @@ pub(crate) async fn admit(
     }
     let mut findings = check.findings();
     findings.extend(is_recorded(admission, &object, old, &definition));
-    if findings.iter().all(|finding| finding.kind.is_warning()) {
+    let can_be_tried = |finding: &Finding| finding.kind.is_warning() && !finding.kind.may_resolve();
+    if findings.iter().all(can_be_tried) {
         findings.extend(trial::findings(admission, &definition).await);
     }
     findings

@@ -56,6 +56,14 @@ pub(crate) enum DeliveryError {
     /// What the component refers to is not there, or the reference says nothing.
     #[error("failed to parseReferredObjects: {0}")]
     Referred(String),
+    /// A template imports a package that is not there.
+    #[error("the template of {definition} cannot be read: {missing}")]
+    Imported {
+        /// Whose template it is.
+        definition: String,
+        /// What is missing, in words.
+        missing: String,
+    },
     /// The engine is at fault.
     #[error("{0}")]
     Engine(#[from] EngineError),

@@ -21,6 +21,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::delivery::DeliveryError;
+use super::imported;
 use super::referred;
 use super::revision::{self, AUTHORED, Choice, External, Known, POLICY_CONTEXT};
 use super::scoped::{self, Told};
@@ -143,6 +144,9 @@ pub(crate) async fn intent(
     if is_new {
         // A revision is of something that can be delivered (row REN-036).
         referred::check(context, &appfile)
+            .await
+            .map_err(Obstacle::Referred)?;
+        imported::check(context, &appfile)
             .await
             .map_err(Obstacle::Referred)?;
         create(context, application, &revision, content, marks).await?;

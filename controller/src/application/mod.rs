@@ -11,6 +11,7 @@ mod deploy;
 mod events;
 mod globals;
 mod health;
+mod imported;
 mod intent;
 mod metrics;
 mod observe;

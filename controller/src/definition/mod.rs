@@ -14,7 +14,7 @@ use std::time::Duration;
 use caravel_core::api::labels::annotations::{CUE_EVALUATOR, SHIPPED};
 use caravel_core::appfile::type_label;
 use caravel_core::engine::{
-    Diagnostic, Evaluator, FormatRequest, Operation, SchemaRequest, UpgradeResult,
+    Diagnostic, DiagnosticKind, Evaluator, FormatRequest, Operation, SchemaRequest, UpgradeResult,
 };
 use futures::StreamExt as _;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
@@ -102,6 +102,7 @@ async fn turn(
     act::write_revisions(client, &namespace, &decision).await?;
 
     let mut found = Found::default();
+    let mut next = Action::await_change();
     match schema(&context.evaluation, &definition).await {
         Ok(None) => {}
         Ok(Some(schema)) => {
@@ -110,7 +111,12 @@ async fn turn(
         }
         // The engine is at fault: nothing is known about the definition yet.
         Err(EngineError::Fault(_)) => return Ok(Action::requeue(RETRY)),
-        Err(error) => found.problem = Some(in_words(&error)),
+        Err(error) => {
+            if lacks_package(&error) {
+                next = Action::requeue(RETRY);
+            }
+            found.problem = Some(in_words(&error));
+        }
     }
     found.rewritten = rewritten(&context.evaluation, &definition).await;
     let now = jiff::Timestamp::now()
@@ -119,7 +125,16 @@ async fn turn(
     if let Some(status) = status::status(&definition, &decision.latest, &found, &now) {
         write_status(client, kind, &object, status).await?;
     }
-    Ok(Action::await_change())
+    Ok(next)
+}
+
+/// Whether a package is missing that somebody may register yet.
+fn lacks_package(error: &EngineError) -> bool {
+    let EngineError::Template(error) = error else {
+        return false;
+    };
+    let mut errors = error.errors.iter();
+    errors.any(|one| one.kind == DiagnosticKind::Package)
 }
 
 /// Names of the revisions that Applications name: they stay, whatever their number.

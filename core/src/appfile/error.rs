@@ -12,7 +12,7 @@ use crate::engine::Position;
 pub enum FindingKind {
     /// A type that no definition defines: it may appear later, so admission only warns.
     UnknownType,
-    /// A referenced Policy or Workflow object that is not there: it may appear later too.
+    /// A referenced Policy or Workflow object that is not there, or a package that a template imports: it may appear later too.
     UnknownObject,
     /// A reference to something that the Application itself does not have.
     UnknownReference,

@@ -235,6 +235,7 @@ fn finding(definition: &Definition, diagnostic: &Diagnostic) -> Finding {
     };
     let kind = match diagnostic.kind {
         DiagnosticKind::Missing => FindingKind::Missing,
+        DiagnosticKind::Package => FindingKind::UnknownObject,
         _ => FindingKind::Template,
     };
     Finding::new(kind, path, message)

@@ -165,6 +165,14 @@ fn of_template(diagnostic: &Diagnostic, properties: &str, what: &str) -> Finding
         return Finding::new(FindingKind::Author, path, diagnostic.message.clone())
             .hint(diagnostic.hint.clone());
     }
+    if diagnostic.kind == DiagnosticKind::Package {
+        let message = format!(
+            "the template of the {what} imports what is not there: {}",
+            diagnostic.message
+        );
+        return Finding::new(FindingKind::UnknownObject, path, message)
+            .hint(diagnostic.hint.clone());
+    }
     let field = if diagnostic.path.is_empty() || diagnostic.message.contains(&diagnostic.path) {
         String::new()
     } else {

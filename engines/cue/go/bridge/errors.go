@@ -150,6 +150,8 @@ func (s stage) classify(err cueerrors.Error) diagnostic {
 		found.Kind, found.Expected = kindMissing, match[1]+match[2]
 	case found.Message == "field not allowed":
 		found.Kind = kindUnknown
+	case mayCome(found.Message):
+		found.Kind = kindPackage
 	case referenceText.MatchString(found.Message):
 		found.Kind = kindReference
 	case strings.Contains(format, "errors in empty disjunction"),

@@ -24,7 +24,7 @@ func (s stage) advise(found *diagnostic, err cueerrors.Error) {
 		}
 	case kindUnknown:
 		found.Hint = s.hintUnknown(path)
-	case kindReference:
+	case kindReference, kindPackage:
 		found.Hint = s.hintReference(err)
 	case kindConflict:
 		found.Hint = hintConflict(found.Expected, found.Found)
@@ -138,8 +138,26 @@ var ownNames = []string{"string", "int", "bool", "number", "float", "bytes", "ui
 
 var packageText = regexp.MustCompile(`^package "(.*)" not found$`)
 
+// mayCome says whether a message is about a package that somebody may still register: it is none of our own, and is not
+// called nearly like one that there is.
+func mayCome(message string) bool {
+	match := packageText.FindStringSubmatch(message)
+	if match == nil {
+		return false
+	}
+	wanted := match[1]
+	return strings.Contains(wanted, "/") && !strings.HasPrefix(wanted, importPrefix) && nearestPackage(wanted) == ""
+}
+
 // hintPackage says where packages come from.
 func hintPackage(wanted string) string {
+	if near := nearestPackage(wanted); near != "" {
+		return fmt.Sprintf("did you mean `%s`?", near)
+	}
+	return "a package of your own is registered as a Package object, and named offline with --packages"
+}
+
+func nearestPackage(wanted string) string {
 	known := slices.Clone(commonPackages)
 	for _, folder := range []string{componentPackages.folder, workflowPackages.folder} {
 		entries, err := packages.Files.ReadDir(folder)
@@ -152,10 +170,7 @@ func hintPackage(wanted string) string {
 			}
 		}
 	}
-	if near := nearest(wanted, known); near != "" {
-		return fmt.Sprintf("did you mean `%s`?", near)
-	}
-	return "a package of your own is registered as a Package object, and named offline with --packages"
+	return nearest(wanted, known)
 }
 
 // commonPackages are those of CUE that templates import most.

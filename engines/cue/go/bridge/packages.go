@@ -8,6 +8,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/parser"
 
 	"caravel.dev/cuebridge/packages"
@@ -36,13 +37,14 @@ func (p *packageSet) with(external []userPackage) *packageSet {
 }
 
 // importedBy gives the instances that the file imports, and what they import in turn. They are new for
-// each request, because an instance must not be shared between contexts. An unknown path is left to CUE,
-// which names it in its error.
+// each request, because an instance must not be shared between contexts. A path that nobody knows is an error: CUE
+// would tell of whatever is missing then.
 func (p *packageSet) importedBy(file *ast.File) ([]*build.Instance, error) {
 	if p == nil {
 		return nil, nil
 	}
 	found := map[string]bool{}
+	var unknown cueerrors.Error
 	var instances []*build.Instance
 	queue := []*ast.File{file}
 	for len(queue) > 0 {
@@ -61,10 +63,45 @@ func (p *packageSet) importedBy(file *ast.File) ([]*build.Instance, error) {
 			if instance != nil {
 				instances = append(instances, instance)
 				queue = append(queue, instance.Files...)
+			} else if !isStandard(wanted) {
+				// CUE's own words, both of them.
+				undefined := cueerrors.Newf(spec.Pos(), "builtin package %q undefined", wanted)
+				unknown = cueerrors.Append(cueerrors.Append(unknown, undefined), cueerrors.Newf(spec.Pos(), "package %q not found", wanted))
 			}
 		}
 	}
+	if unknown != nil {
+		return nil, &missingPackages{unknown}
+	}
 	return instances, nil
+}
+
+// missingPackages says what is imported and not there.
+type missingPackages struct{ err cueerrors.Error }
+
+func (e *missingPackages) Error() string { return e.err.Error() }
+
+func (e *missingPackages) Unwrap() error { return e.err }
+
+// standard are packages of CUE that were imported before.
+var standard = map[string]bool{}
+
+// isStandard says whether CUE has a package itself; it is asked, because it has no list of them.
+func isStandard(path string) bool {
+	if !standard[path] {
+		file := &ast.File{}
+		spec := ast.NewImport(ast.NewIdent("_p"), path)
+		file.Imports = []*ast.ImportSpec{spec}
+		file.Decls = []ast.Decl{
+			&ast.ImportDecl{Specs: file.Imports},
+			&ast.Field{Label: ast.NewIdent("_x"), Value: &ast.Ident{Name: "_p", Node: spec}},
+		}
+		if newContext().BuildFile(file).Err() != nil {
+			return false
+		}
+		standard[path] = true
+	}
+	return true
 }
 
 // load makes the instance of a package; nil where the set has no such package.

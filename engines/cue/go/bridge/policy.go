@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"cuelang.org/go/cue"
@@ -24,7 +25,12 @@ func policy(request *policyRequest) (*policyResult, error) {
 		value, err = src.resolve(value, "", request.Replay)
 	}
 	if err != nil {
-		return nil, withText(where.compileFailure(err), "failed to render CUE template: failed to compile CUE template: "+err.Error())
+		doing := "failed to compile CUE template: "
+		var missing *missingPackages
+		if errors.As(err, &missing) {
+			doing = "CUE validation failed: "
+		}
+		return nil, withText(where.compileFailure(err), "failed to render CUE template: "+doing+err.Error())
 	}
 	problem := value.Validate()
 	if users := userErrors(value); problem != nil || len(users) > 0 {

@@ -247,6 +247,7 @@ type diagnostic struct {
 const (
 	kindSyntax    = "syntax"
 	kindReference = "reference"
+	kindPackage   = "package"
 	kindConflict  = "conflict"
 	kindMissing   = "missing"
 	kindUnknown   = "unknown"

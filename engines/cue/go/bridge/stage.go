@@ -55,6 +55,13 @@ func (s stage) compileFailure(err error) error {
 	if errors.As(err, &needed) || errors.As(err, &limit) || errors.As(err, &bad) {
 		return err
 	}
+	var missing *missingPackages
+	if errors.As(err, &missing) {
+		all := cueerrors.Errors(missing.err)
+		var groups sections
+		groups.add(all)
+		return s.wrap(stageValidate, s.reduce(all), groups.text("validation failed for "+s.entity+" "+s.label+":"))
+	}
 	name := stageParse
 	var failed *callError
 	if errors.As(err, &failed) {
