@@ -107,8 +107,6 @@ impl Calls {
             ("helm", "render") => {
                 helm::render(charts, clusters, subject.cluster, &self.namespace, params).await
             }
-            // Decoding is done before a call comes here; what is left cannot be decoded.
-            ("base64", _) => Err("the parameter is not base64 of a text".to_owned()),
             (provider, action) => Err(format!(
                 "{provider}.{action} is not supported while a component is rendered; supported are base64, http.do, \
                  kube.{{get,list,apply,patch}}, config.{{image-registry,helm-repository}}, helm.render and cue.strategyUnify"

@@ -63,7 +63,8 @@ impl Render for ConfigRender {
         };
         match outcome {
             Outcome::Need(calls) => {
-                let rest = calls::carry_out(calls, &mut self.request.replay);
+                let rest = calls::carry_out(calls, &mut self.request.replay)
+                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
                 Ok(if rest.is_empty() {
                     self.eval(Replay::new())
                 } else {

@@ -469,10 +469,15 @@ impl<'a> ComponentRender<'a> {
             RenderError::plain(failure, &component.spec.name, &component.path, message)
         };
         match outcome {
-            Outcome::Need(calls) => Ok(match calls::carry_out(calls, &mut self.replay) {
-                rest if rest.is_empty() => self.request(),
-                rest => Progress::Do(rest),
-            }),
+            Outcome::Need(calls) => {
+                let rest = calls::carry_out(calls, &mut self.replay)
+                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
+                Ok(if rest.is_empty() {
+                    self.request()
+                } else {
+                    Progress::Do(rest)
+                })
+            }
             Outcome::Ok(body) => {
                 let result: RenderResult = serde_json::from_value(body).map_err(|error| {
                     plain(

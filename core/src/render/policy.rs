@@ -100,7 +100,8 @@ impl<'a> PolicyRender<'a> {
         let plain = |failure, message: String| RenderError::plain(failure, name, &path, message);
         match outcome {
             Outcome::Need(calls) => {
-                let rest = calls::carry_out(calls, &mut self.request.replay);
+                let rest = calls::carry_out(calls, &mut self.request.replay)
+                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
                 Ok(if rest.is_empty() {
                     self.eval(Replay::new())
                 } else {
