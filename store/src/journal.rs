@@ -1,5 +1,6 @@
 //! Journals of workflow runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -113,7 +114,13 @@ pub trait Journal: Send + Sync {
     /// Notes which status was written for a run.
     async fn project(&self, run: &RunId, projection: &Projection) -> Result<(), StoreError>;
 
-    /// Forgets the journals of an Application that is gone. Its delivery history stays.
+    /// Keeps what cannot be found out again of how a component was delivered, in place of what was kept under the key.
+    async fn keep(&self, app: &AppKey, key: &str, value: &Value) -> Result<(), StoreError>;
+
+    /// What was kept of an Application's components, by key.
+    async fn kept(&self, app: &AppKey) -> Result<BTreeMap<String, Value>, StoreError>;
+
+    /// Forgets the journals of an Application that is gone, and what was kept of it. Its delivery history stays.
     async fn forget(&self, app: &AppKey) -> Result<(), StoreError>;
 
     /// The state of a run, rebuilt from its journal.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use caravel_workflow::Entry;
+use serde_json::Value;
 
 use crate::{
     AppKey, Cursor, Delivery, DeliveryQuery, History, Journal, Page, Projection, Retention, Run,
@@ -22,6 +23,7 @@ pub struct Memory {
 struct Content {
     runs: BTreeMap<RunId, (Run, Vec<Entry>)>,
     deliveries: BTreeMap<RunId, Delivery>,
+    components: Vec<(AppKey, BTreeMap<String, Value>)>,
 }
 
 impl Memory {
@@ -48,6 +50,15 @@ impl Content {
         self.runs
             .get_mut(run)
             .ok_or_else(|| StoreError::NoRun(run.0.clone()))
+    }
+
+    fn components_of(&mut self, app: &AppKey) -> &mut BTreeMap<String, Value> {
+        let known = self.components.iter().position(|(known, _)| known == app);
+        let index = known.unwrap_or_else(|| {
+            self.components.push((app.clone(), BTreeMap::new()));
+            self.components.len() - 1
+        });
+        &mut self.components[index].1
     }
 
     fn runs_of(&self, app: &AppKey) -> Vec<Run> {
@@ -117,10 +128,21 @@ impl Journal for Memory {
         Ok(())
     }
 
-    async fn forget(&self, app: &AppKey) -> Result<(), StoreError> {
+    async fn keep(&self, app: &AppKey, key: &str, value: &Value) -> Result<(), StoreError> {
         self.content()
-            .runs
-            .retain(|_, (run, _)| run.head.app != *app);
+            .components_of(app)
+            .insert(key.to_owned(), value.clone());
+        Ok(())
+    }
+
+    async fn kept(&self, app: &AppKey) -> Result<BTreeMap<String, Value>, StoreError> {
+        Ok(self.content().components_of(app).clone())
+    }
+
+    async fn forget(&self, app: &AppKey) -> Result<(), StoreError> {
+        let mut content = self.content();
+        content.runs.retain(|_, (run, _)| run.head.app != *app);
+        content.components.retain(|(known, _)| known != app);
         Ok(())
     }
 }

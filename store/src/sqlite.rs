@@ -3,13 +3,14 @@
 mod read;
 mod write;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use caravel_workflow::Entry;
+use serde_json::Value;
 use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
@@ -256,6 +257,19 @@ impl Journal for Sqlite {
             projection,
         })
         .await
+    }
+
+    async fn keep(&self, app: &AppKey, key: &str, value: &Value) -> Result<(), StoreError> {
+        self.write(Change::Keep {
+            app: app.clone(),
+            key: key.to_owned(),
+            body: serde_json::to_vec(value)?,
+        })
+        .await
+    }
+
+    async fn kept(&self, app: &AppKey) -> Result<BTreeMap<String, Value>, StoreError> {
+        read::kept(&self.readers, &self.sealer, app).await
     }
 
     async fn forget(&self, app: &AppKey) -> Result<(), StoreError> {

@@ -1,11 +1,14 @@
 //! Reading beside the writer.
 
+use std::collections::BTreeMap;
+
 use caravel_workflow::Entry;
 use jiff::Timestamp;
+use serde_json::Value;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row as _, Sqlite as Db};
 
-use super::write::place;
+use super::write::{place, place_of};
 use crate::{
     AppKey, Cursor, Delivery, DeliveryQuery, DeliveryStep, Page, Run, RunHead, RunId, Sealer,
     StoreError,
@@ -38,6 +41,31 @@ pub(super) async fn entries(
         entries.push(serde_json::from_slice(&body)?);
     }
     Ok(entries)
+}
+
+pub(super) async fn kept(
+    readers: &SqlitePool,
+    sealer: &Sealer,
+    app: &AppKey,
+) -> Result<BTreeMap<String, Value>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT key, body FROM component WHERE namespace = $1 AND name = $2 AND uid = $3",
+    )
+    .bind(&app.namespace)
+    .bind(&app.name)
+    .bind(&app.uid)
+    .fetch_all(readers)
+    .await?;
+    let mut kept = BTreeMap::new();
+    for row in rows {
+        let (key, body): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+        let body = sealer.unseal(&place_of(app, &key), &body);
+        let body = body.ok_or_else(|| {
+            StoreError::Damaged(format!("what was kept of component {key} cannot be opened"))
+        })?;
+        kept.insert(key, serde_json::from_slice(&body)?);
+    }
+    Ok(kept)
 }
 
 pub(super) async fn runs(

@@ -167,6 +167,24 @@ async fn keeps_the_rules(store: &dyn crate::Store) {
     assert_eq!(store.latest(&reborn).await.unwrap(), None);
 }
 
+async fn keeps_components(store: &dyn crate::Store) {
+    let secret = json!({"password": "s3cr3t"});
+    store
+        .keep(&app("web"), "db@/prod", &json!(1))
+        .await
+        .unwrap();
+    store.keep(&app("web"), "db@/prod", &secret).await.unwrap();
+    store
+        .keep(&app("api"), "db@/prod", &json!(2))
+        .await
+        .unwrap();
+    let kept = store.kept(&app("web")).await.unwrap();
+    assert_eq!(kept, [("db@/prod".to_owned(), secret)].into());
+    store.forget(&app("api")).await.unwrap();
+    assert_eq!(store.kept(&app("api")).await.unwrap(), [].into());
+    assert_eq!(store.kept(&app("web")).await.unwrap().len(), 1);
+}
+
 async fn keeps_the_newest(store: &dyn crate::Store) {
     let entries = journal();
     for (id, seconds) in [("r1", 0), ("r2", 10)] {
@@ -262,6 +280,7 @@ async fn finds_deliveries(store: &dyn crate::Store) {
 async fn on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
+    keeps_components(&store).await;
     keeps_the_rules(&store).await;
     store.forget(&app("web")).await.unwrap();
     keeps_the_newest(&store).await;
@@ -273,6 +292,7 @@ async fn in_memory() {
         journals: 2,
         deliveries: 3,
     });
+    keeps_components(&store).await;
     keeps_the_rules(&store).await;
     store.forget(&app("web")).await.unwrap();
     keeps_the_newest(&store).await;
@@ -304,6 +324,8 @@ async fn secrets_are_not_readable_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let first = store(&folder).await;
     first.open(&head("r1", "web", 0), journal()).await.unwrap();
+    let secret = json!({"password": "s3cr3t"});
+    first.keep(&app("web"), "db@/prod", &secret).await.unwrap();
     first.close().await;
     let mut files = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -333,7 +355,7 @@ async fn a_newer_schema_is_refused() {
     store(&folder).await.close().await;
     let options = SqliteConnectOptions::new().filename(folder.path().join(DATABASE_FILE));
     let mut connection = options.connect().await.unwrap();
-    sqlx::query("UPDATE _sqlx_migrations SET version = 999")
+    sqlx::query("UPDATE _sqlx_migrations SET version = 999 WHERE version = 1")
         .execute(&mut connection)
         .await
         .unwrap();

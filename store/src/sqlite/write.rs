@@ -27,6 +27,11 @@ pub(super) enum Change {
         run: RunId,
         projection: String,
     },
+    Keep {
+        app: AppKey,
+        key: String,
+        body: Vec<u8>,
+    },
     Forget {
         app: AppKey,
     },
@@ -140,18 +145,47 @@ async fn apply(
             }
             Ok(())
         }
-        Change::Forget { app } => {
-            sqlx::query("DELETE FROM run WHERE namespace = $1 AND name = $2 AND uid = $3")
-                .bind(&app.namespace)
-                .bind(&app.name)
-                .bind(&app.uid)
-                .execute(connection)
-                .await?;
-            Ok(())
-        }
+        Change::Keep { app, key, body } => keep(connection, app, key, body, sealer).await,
+        Change::Forget { app } => forget(connection, app).await,
         Change::Record { delivery } => record(connection, delivery, retention).await,
         Change::Close => Ok(()),
     }
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    app: &AppKey,
+    key: &str,
+    body: &[u8],
+    sealer: &Sealer,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO component (namespace, name, uid, key, body) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT DO UPDATE SET body = excluded.body",
+    )
+    .bind(&app.namespace)
+    .bind(&app.name)
+    .bind(&app.uid)
+    .bind(key)
+    .bind(sealer.seal(&place_of(app, key), body)?)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn forget(connection: &mut SqliteConnection, app: &AppKey) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM run WHERE namespace = $1 AND name = $2 AND uid = $3",
+        "DELETE FROM component WHERE namespace = $1 AND name = $2 AND uid = $3",
+    ] {
+        sqlx::query(statement)
+            .bind(&app.namespace)
+            .bind(&app.name)
+            .bind(&app.uid)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn open(
@@ -225,6 +259,11 @@ async fn append(
 /// What a sealed entry is bound to: an entry that is moved elsewhere does not open.
 pub(super) fn place(run: &RunId, seq: u64) -> String {
     format!("entry/{run}/{seq}")
+}
+
+/// The same, of what is kept of a component.
+pub(super) fn place_of(app: &AppKey, key: &str) -> String {
+    format!("component/{}/{key}", app.uid)
 }
 
 async fn record(
