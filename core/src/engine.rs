@@ -222,16 +222,15 @@ pub struct RenderRequest {
     /// The evaluator of each trait, where it is not that of the request: definitions choose theirs one by one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trait_evaluators: Vec<Option<Evaluator>>,
-    /// `context` as the templates see it (row REN-101); the engine adds `output`, `outputs` and
-    /// `parameter`.
+    /// `context` as the templates see it (row REN-101); the engine adds `output` and `outputs`.
     #[serde(default)]
     pub context: Map<String, Value>,
     /// Patch of the workload in CUE text, after component and traits (rows REN-019, APP-040).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_patch: Option<String>,
-    /// Patches of trait outputs in CUE text, by trait type.
+    /// Patches of further objects in CUE text, by output name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub trait_patches: BTreeMap<String, String>,
+    pub output_patches: BTreeMap<String, String>,
     /// Packages that the templates may import.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
@@ -262,13 +261,17 @@ pub struct RenderBase {
     /// Further objects by output name.
     #[serde(default)]
     pub outputs: BTreeMap<String, Value>,
+    /// They are only seen: the result has what the traits make, and not these.
+    #[serde(default)]
+    pub live: bool,
 }
 
 /// The result of [`Operation::Render`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenderResult {
-    /// The workload as the template made it: names, labels and namespaces are the caller's business.
+    /// The workload as the template made it: names, labels and namespaces are the caller's business. `null` over a live
+    /// base.
     pub output: Value,
     /// Outputs of the component, then of each trait, in CUE order.
     #[serde(default)]

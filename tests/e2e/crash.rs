@@ -39,7 +39,7 @@ kind: Application
 metadata: {{name: shop, namespace: default}}
 spec:
   components:
-  - {{name: front, type: worker, properties: {{image: busybox:1}}}}
+  - {{name: front, type: worker, properties: {{image: busybox:1}}, traits: [{{type: expose, properties: {{port: [80]}}}}]}}
   - {{name: back, type: worker, properties: {{image: busybox:1}}}}
   workflow:
     steps:
@@ -85,11 +85,9 @@ fn check(sink: &Sink, kubectl: &Kubectl, place: &str) {
         .run("get applicationrevision -n default -o name")
         .ok();
     assert_eq!(revisions.lines().count(), 1, "{place}: {revisions}");
-    for name in ["front", "back"] {
-        assert!(
-            kubectl.get("deploy", "default", name).is_some(),
-            "{place}: {name}"
-        );
+    for (kind, name) in [("deploy", "front"), ("svc", "front"), ("deploy", "back")] {
+        let object = kubectl.get(kind, "default", name);
+        assert!(object.is_some(), "{place}: {kind} {name}");
     }
 }
 
@@ -121,6 +119,7 @@ fn a_death_at_each_place_neither_loses_nor_repeats_a_step() {
             .run("get deploy,resourcetracker,applicationrevision -n default -o name")
             .ok();
         assert_eq!(left, "", "{place}");
+        assert_eq!(kubectl.get("svc", "default", "front"), None, "{place}");
     }
 }
 

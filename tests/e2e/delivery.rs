@@ -524,7 +524,7 @@ spec:
               // +patchKey=name
               containers: [{name: "web", env: [{name: "ADDED", value: parameter.added}]}]
             }
-            traits: gateway: metadata: annotations: patched: "yes"
+            traits: ingress: metadata: annotations: patched: "yes"
           }
         }}
         parameter: added: string

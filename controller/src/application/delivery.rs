@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use caravel_apiserver::simulator::Clock;
 use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
 use caravel_clusters::inventory::{self, Inventory, InventoryError, Ledger};
+use caravel_clusters::observe::Objects;
+use caravel_clusters::repair::Known;
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
-use caravel_core::api::{Application, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE};
+use caravel_core::api::{
+    Application, ApplicationComponent, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE,
+};
 use caravel_core::appfile::{AppComponent, Appfile, Definition, DefinitionSource, PolicyRule};
 use caravel_core::engine::DefinitionKind;
 use caravel_core::render::{
@@ -15,13 +20,18 @@ use caravel_core::render::{
     Target,
 };
 use caravel_engines::EngineError;
+use caravel_store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
+use tracing::warn;
 
-use super::component::Asked;
+use super::component::{Asked, Patches};
+use super::deletion::app_key;
 use super::health::Place;
 use super::intent::Intent;
+use super::late::{AllLate, has_late};
 use super::provided::Checks;
 use super::{Actor, Context};
 use crate::calls::Subject;
@@ -67,6 +77,12 @@ pub(crate) enum DeliveryError {
     /// The engine is at fault.
     #[error("{0}")]
     Engine(#[from] EngineError),
+    /// The journal cannot be written.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// What the templates call for takes too long.
+    #[error("what the templates call for was not done after {} s", .0.as_secs())]
+    Slow(std::time::Duration),
 }
 
 impl From<RenderingError> for DeliveryError {
@@ -78,8 +94,35 @@ impl From<RenderingError> for DeliveryError {
     }
 }
 
-/// A component, and the Application that it was delivered as a part of: steps may override both.
-type AsDelivered = (Arc<Appfile>, Arc<AppComponent>);
+/// A component as a step delivered it: steps override it, and give it inputs.
+#[derive(Clone)]
+pub(super) struct AsDelivered {
+    /// The Application as the step saw it.
+    pub(super) appfile: Arc<Appfile>,
+    pub(super) component: Arc<AppComponent>,
+    pub(super) patches: Option<Arc<Patches>>,
+    /// Whether it is known to be so. Inputs that another process gave and did not keep are not.
+    pub(super) is_certain: bool,
+}
+
+impl AsDelivered {
+    pub(super) fn asked<'a>(&'a self, place: &'a Place) -> Asked<'a> {
+        Asked {
+            appfile: &self.appfile,
+            component: &self.component,
+            place,
+            patches: self.patches.as_deref(),
+        }
+    }
+}
+
+/// What is kept of a component that was not delivered as the Application has it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    revision: String,
+    component: ApplicationComponent,
+    patches: Option<Patches>,
+}
 
 /// What a delivery works with; shared by all its steps.
 pub(crate) struct Delivery {
@@ -111,7 +154,17 @@ pub(crate) struct Delivery {
     /// Rows of replicated components, by component and place, then by key of the copy.
     copies: Mutex<BTreeMap<(String, Place), BTreeMap<String, ComponentStatus>>>,
     /// Components as they were delivered, by name and place.
-    delivered: Mutex<BTreeMap<(String, Place), AsDelivered>>,
+    pub(super) delivered: Mutex<BTreeMap<(String, Place), AsDelivered>>,
+    /// How it stands with late traits.
+    pub(super) late: Mutex<AllLate>,
+    /// Live objects as they were seen last.
+    observed: Objects,
+    /// Objects as our own last write left them, until they are seen to be so.
+    written: std::sync::Mutex<BTreeMap<ObjectKey, Arc<Value>>>,
+    pub(super) clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    /// How another process delivered components, where that was not as the Application has them.
+    kept: OnceCell<BTreeMap<String, Value>>,
     /// Components that cannot be rendered, and why.
     problems: std::sync::Mutex<BTreeMap<String, String>>,
 }
@@ -151,6 +204,12 @@ impl Delivery {
             services: Mutex::new(services),
             copies: Mutex::default(),
             delivered: Mutex::default(),
+            late: Mutex::default(),
+            observed: context.observer.objects(),
+            written: std::sync::Mutex::default(),
+            clock: context.clock.clone(),
+            store: context.store.clone(),
+            kept: OnceCell::new(),
             problems: std::sync::Mutex::default(),
         }
     }
@@ -180,6 +239,21 @@ impl Delivery {
         asked: Asked<'_>,
         stage: RenderStage,
     ) -> Result<RenderedComponent, DeliveryError> {
+        let name = format!("{}@{}", asked.component.spec.name, asked.place);
+        let subject = Subject {
+            name: &name,
+            cluster: &asked.place.cluster,
+        };
+        let render = self.component_render(asked, stage);
+        Ok(self.renderer.carry(subject, render).await?)
+    }
+
+    /// A render that has not begun.
+    pub(super) fn component_render<'a>(
+        &self,
+        asked: Asked<'a>,
+        stage: RenderStage,
+    ) -> ComponentRender<'a> {
         let Asked {
             appfile,
             component,
@@ -199,16 +273,11 @@ impl Delivery {
             ..self.target()
         };
         let evaluator = self.evaluation.evaluator();
-        let mut render = ComponentRender::new(appfile, component, target, stage, evaluator);
-        if let Some(patches) = patches {
-            render = render.patched(patches.workload.clone(), patches.traits.clone());
+        let render = ComponentRender::new(appfile, component, target, stage, evaluator);
+        match patches {
+            Some(patches) => render.patched(patches.workload.clone(), patches.outputs.clone()),
+            None => render,
         }
-        let name = format!("{}@{place}", component.spec.name);
-        let subject = Subject {
-            name: &name,
-            cluster: &place.cluster,
-        };
-        Ok(self.renderer.carry(subject, render).await?)
     }
 
     /// What all objects of this delivery have in common.
@@ -345,22 +414,50 @@ impl Delivery {
         cluster.get(&target).await
     }
 
-    /// Keeps how a component was delivered: steps override it, and give it inputs.
-    pub(super) async fn remember(&self, asked: Asked<'_>) {
+    /// Keeps how a component is delivered. Late traits need that as long as the component is there, also in another
+    /// process: what it could not find out again is stored.
+    pub(super) async fn remember(&self, asked: Asked<'_>) -> Result<(), DeliveryError> {
         let key = (asked.component.spec.name.clone(), asked.place.clone());
-        let value = (asked.appfile.clone(), Arc::new(asked.component.clone()));
-        self.delivered.lock().await.insert(key, value);
+        let value = AsDelivered {
+            appfile: asked.appfile.clone(),
+            component: Arc::new(asked.component.clone()),
+            patches: asked.patches.cloned().map(Arc::new),
+            is_certain: true,
+        };
+        let before = self.delivered.lock().await.insert(key, value);
+        let is_same = before.as_ref().is_some_and(|before| {
+            *before.component == *asked.component && before.patches.as_deref() == asked.patches
+        });
+        let is_plain = asked.patches.is_none() && self.plain(asked) == Some(asked.component);
+        if is_same || (before.is_none() && is_plain) || !has_late(asked.component) {
+            return Ok(());
+        }
+        let mut component = asked.component.spec.clone();
+        for (part, delivered) in component.traits.iter_mut().zip(&asked.component.traits) {
+            part.properties.clone_from(&delivered.properties);
+        }
+        let kept = Kept {
+            revision: self.revision.name.clone(),
+            component,
+            patches: asked.patches.cloned(),
+        };
+        let app = app_key(&self.application);
+        let key = kept_key(asked.component, asked.place);
+        self.store.keep(&app, &key, &json!(kept)).await?;
+        Ok(())
+    }
+
+    /// A component as the Application has it.
+    fn plain(&self, asked: Asked<'_>) -> Option<&AppComponent> {
+        let name = &asked.component.spec.name;
+        let mut components = self.appfile.components.iter();
+        components.find(|one| one.spec.name == *name)
     }
 
     /// A component as it was delivered to a place, with the Application as the step saw it.
-    pub(crate) async fn as_delivered(
-        &self,
-        component: &str,
-        place: &Place,
-    ) -> Option<(Arc<Appfile>, Arc<AppComponent>)> {
-        let mut known = self.delivered.lock().await;
+    pub(super) async fn as_delivered(&self, component: &str, place: &Place) -> Option<AsDelivered> {
         let key = (component.to_owned(), place.clone());
-        if let Some(found) = known.get(&key) {
+        if let Some(found) = self.delivered.lock().await.get(&key) {
             return Some(found.clone());
         }
         // It was delivered by another process.
@@ -368,8 +465,70 @@ impl Delivery {
         let mut components = appfile.components.iter();
         let found = components.find(|one| one.spec.name == component)?;
         let found = Arc::new(found.clone());
-        known.insert(key, (appfile.clone(), found.clone()));
-        Some((appfile, found))
+        let value = self.restored(found, appfile, place).await?;
+        let mut known = self.delivered.lock().await;
+        Some(known.entry(key).or_insert(value).clone())
+    }
+
+    /// A component that another process delivered; none if that cannot be found out now.
+    async fn restored(
+        &self,
+        component: Arc<AppComponent>,
+        appfile: Arc<Appfile>,
+        place: &Place,
+    ) -> Option<AsDelivered> {
+        let plain = AsDelivered {
+            is_certain: component.spec.inputs.is_empty(),
+            appfile,
+            component,
+            patches: None,
+        };
+        if !has_late(&plain.component) {
+            return Some(plain);
+        }
+        let app = app_key(&self.application);
+        let kept = self.kept.get_or_try_init(|| self.store.kept(&app)).await;
+        let kept = kept
+            .inspect_err(|error| warn!(%error, "how components were delivered"))
+            .ok()?;
+        let kept = kept.get(&kept_key(&plain.component, place));
+        let kept = kept.and_then(|kept| Kept::deserialize(kept).ok());
+        let Some(kept) = kept.filter(|kept| kept.revision == self.revision.name) else {
+            return Some(plain);
+        };
+        let mut component = self.assembled(kept.component).ok()?;
+        component.path.clone_from(&plain.component.path);
+        Some(AsDelivered {
+            component: Arc::new(component),
+            patches: kept.patches.map(Arc::new),
+            is_certain: true,
+            ..plain
+        })
+    }
+
+    /// What our own writes made of objects.
+    pub(super) fn wrote(&self, objects: BTreeMap<ObjectKey, Arc<Value>>) {
+        self.own_writes().extend(objects);
+    }
+
+    /// An object as it is now, as far as that is known: what was seen last, unless we wrote later.
+    pub(super) fn known(&self, key: &ObjectKey) -> Known {
+        let seen = self.observed.get(key);
+        let mut written = self.own_writes();
+        let Some(own) = written.get(key) else {
+            return seen;
+        };
+        match seen {
+            Known::There(seen) if !is_older(&seen, own) => {
+                written.remove(key);
+                Known::There(seen)
+            }
+            _ => Known::There(own.clone()),
+        }
+    }
+
+    fn own_writes(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Arc<Value>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a row in place of the one for the same component and place; a new one comes first, as
@@ -397,6 +556,20 @@ impl Delivery {
             None => services.insert(0, row),
         }
     }
+}
+
+/// Under which a component is kept.
+fn kept_key(component: &AppComponent, place: &Place) -> String {
+    format!("{}@{place}", component.spec.name)
+}
+
+/// Whether an object is older than another state of it. API servers count; of one that does not, nothing is known.
+fn is_older(object: &Value, other: &Value) -> bool {
+    let version = |object: &Value| -> Option<u64> {
+        let version = object["metadata"]["resourceVersion"].as_str()?;
+        version.parse().ok()
+    };
+    matches!((version(object), version(other)), (Some(this), Some(other)) if this < other)
 }
 
 /// `context.revision`: the same for the same component, whatever else changes (row REN-101).

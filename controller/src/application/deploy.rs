@@ -271,8 +271,7 @@ impl Deployment<'_> {
             } else {
                 format!("wait healthy: {}", waiting.join(","))
             },
-            output: Arc::default(),
-            outputs: BTreeMap::new(),
+            ..Applied::default()
         })
     }
 
@@ -362,18 +361,18 @@ impl Deployment<'_> {
                 scope: scope.into_iter().collect(),
             });
             let namespace = &self.appfile.namespace;
-            let value: Value = self
-                .delivery
-                .evaluation
-                .call(namespace, operation)
-                .await
-                .map_err(|error| {
-                    PortError::new(format!(
+            let value = self.delivery.evaluation.call::<Value>(namespace, operation);
+            match value.await {
+                Ok(value) => self.passed.put(task.spot.clone(), &output.name, value),
+                // It may be one of a late trait: who needs it waits.
+                Err(_) if delivered.awaits.is_some() => {}
+                Err(error) => {
+                    return Err(PortError::new(format!(
                         "output {} of component {}: {}: {error}",
                         output.name, component.spec.name, output.value_from
-                    ))
-                })?;
-            self.passed.put(task.spot.clone(), &output.name, value);
+                    )));
+                }
+            }
         }
         Ok(())
     }

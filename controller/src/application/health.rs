@@ -1,21 +1,22 @@
 //! How components stand: the engine is asked, and live objects are found again beside what was recorded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use caravel_clusters::inventory::Tracker;
 use caravel_clusters::repair::Known;
 use caravel_clusters::{ObjectKey, cluster_name};
-use caravel_core::api::{ComponentStatus, ManagedResource, labels};
+use caravel_core::api::{ComponentStatus, LOCAL_CLUSTER, ManagedResource, labels};
 use caravel_core::appfile::{AppComponent, Appfile, PolicyRule, Replication, Stage};
-use caravel_core::engine::{Operation, StatusResult};
+use caravel_core::engine::{Evaluator, Operation, RenderBase, StatusRequest, StatusResult};
 use caravel_core::health::{Answers, Observation};
 use caravel_core::render::{RenderedComponent, RenderedObject, Role, Target};
+use caravel_engines::EngineError;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::component::Asked;
 use super::delivery::Delivery;
-use crate::evaluation::Evaluation;
+use super::late;
 
 /// Where a component was put.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,22 +50,83 @@ impl Place {
             ..Target::default()
         }
     }
+
+    /// Where the component of a row is. Copies share a row.
+    fn of(row: &ComponentStatus, replica_key: String) -> Self {
+        Self {
+            cluster: row.cluster.clone().unwrap_or_default(),
+            namespace: row.namespace.clone().unwrap_or_default(),
+            replica_key,
+        }
+    }
 }
 
-/// The row of `status.services`. What the engine cannot answer is unhealthy, with the reason as message.
-pub(crate) async fn assess(
-    evaluation: &Evaluation,
-    observation: Observation<'_>,
-) -> ComponentStatus {
-    let mut answers = Answers::new();
-    for (subject, question) in observation.questions() {
-        let namespace = &observation.appfile.namespace;
-        let answer = evaluation
-            .call::<StatusResult>(namespace, Operation::Status(question))
-            .await;
-        answers.insert(subject, answer.map_err(|error| error.to_string()));
+/// Objects of a component at a place, beside what is really there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// As they were made.
+    pub(super) rendered: RenderedComponent,
+    /// The live object of each; `Null` for one that is not there (yet).
+    pub(super) live: Vec<Arc<Value>>,
+}
+
+impl Seen {
+    /// None of what was rendered is there yet.
+    pub(super) fn nothing_of(rendered: RenderedComponent) -> Self {
+        Self {
+            live: vec![Arc::default(); rendered.objects.len()],
+            rendered,
+        }
     }
-    observation.assess(&answers)
+
+    /// Adds further objects of the same component.
+    pub(super) fn add(&mut self, other: Self) {
+        self.rendered.objects.extend(other.rendered.objects);
+        self.live.extend(other.live);
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&RenderedObject, &Arc<Value>)> {
+        self.rendered.objects.iter().zip(&self.live)
+    }
+
+    /// Whether the workload is among them.
+    pub(super) fn has_workload(&self) -> bool {
+        self.rendered.workload().is_some()
+    }
+
+    /// The live workload, and the live other objects by their names in the templates.
+    pub(super) fn outputs(&self) -> (Arc<Value>, BTreeMap<String, Arc<Value>>) {
+        let mut output = Arc::default();
+        let mut outputs = BTreeMap::new();
+        for (object, live) in self.pairs() {
+            match object.role {
+                Role::Workload => output = live.clone(),
+                Role::Auxiliary | Role::Trait | Role::Policy => {
+                    outputs.insert(object.output_name.clone(), live.clone());
+                }
+            }
+        }
+        (output, outputs)
+    }
+
+    /// What late traits see: live objects, and in the place of those that are not there what was made.
+    pub(super) fn base(&self) -> RenderBase {
+        let mut base = RenderBase::default();
+        for (object, live) in self.pairs() {
+            let shown = if live.is_null() {
+                object.object.clone()
+            } else {
+                Value::clone(live)
+            };
+            match object.role {
+                Role::Workload => base.output = shown,
+                Role::Auxiliary | Role::Trait | Role::Policy => {
+                    base.outputs.insert(object.output_name.clone(), shown);
+                }
+            }
+        }
+        base
+    }
 }
 
 /// Whether a rendered object is applied by us at all (REN-020).
@@ -72,41 +134,184 @@ pub(crate) fn is_dispatched(object: &RenderedObject) -> bool {
     !object.managed_elsewhere
 }
 
-/// Sees again how the components stand, from recorded manifests and observed objects: nothing is rendered.
-/// A component of which something is not known yet keeps its row.
-pub(crate) async fn reassess(context: &Context, delivery: &Delivery) {
-    let rows = delivery.services.lock().await.clone();
-    for row in rows {
-        let place = Place {
-            cluster: row.cluster.clone().unwrap_or_default(),
-            namespace: row.namespace.clone().unwrap_or_default(),
-            replica_key: String::new(),
+impl Delivery {
+    /// The row of `status.services`. What the engine cannot answer is unhealthy, with the reason as message.
+    pub(super) async fn assess(
+        &self,
+        asked: Asked<'_>,
+        seen: &Seen,
+        reached: Stage,
+    ) -> ComponentStatus {
+        let observation = Observation {
+            appfile: asked.appfile,
+            component: asked.component,
+            target: &asked.place.target(&self.revision.name),
+            rendered: &seen.rendered,
+            live: &seen.live,
+            reached,
         };
-        for replica_key in copies_of(&delivery.appfile, &row.name) {
-            let place = Place {
-                replica_key,
-                ..place.clone()
-            };
-            let Some((appfile, component)) = delivery.as_delivered(&row.name, &place).await else {
+        let mut answers = Answers::new();
+        for question in observation.questions() {
+            let answer = self
+                .status(asked.appfile, question.evaluator, question.request)
+                .await;
+            answers.insert(question.subject, answer.map_err(|error| error.to_string()));
+        }
+        observation.assess(&answers)
+    }
+
+    async fn status(
+        &self,
+        appfile: &Appfile,
+        evaluator: Option<Evaluator>,
+        request: StatusRequest,
+    ) -> Result<StatusResult, EngineError> {
+        let evaluator = evaluator.unwrap_or_else(|| self.evaluation.evaluator());
+        let operation = Operation::Status(request);
+        let asked = self
+            .evaluation
+            .ask_with(&appfile.namespace, operation, evaluator);
+        asked.await?.done()
+    }
+
+    /// Sees again how the components stand, from recorded manifests and live objects, and lets late traits follow. Other
+    /// traits and components are not rendered. A component of which something is not known yet keeps its row; with
+    /// `late_only` so does each that has no late traits, or no healthy workload for them.
+    pub(crate) async fn look(&self, late_only: bool) {
+        let rows = self.services.lock().await.clone();
+        for row in rows {
+            if late_only && !row.workload_healthy {
                 continue;
-            };
-            let component = component.as_ref();
-            let Some((mut rendered, live)) = recorded(context, delivery, component, &place).await
-            else {
-                continue;
-            };
-            rendered.pending_traits = still_pending(component, &row);
-            let observation = Observation {
-                appfile: &appfile,
-                component,
-                target: &place.target(&delivery.revision.name),
-                rendered: &rendered,
-                live: &live,
-            };
-            let row = assess(&context.evaluation, observation).await;
-            delivery.note(&place, row).await;
+            }
+            for replica_key in copies_of(&self.appfile, &row.name) {
+                self.look_at(&row.name, &Place::of(&row, replica_key), late_only)
+                    .await;
+            }
         }
     }
+
+    async fn look_at(&self, component: &str, place: &Place, late_only: bool) {
+        let Some(delivered) = self.as_delivered(component, place).await else {
+            return;
+        };
+        let asked = delivered.asked(place);
+        if late_only && !late::has_late(asked.component) {
+            return;
+        }
+        let Some(seen) = self
+            .recorded(asked, |stage| stage != Stage::PostDispatch)
+            .await
+        else {
+            return;
+        };
+        if seen.rendered.objects.is_empty() {
+            return;
+        }
+        let is_gated = !seen.has_workload() && is_gated(asked.component);
+        let reached = if is_gated {
+            Stage::PreDispatch
+        } else {
+            Stage::Default
+        };
+        let row = self.assess(asked, &seen, reached).await;
+        let row = if is_gated {
+            row
+        } else {
+            self.with_late(asked, seen, row).await.1
+        };
+        self.note(place, row).await;
+    }
+
+    /// The objects of a component that were recorded, of the stages that are wanted, and as they are now; none if that is
+    /// not known.
+    pub(super) async fn recorded(
+        &self,
+        asked: Asked<'_>,
+        is_wanted: impl Fn(Stage) -> bool,
+    ) -> Option<Seen> {
+        let Asked {
+            component, place, ..
+        } = asked;
+        let entries = self.entries(component, place).await;
+        let mut found = Seen::default();
+        found.rendered.name.clone_from(&component.spec.name);
+        for entry in entries {
+            let now = match self.known(&ObjectKey::of_entry(&entry)) {
+                Known::There(object) => object,
+                Known::Gone => Arc::default(),
+                Known::Unknown => return None,
+            };
+            // Under an apply-once policy no manifest is recorded; the object itself says what it is.
+            let manifest = match entry.raw {
+                Some(raw) => raw,
+                None if now.is_null() => named(&entry),
+                None => Value::clone(&now),
+            };
+            let object = object_of(component, manifest);
+            if is_wanted(object.stage) {
+                found.rendered.objects.push(object);
+                found.live.push(now);
+            }
+        }
+        Some(found)
+    }
+
+    /// What the inventory lists of a component at a place, as the revision that is delivered has it.
+    async fn entries(&self, component: &AppComponent, place: &Place) -> Vec<ManagedResource> {
+        let name = &component.spec.name;
+        let rows = self.services.lock().await;
+        let own = rows.iter().filter(|row| row.name == *name);
+        let places: Vec<Place> = own.map(|row| Place::of(row, String::new())).collect();
+        drop(rows);
+        let keys = copies_of(&self.appfile, name);
+        let mut seen = BTreeSet::new();
+        self.inventory
+            .read(|inventory| {
+                let all = inventory.kept().flat_map(Tracker::entries);
+                let own = all
+                    .filter(|entry| !entry.deleted && entry.component.as_ref() == Some(name))
+                    .filter(|entry| self.is_of_revision(entry))
+                    .filter(|entry| {
+                        is_for_all(component, entry) || self.is_at(entry, place, &places)
+                    })
+                    .filter(|entry| is_of_copy(&entry.name, name, &keys, &place.replica_key));
+                own.filter(|entry| seen.insert(ObjectKey::of_entry(entry)))
+                    .cloned()
+                    .collect()
+            })
+            .await
+    }
+
+    /// What an earlier revision left is not known to be gone before the run is over.
+    fn is_of_revision(&self, entry: &ManagedResource) -> bool {
+        let raw = entry.raw.as_ref();
+        let revision = raw.and_then(|raw| raw["metadata"]["labels"][labels::APP_REVISION].as_str());
+        revision.is_none_or(|revision| revision == self.revision.name)
+    }
+
+    /// Whether an object belongs to a place. A placement that names a namespace puts everything there; otherwise objects
+    /// may name one themselves, and it is theirs unless it is that of another place.
+    fn is_at(&self, entry: &ManagedResource, place: &Place, places: &[Place]) -> bool {
+        if cluster_name(entry.cluster.as_deref()) != cluster_name(Some(&place.cluster)) {
+            return false;
+        }
+        let Some(namespace) = &entry.namespace else {
+            return true;
+        };
+        let is_free = place.namespace.is_empty() || place.namespace == self.appfile.namespace;
+        *namespace == place.namespace
+            || is_free
+                && !places
+                    .iter()
+                    .any(|other| other.cluster == place.cluster && other.namespace == *namespace)
+    }
+}
+
+/// Whether a component waits for traits of the first stage.
+fn is_gated(component: &AppComponent) -> bool {
+    let mut traits = component.traits.iter();
+    !component.workload_is_managed()
+        && traits.any(|part| part.resolved.definition.stage == Stage::PreDispatch)
 }
 
 /// The keys of a component's copies; one empty key for a component that is not replicated.
@@ -137,76 +342,23 @@ fn replications(appfile: &Appfile) -> impl Iterator<Item = &Replication> {
 }
 
 /// Objects carry no mark of the copy that they belong to; their names have to tell them apart, or one copy would
-/// take the other's.
-fn is_of_copy(name: &str, keys: &[String], replica_key: &str) -> bool {
-    let named = keys.iter().filter(|key| name.contains(key.as_str()));
-    named
-        .max_by_key(|key| key.len())
-        .is_none_or(|key| key == replica_key)
-}
-
-/// Types of the late traits that waited at the last look and were not rendered since.
-fn still_pending(component: &AppComponent, row: &ComponentStatus) -> Vec<String> {
-    let waits = |type_: &str| {
-        row.traits
-            .iter()
-            .any(|part| part.pending && part.type_ == type_)
-    };
-    component
-        .traits
-        .iter()
-        .filter(|part| waits(&part.resolved.type_name))
-        .map(|part| part.resolved.type_name.clone())
-        .collect()
-}
-
-/// The objects of a component as they were recorded, and as they are now.
-async fn recorded(
-    context: &Context,
-    delivery: &Delivery,
-    component: &AppComponent,
-    place: &Place,
-) -> Option<(RenderedComponent, Vec<Arc<Value>>)> {
-    let observed = context.observer.objects();
-    let keys = copies_of(&delivery.appfile, &component.spec.name);
-    let entries: Vec<ManagedResource> = delivery
-        .inventory
-        .read(|inventory| {
-            let all = inventory.kept().flat_map(Tracker::entries);
-            let own = all
-                .filter(|entry| is_of(entry, &component.spec.name, place))
-                .filter(|entry| is_of_copy(&entry.name, &keys, &place.replica_key));
-            own.cloned().collect()
+/// take the other's. The component's own name tells nothing, and a key that stands for itself more than one that is a part
+/// of a word.
+fn is_of_copy(name: &str, component: &str, keys: &[String], replica_key: &str) -> bool {
+    let rest = name.replacen(component, "-", 1);
+    let stands_alone = |key: &str| {
+        rest.match_indices(key).any(|(at, _)| {
+            let (before, after) = (&rest[..at], &rest[at + key.len()..]);
+            !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric)
         })
-        .await;
-    let mut objects = Vec::new();
-    let mut live = Vec::new();
-    let mut seen = BTreeSet::new();
-    for entry in &entries {
-        let key = ObjectKey::of_entry(entry);
-        if !seen.insert(key.clone()) {
-            continue;
-        }
-        let now = match observed.get(&key) {
-            Known::There(object) => object,
-            Known::Gone => Arc::default(),
-            Known::Unknown => return None,
-        };
-        // Under an apply-once policy no manifest is recorded; the object itself says what it is.
-        let manifest = match &entry.raw {
-            Some(raw) => raw.clone(),
-            None if now.is_null() => named(entry),
-            None => Value::clone(&now),
-        };
-        objects.push(object_of(component, manifest));
-        live.push(now);
-    }
-    let rendered = RenderedComponent {
-        name: component.spec.name.clone(),
-        objects,
-        ..RenderedComponent::default()
     };
-    (!rendered.objects.is_empty()).then_some((rendered, live))
+    let longest = |is_named: &dyn Fn(&str) -> bool| {
+        let named = keys.iter().filter(|key| is_named(key));
+        named.max_by_key(|key| key.len())
+    };
+    longest(&stands_alone)
+        .or_else(|| longest(&|key| rest.contains(key)))
+        .is_none_or(|key| key == replica_key)
 }
 
 /// What is known of an object that is gone and was recorded without its manifest.
@@ -214,14 +366,15 @@ fn named(entry: &ManagedResource) -> Value {
     json!({"apiVersion": entry.api_version, "kind": entry.kind, "metadata": {"name": entry.name}})
 }
 
-fn is_of(entry: &ManagedResource, component: &str, place: &Place) -> bool {
-    entry.component.as_deref() == Some(component)
-        && cluster_name(entry.cluster.as_deref()) == cluster_name(Some(&place.cluster))
-        && entry
-            .namespace
-            .as_ref()
-            .is_none_or(|namespace| place.namespace.is_empty() || *namespace == place.namespace)
-        && !entry.deleted
+/// Whether an object stays on the hub, whatever the placements: they share it (REN-022).
+fn is_for_all(component: &AppComponent, entry: &ManagedResource) -> bool {
+    let type_ = entry.trait_.as_deref();
+    let mut traits = component.traits.iter();
+    cluster_name(entry.cluster.as_deref()) == LOCAL_CLUSTER
+        && traits.any(|part| {
+            part.resolved.definition.control_plane_only
+                && Some(part.resolved.type_name.as_str()) == type_
+        })
 }
 
 /// A recorded manifest as the renderer would have made it: its labels say what it is (section 2.10).
@@ -238,18 +391,40 @@ fn object_of(component: &AppComponent, manifest: Value) -> RenderedObject {
         (_, labels::AUXILIARY_WORKLOAD) => Role::Auxiliary,
         _ => Role::Trait,
     };
-    let trait_index = component
-        .traits
-        .iter()
-        .position(|part| part.type_ == trait_type);
+    let mut traits = component.traits.iter();
+    let trait_index = traits.position(|part| part.resolved.type_name == trait_type);
+    let stage = trait_index.map(|index| component.traits[index].resolved.definition.stage);
     RenderedObject {
         output_name: label(labels::TRAIT_RESOURCE),
         trait_type: Some(trait_type).filter(|name| !name.is_empty()),
         trait_index,
         role,
-        stage: Stage::Default,
+        stage: stage.unwrap_or_default(),
         control_plane_only: false,
         managed_elsewhere: false,
         object: manifest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_told_by_its_key_and_not_by_the_letters_of_its_component() {
+        let keys = ["a".to_owned(), "b".to_owned()];
+        let copy = |name: &str| -> Vec<&str> {
+            let all = keys.iter().map(String::as_str);
+            all.filter(|key| is_of_copy(name, "web", &keys, key))
+                .collect()
+        };
+        assert_eq!(copy("web-a"), ["a"]);
+        assert_eq!(copy("web-b"), ["b"]);
+        assert_eq!(copy("b-web-svc"), ["b"]);
+        assert_eq!(copy("weba"), ["a"]);
+        assert_eq!(copy("web"), ["a", "b"], "nothing tells");
+        let regions = ["eu".to_owned(), "eu-west".to_owned()];
+        assert!(is_of_copy("web-eu-west", "web", &regions, "eu-west"));
+        assert!(!is_of_copy("web-eu-west", "web", &regions, "eu"));
     }
 }

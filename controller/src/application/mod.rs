@@ -13,6 +13,7 @@ mod globals;
 mod health;
 mod imported;
 mod intent;
+mod late;
 mod metrics;
 mod observe;
 mod ports;

@@ -158,22 +158,30 @@ impl Delivery {
     fn foreign(&self, given: &Value) -> Result<(Arc<Appfile>, AppComponent), PortError> {
         let component: ApplicationComponent = serde_json::from_value(given.clone())
             .map_err(|error| PortError::new(format!("value is no component: {error}")))?;
-        let mut application = (*self.application).clone();
-        application.spec.components = vec![component];
-        application.spec.workflow = None;
-        application.spec.policies.clear();
-        let assembled = assemble(&application, &*self.source)
-            .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
+        let component = self.assembled(component)?;
         let mut appfile = (*self.appfile).clone();
-        let component = assembled.components.into_iter().next();
-        let component = component.ok_or_else(|| PortError::new("value is no component"))?;
         let name = &component.spec.name;
         appfile.components.retain(|one| one.spec.name != *name);
         appfile.components.push(component.clone());
         Ok((Arc::new(appfile), component))
     }
 
-    /// What a step's patch, in CUE text, says of the workload and of the objects of traits (row REN-019).
+    /// A component with its definitions.
+    pub(super) fn assembled(
+        &self,
+        component: ApplicationComponent,
+    ) -> Result<AppComponent, PortError> {
+        let mut application = (*self.application).clone();
+        application.spec.components = vec![component];
+        application.spec.workflow = None;
+        application.spec.policies.clear();
+        let assembled = assemble(&application, &*self.source)
+            .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
+        let component = assembled.components.into_iter().next();
+        component.ok_or_else(|| PortError::new("value is no component"))
+    }
+
+    /// What a step's patch, in CUE text, says of the workload and, under `traits`, of further objects (row REN-019).
     pub(super) async fn patches(&self, patch: &Value) -> Result<Patches, PortError> {
         // JSON is CUE.
         let text = match patch {
@@ -196,7 +204,7 @@ impl Delivery {
         let part = |path: &str| format!("let _patch = {{\n{text}\n}}\n_patch.{path}\n");
         Ok(Patches {
             workload: parts.workload.then(|| part("workload")),
-            traits: parts
+            outputs: parts
                 .traits
                 .into_iter()
                 .map(|name| {
@@ -256,6 +264,7 @@ pub(super) fn applied(delivered: Delivered) -> Applied {
     Applied {
         healthy: delivered.is_ready,
         message: unhealthy_message(&delivered.row),
+        awaits: delivered.awaits,
         output: delivered.output,
         outputs: delivered.outputs,
     }

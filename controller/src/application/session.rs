@@ -72,6 +72,8 @@ pub(crate) struct Active {
     pub(crate) is_complete: bool,
     /// The end of the run has been dealt with: pruned, recorded.
     pub(crate) is_settled: bool,
+    /// Nothing was kept from pruning because late traits may still want it.
+    pub(crate) is_swept: bool,
 }
 
 /// A place in memory for each Application; turns of one never overlap.

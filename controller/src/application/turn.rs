@@ -79,6 +79,7 @@ pub(crate) async fn turn(
         object,
         application,
         objects_changed,
+        is_due,
         is_lost,
         memory: &mut memory,
     };
@@ -124,6 +125,8 @@ struct Turn<'a> {
     application: Application,
     /// One of its objects changed: waiting steps look again.
     objects_changed: bool,
+    /// The time has come that an earlier turn set.
+    is_due: bool,
     /// Somebody deleted a part of its inventory.
     is_lost: bool,
     memory: &'a mut Memory,
@@ -388,6 +391,7 @@ impl Turn<'_> {
             delivery,
             is_complete: false,
             is_settled: false,
+            is_swept: false,
         }))
     }
 
@@ -442,6 +446,7 @@ impl Turn<'_> {
             delivery,
             is_complete,
             is_settled: false,
+            is_swept: false,
         });
         Ok(())
     }

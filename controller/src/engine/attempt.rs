@@ -186,7 +186,10 @@ impl Attempt {
             ..StepTemplate::default()
         };
         match self.evaluate(&work, &template, Replay::new()).await {
-            Ok(Answer::Done(value)) => done(value, String::new()),
+            Ok(Answer::Done(value)) => match applied.awaits {
+                Some(message) if is_missing(&value) => Outcome::Waiting { message },
+                _ => done(value, String::new()),
+            },
             Ok(Answer::Need(_)) => execute("the objects of the component call for something"),
             Err(message) => execute(message),
         }
@@ -281,6 +284,12 @@ pub(super) fn waiting(applied: Applied) -> Outcome {
     Outcome::Waiting {
         message: message.unwrap_or_else(|| "wait healthy".to_owned()),
     }
+}
+
+/// Whether an output could not be read.
+fn is_missing(result: &Value) -> bool {
+    let missing = result["missing"].as_object();
+    missing.is_some_and(|missing| !missing.is_empty())
 }
 
 /// A step that is done. An output that is missing does not fail it, but its message says so (trap 5).

@@ -81,6 +81,8 @@ pub struct Applied {
     pub healthy: bool,
     /// Why not, in words.
     pub message: String,
+    /// Why objects are still to come that nothing waits for, but who needs them; none if all are there.
+    pub awaits: Option<String>,
     /// The live workload.
     pub output: Arc<Value>,
     /// The other live objects by name.

@@ -10,13 +10,17 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ComponentStatus, LOCAL_CLUSTER, TraitStatus};
-use crate::appfile::{AppComponent, Appfile, Policy, PolicyRule, Stage};
-use crate::engine::{StatusRequest, StatusResult};
+use crate::appfile::{AppComponent, Appfile, Definition, Policy, PolicyRule, Stage};
+use crate::engine::{Evaluator, StatusRequest, StatusResult};
 use crate::reads::Reads;
 use crate::render::{RenderedComponent, Role, Target, object};
 
 /// Message of a trait that waits for its workload (TRAP-008: users look for it).
 pub const PENDING_MESSAGE: &str = "⏳ Waiting for component to be healthy";
+
+/// Message of a component that waits for its traits of the first stage, and of its traits that wait with it (row
+/// REN-024, TRAP-008).
+pub const GATED_MESSAGE: &str = "waiting for previous stage healthy";
 
 /// A component at one place, beside what is really there.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +35,9 @@ pub struct Observation<'a> {
     pub rendered: &'a RenderedComponent,
     /// The live object of each rendered one, in their order; null for one that is not there.
     pub live: &'a [Arc<Value>],
+    /// The stage up to which it was delivered: traits of later ones wait, and before the default one so does the
+    /// component itself.
+    pub reached: Stage,
 }
 
 /// What a question is about.
@@ -42,27 +49,33 @@ pub enum Subject {
     Trait(usize),
 }
 
+/// What the engine is to be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// What it is about.
+    pub subject: Subject,
+    /// The evaluator that the definition chooses; the hub's where absent.
+    pub evaluator: Option<Evaluator>,
+    /// The question itself.
+    pub request: StatusRequest,
+}
+
 /// The engine's answers. One that could not be had is unhealthy, with the reason.
 pub type Answers = BTreeMap<Subject, Result<StatusResult, String>>;
 
 impl Observation<'_> {
     /// What the engine is to be asked. Components and traits whose definitions say nothing are healthy
     /// without asking; Terraform components are judged here.
-    pub fn questions(&self) -> Vec<(Subject, StatusRequest)> {
+    pub fn questions(&self) -> Vec<Question> {
         let mut questions = Vec::new();
-        let definition = &self.component.resolved.definition;
-        if self.judged_by_engine() && !is_silent(&definition.status) {
+        if self.judged_by_engine() && !is_silent(&self.component.resolved.definition.status) {
             let parameters = self.component.spec.properties.as_ref();
-            questions.push((
-                Subject::Component,
-                self.question(Subject::Component, parameters),
-            ));
+            questions.push(self.question(Subject::Component, parameters));
         }
         for (index, part) in self.component.traits.iter().enumerate() {
             let status = &part.resolved.definition.status;
             if !self.is_pending(index) && !is_silent(status) {
-                let subject = Subject::Trait(index);
-                questions.push((subject, self.question(subject, part.properties.as_ref())));
+                questions.push(self.question(Subject::Trait(index), part.properties.as_ref()));
             }
         }
         questions
@@ -70,14 +83,24 @@ impl Observation<'_> {
 
     fn judged_by_engine(&self) -> bool {
         let definition = &self.component.resolved.definition;
-        definition.terraform.is_none() && !self.component.workload_is_managed()
+        definition.terraform.is_none() && !self.component.workload_is_managed() && !self.is_gated()
     }
 
-    fn question(&self, subject: Subject, parameters: Option<&Value>) -> StatusRequest {
-        let status = match subject {
-            Subject::Component => &self.component.resolved.definition.status,
-            Subject::Trait(index) => &self.component.traits[index].resolved.definition.status,
-        };
+    /// Whether the component itself waits for its traits of the first stage.
+    fn is_gated(&self) -> bool {
+        self.reached < Stage::Default
+    }
+
+    fn definition(&self, subject: Subject) -> &Definition {
+        match subject {
+            Subject::Component => &self.component.resolved.definition,
+            Subject::Trait(index) => &self.component.traits[index].resolved.definition,
+        }
+    }
+
+    fn question(&self, subject: Subject, parameters: Option<&Value>) -> Question {
+        let definition = self.definition(subject);
+        let status = &definition.status;
         // Live objects are mostly bookkeeping, and most of them differ in nothing else.
         let texts = [
             &status.health_policy,
@@ -85,12 +108,17 @@ impl Observation<'_> {
             &status.details,
         ];
         let reads = |name: &str| Reads::of(name, texts);
-        StatusRequest {
+        let request = StatusRequest {
             health_policy: status.health_policy.clone(),
             custom_status: status.custom_status.clone(),
             details: status.details.clone(),
             context: self.context(subject, &reads("context")),
             parameters: reads("parameter").project(parameters.unwrap_or(&Value::Null)),
+        };
+        Question {
+            subject,
+            evaluator: definition.evaluator,
+            request,
         }
     }
 
@@ -152,21 +180,16 @@ impl Observation<'_> {
         }
     }
 
-    /// Whether a trait waits for the workload: it is of a late stage and has not been rendered.
+    /// Whether a trait waits: it is of a stage that was not reached.
     fn is_pending(&self, index: usize) -> bool {
-        let part = &self.component.traits[index];
-        let waits = self
-            .rendered
-            .pending_traits
-            .contains(&part.resolved.type_name);
-        part.resolved.definition.stage == Stage::PostDispatch && waits
+        self.component.traits[index].resolved.definition.stage > self.reached
     }
 
     /// The row of `status.services`.
     pub fn assess(&self, answers: &Answers) -> ComponentStatus {
         let own = self.component_result(answers);
         let missing = self.missing();
-        let workload_healthy = own.healthy && missing.is_none();
+        let workload_healthy = own.healthy && missing.is_none() && !self.is_gated();
         let parts = &self.component.traits;
         let mut in_order: Vec<usize> = (0..parts.len()).collect();
         // They are shown in the order in which they take effect (REN-018).
@@ -182,6 +205,7 @@ impl Observation<'_> {
             let mut spoken = traits.iter().filter(|row| !row.pending);
             spoken.find_map(|row| row.message.clone())
         });
+        let message = message.or_else(|| self.is_gated().then(|| GATED_MESSAGE.to_owned()));
         ComponentStatus {
             name: self.component.spec.name.clone(),
             namespace: Some(self.namespace().to_owned()),
@@ -204,6 +228,9 @@ impl Observation<'_> {
     }
 
     fn component_result(&self, answers: &Answers) -> StatusResult {
+        if self.is_gated() {
+            return StatusResult::default();
+        }
         if self.component.resolved.definition.terraform.is_some() {
             let workload = self
                 .rendered
@@ -219,10 +246,15 @@ impl Observation<'_> {
     fn trait_status(&self, index: usize, answers: &Answers) -> TraitStatus {
         let type_ = self.component.traits[index].resolved.type_name.clone();
         if self.is_pending(index) {
+            let stage = self.component.traits[index].resolved.definition.stage;
+            let message = match stage {
+                Stage::PostDispatch => PENDING_MESSAGE,
+                _ => GATED_MESSAGE,
+            };
             return TraitStatus {
                 type_,
                 pending: true,
-                message: Some(PENDING_MESSAGE.to_owned()),
+                message: Some(message.to_owned()),
                 ..TraitStatus::default()
             };
         }
@@ -239,7 +271,9 @@ impl Observation<'_> {
     /// The first object that was applied and is not there.
     fn missing(&self) -> Option<String> {
         let pairs = self.rendered.objects.iter().zip(self.live);
-        let mut gone = pairs.filter(|(one, live)| !one.managed_elsewhere && live.is_null());
+        let mut gone = pairs.filter(|(one, live)| {
+            !one.managed_elsewhere && one.stage <= self.reached && live.is_null()
+        });
         let (one, _) = gone.next()?;
         let (kind, name) = (object::kind(&one.object), object::name(&one.object));
         Some(format!("{kind} {name} is not there"))

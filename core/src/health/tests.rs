@@ -23,6 +23,11 @@ fn library() -> DefinitionSet {
         json!({"kind": "TraitDefinition", "metadata": {"name": "route"},
                "spec": {"schematic": cue, "status": status}}),
         json!({"kind": "TraitDefinition", "metadata": {"name": "scaler"}, "spec": {"schematic": cue}}),
+        json!({"kind": "TraitDefinition", "metadata": {"name": "early"},
+               "spec": {"schematic": cue, "status": status, "stage": "PreDispatch"}}),
+        json!({"kind": "TraitDefinition", "metadata": {"name": "modern",
+                   "annotations": {"caravel.dev/cue-evaluator": "v3"}},
+               "spec": {"schematic": cue, "status": status}}),
         json!({"kind": "TraitDefinition", "metadata": {"name": "late"},
                "spec": {"schematic": cue, "status": status, "stage": "PostDispatch"}}),
         json!({"kind": "PolicyDefinition", "metadata": {"name": "judge"},
@@ -112,6 +117,7 @@ impl Scene {
             target: &self.target,
             rendered: &self.rendered,
             live: &self.live,
+            reached: Stage::Default,
         }
     }
 }
@@ -120,22 +126,69 @@ impl Scene {
 fn only_definitions_that_say_something_are_asked() {
     let scene = Scene::new(&["scaler", "route", "late"], &[("svc", 1)]);
     let questions = scene.observation().questions();
-    let subjects: Vec<Subject> = questions.iter().map(|(subject, _)| *subject).collect();
+    let subjects: Vec<Subject> = questions.iter().map(|one| one.subject).collect();
     assert_eq!(subjects, [Subject::Component, Subject::Trait(1)]);
-    let of_component = &questions[0].1.context;
+    let of_component = &questions[0].request.context;
     assert_eq!(of_component["cluster"], "berlin");
     assert_eq!(of_component["output"]["kind"], "Deployment");
     assert_eq!(of_component["outputs"], json!({}));
-    assert_eq!(questions[1].1.context["outputs"]["svc"]["kind"], "Service");
+    assert_eq!(
+        questions[1].request.context["outputs"]["svc"]["kind"],
+        "Service"
+    );
+}
+
+#[test]
+fn a_definition_chooses_who_evaluates_its_status() {
+    let scene = Scene::new(&["route", "modern"], &[]);
+    let questions = scene.observation().questions();
+    let chosen: Vec<_> = questions.iter().map(|one| one.evaluator).collect();
+    assert_eq!(chosen, [None, None, Some(Evaluator::V3)]);
+}
+
+#[test]
+fn behind_a_closed_gate_nothing_is_judged_but_the_gate() {
+    let scene = Scene::new(&["late", "route", "early"], &[]);
+    let gate = Observation {
+        reached: Stage::PreDispatch,
+        ..scene.observation()
+    };
+    let subjects: Vec<_> = gate.questions().iter().map(|one| one.subject).collect();
+    assert_eq!(subjects, [Subject::Trait(2)]);
+    let row_of = |message: &str| {
+        let closed = StatusResult {
+            message: message.to_owned(),
+            ..StatusResult::default()
+        };
+        gate.assess(&Answers::from([(Subject::Trait(2), Ok(closed))]))
+    };
+    let row = row_of("");
+    assert_eq!((row.healthy, row.workload_healthy), (false, false));
+    assert_eq!(row.message.as_deref(), Some(GATED_MESSAGE));
+    let traits: Vec<_> = row
+        .traits
+        .iter()
+        .map(|part| (part.type_.as_str(), part.pending, part.message.as_deref()))
+        .collect();
+    assert_eq!(
+        traits,
+        [
+            ("early", false, None),
+            ("route", true, Some(GATED_MESSAGE)),
+            ("late", true, Some(PENDING_MESSAGE)),
+        ]
+    );
+    let row = row_of("ask the operators");
+    assert_eq!(row.message.as_deref(), Some("ask the operators"));
 }
 
 #[test]
 fn traits_of_one_type_see_the_objects_of_each_other() {
     let scene = Scene::new(&["route", "route"], &[("a", 0), ("b", 0)]);
     let questions = scene.observation().questions();
-    for (subject, question) in &questions[1..] {
-        let outputs = question.context["outputs"].as_object().unwrap();
-        assert_eq!(outputs.len(), 2, "{subject:?}");
+    for question in &questions[1..] {
+        let outputs = question.request.context["outputs"].as_object().unwrap();
+        assert_eq!(outputs.len(), 2, "{:?}", question.subject);
     }
     assert_eq!(questions.len(), 3);
 }
@@ -222,6 +275,7 @@ fn a_terraform_configuration_is_judged_by_its_state_for_the_present_spec() {
         target: &target,
         rendered: &rendered,
         live: &live,
+        reached: Stage::Default,
     };
     assert_eq!(scene.questions(), []);
 }

@@ -140,6 +140,7 @@ pub(super) fn of_component<'a>(
     let reads = Reads::of("context", templates);
     let mut context = base(appfile, &component.spec.name, target, &reads);
     context.put("componentType", || &component.resolved.type_name);
+    context.put("parameter", || &component.spec.properties);
     context.fields
 }
 

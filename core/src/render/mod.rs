@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use config::ConfigRender;
 pub use context::ClusterVersion;
@@ -33,6 +33,8 @@ use crate::engine::{
     Call, Diagnostic, Evaluator, Operation, Outcome, RenderBase, RenderRequest, RenderResult,
     Replay, Reply, Request, Template,
 };
+
+use crate::reads::Reads;
 
 use contract::Contract;
 use error::Subject;
@@ -93,7 +95,7 @@ pub enum RenderStage {
     /// All of them, as a dry run shows (TRAPS 22).
     #[default]
     All,
-    /// Those that do not wait for the workload; the others are reported as pending (REN-024).
+    /// Those that do not wait for the workload (REN-024).
     Dispatch,
     /// Those that waited: they see the live objects of the component.
     PostDispatch(RenderBase),
@@ -165,8 +167,6 @@ pub struct RenderedComponent {
     pub name: String,
     /// The objects; a `PostDispatch` render has no workload among them.
     pub objects: Vec<RenderedObject>,
-    /// Types of the traits that wait for the workload.
-    pub pending_traits: Vec<String>,
     /// What authors of definitions should know.
     pub warnings: Vec<Diagnostic>,
 }
@@ -304,7 +304,7 @@ pub struct ComponentRender<'a> {
     /// Which trait of the component each trait of the request is.
     traits: Vec<usize>,
     workload_patch: Option<String>,
-    trait_patches: BTreeMap<String, String>,
+    output_patches: BTreeMap<String, String>,
     replay: Replay,
 }
 
@@ -352,16 +352,16 @@ impl<'a> ComponentRender<'a> {
             evaluator,
             traits,
             workload_patch: None,
-            trait_patches: BTreeMap::new(),
+            output_patches: BTreeMap::new(),
             replay: Replay::new(),
         }
     }
 
-    /// Patches, in CUE text, that a workflow step lays over workload and trait objects (REN-019).
+    /// Patches, in CUE text, that a workflow step lays over the workload, and over further objects by output name (REN-019).
     #[must_use]
-    pub fn patched(mut self, workload: Option<String>, traits: BTreeMap<String, String>) -> Self {
+    pub fn patched(mut self, workload: Option<String>, outputs: BTreeMap<String, String>) -> Self {
         self.workload_patch = workload;
-        self.trait_patches = traits;
+        self.output_patches = outputs;
         self
     }
 
@@ -386,11 +386,11 @@ impl<'a> ComponentRender<'a> {
             .iter()
             .filter_map(|index| self.component.traits.get(*index));
         let own = &self.component.resolved.definition;
-        let templates = traits.clone().map(|part| &part.resolved.definition);
-        let templates = templates.chain([own]).map(|one| &one.template);
-        let context = context::of_component(self.appfile, self.component, &self.target, templates);
+        let templates = traits
+            .clone()
+            .map(|part| &part.resolved.definition.template);
         let (component, base) = match &self.stage {
-            RenderStage::PostDispatch(base) => (None, Some(base.clone())),
+            RenderStage::PostDispatch(base) => (None, Some(as_seen(base, templates.clone()))),
             _ => match self.terraform() {
                 Some(output) => (
                     None,
@@ -402,6 +402,8 @@ impl<'a> ComponentRender<'a> {
                 None => (Some(self.component_template()), None),
             },
         };
+        let templates = templates.chain(component.as_ref().map(|_| &own.template));
+        let context = context::of_component(self.appfile, self.component, &self.target, templates);
         let evaluator = own.evaluator.unwrap_or(self.evaluator);
         let request = RenderRequest {
             component,
@@ -415,8 +417,8 @@ impl<'a> ComponentRender<'a> {
                 })
                 .collect(),
             context,
-            workload_patch: self.workload_patch.clone(),
-            trait_patches: self.trait_patches.clone(),
+            workload_patch: self.workload_patch.clone().filter(|_| !self.is_late()),
+            output_patches: self.output_patches.clone(),
             replay: self.replay.clone(),
             ..RenderRequest::default()
         };
@@ -441,6 +443,10 @@ impl<'a> ComponentRender<'a> {
         } else {
             Vec::new()
         }
+    }
+
+    fn is_late(&self) -> bool {
+        matches!(self.stage, RenderStage::PostDispatch(_))
     }
 
     fn component_template(&self) -> Template {
@@ -501,13 +507,13 @@ impl<'a> ComponentRender<'a> {
 
     fn finish(&self, result: RenderResult) -> Result<RenderedComponent, Box<RenderError>> {
         let contract = Contract::new(self.appfile, self.component, &self.target);
-        let post_dispatch = matches!(self.stage, RenderStage::PostDispatch(_));
+        let post_dispatch = self.is_late();
         let mut objects = Vec::with_capacity(result.outputs.len() + 1);
-        let workload = contract.workload(result.output);
+        let workload = contract.workload(match &self.stage {
+            RenderStage::PostDispatch(base) => base.output.clone(),
+            _ => result.output,
+        });
         for output in result.outputs {
-            if post_dispatch && output.trait_index.is_none() {
-                continue;
-            }
             let index = output
                 .trait_index
                 .and_then(|index| self.traits.get(index).copied());
@@ -531,18 +537,36 @@ impl<'a> ComponentRender<'a> {
         if !post_dispatch {
             objects.insert(0, workload);
         }
-        let pending = self.component.traits.iter().enumerate();
-        let pending_traits = pending
-            .filter(|(index, _)| {
-                self.stage == RenderStage::Dispatch && !self.traits.contains(index)
-            })
-            .map(|(_, part)| part.resolved.type_name.clone())
-            .collect();
         Ok(RenderedComponent {
             name: self.component.spec.name.clone(),
             objects,
-            pending_traits,
             warnings: result.warnings,
         })
+    }
+}
+
+/// Live objects as late templates see them: not what none of them reads, so that the same question is asked as long as
+/// what they read is the same. Patches are laid over all of an object.
+fn as_seen<'a>(
+    live: &RenderBase,
+    templates: impl Iterator<Item = &'a String> + Clone,
+) -> RenderBase {
+    if templates.clone().any(|text| text.contains("patch")) {
+        return RenderBase {
+            live: true,
+            ..live.clone()
+        };
+    }
+    let reads = Reads::of("context", templates);
+    let output = reads.at("output");
+    let outputs = reads.at("outputs");
+    let seen = live.outputs.iter().filter_map(|(name, object)| {
+        let object = outputs?.at(name)?.project(object);
+        Some((name.clone(), object))
+    });
+    RenderBase {
+        output: output.map_or_else(|| json!({}), |reads| reads.project(&live.output)),
+        outputs: seen.collect(),
+        live: true,
     }
 }

@@ -106,11 +106,11 @@ fn each_trait_sees_what_earlier_ones_made() {
         ),
         part(
             "c",
-            "outputs: last: {kind: \"Job\", hpa: context.outputs.hpa.name, app: context.appName, given: context.parameter.p}"
+            "outputs: last: {kind: \"Job\", hpa: context.outputs.hpa.name, app: context.appName}"
         ),
     ]);
     let rendered = render(&json!({
-        "component": component(source, &json!({"p": "q"})),
+        "component": component(source, &Value::Null),
         "traits": traits,
         "context": {"appName": "app", "name": "web"},
     }));
@@ -123,7 +123,7 @@ fn each_trait_sees_what_earlier_ones_made() {
         json!([
             {"name": "svc", "object": {"kind": "Service", "port": 80, "port2": 81}},
             {"name": "hpa", "traitIndex": 0, "object": {"kind": "HPA", "max": 1, "name": "Deployment"}},
-            {"name": "last", "traitIndex": 2, "object": {"kind": "Job", "hpa": "Deployment", "app": "app", "given": "q"}},
+            {"name": "last", "traitIndex": 2, "object": {"kind": "Job", "hpa": "Deployment", "app": "app"}},
         ])
     );
 }
@@ -153,30 +153,46 @@ patch: spec: {
 }
 
 #[test]
-fn patches_of_policies_come_after_the_traits() {
+fn patches_of_steps_come_after_the_traits_and_go_by_output_name() {
+    let own = "output: {kind: \"Deployment\", spec: {}}\noutputs: svc: {kind: \"Service\"}";
     let rendered = render(&json!({
-        "component": component("output: {kind: \"Deployment\", spec: {}}", &Value::Null),
+        "component": component(own, &Value::Null),
         "traits": [part("scaler", "patch: spec: replicas: *1 | int\noutputs: pdb: {kind: \"PDB\", spec: {}}")],
         "workloadPatch": "spec: replicas: 5",
-        "traitPatches": {"scaler": "spec: min: 2", "other": "spec: none: 1"},
+        "outputPatches": {"pdb": "spec: min: 2", "svc": "port: 80", "scaler": "spec: none: 1"},
     }));
     assert_eq!(rendered["output"]["spec"]["replicas"], 5);
-    assert_eq!(rendered["outputs"][0]["object"]["spec"], json!({"min": 2}));
+    let objects: Vec<&Value> = rendered["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["object"])
+        .collect();
+    assert_eq!(
+        objects,
+        [
+            &json!({"kind": "Service", "port": 80}),
+            &json!({"kind": "PDB", "spec": {"min": 2}}),
+        ]
+    );
 }
 
 #[test]
-fn traits_of_a_later_stage_build_on_live_objects() {
+fn traits_of_a_later_stage_see_live_objects_and_give_only_their_own() {
     let rendered = render(&json!({
         "base": {
-            "output": {"kind": "Deployment", "status": {"readyReplicas": 2}},
-            "outputs": {"svc": {"kind": "Service", "spec": {"clusterIP": "10.0.0.1"}}},
+            // As far as it is read; what is gone has no kind.
+            "output": {"status": {"readyReplicas": 2}},
+            "outputs": {"svc": {"spec": {"clusterIP": "10.0.0.1"}}, "gone": null},
+            "live": true,
         },
         "traits": [part("late", "outputs: note: {kind: \"ConfigMap\", ip: context.outputs.svc.spec.clusterIP, n: context.output.status.readyReplicas}")],
     }));
-    let note = &rendered["outputs"][1];
+    assert_eq!(rendered["output"], Value::Null);
+    let note = json!({"kind": "ConfigMap", "ip": "10.0.0.1", "n": 2});
     assert_eq!(
-        note["object"],
-        json!({"kind": "ConfigMap", "ip": "10.0.0.1", "n": 2})
+        rendered["outputs"],
+        json!([{"name": "note", "traitIndex": 0, "object": note}])
     );
 }
 

@@ -4,15 +4,15 @@ use caravel_clusters::ObjectKey;
 use caravel_clusters::inventory::Tracker;
 use caravel_clusters::prune::{Cause, plan};
 use caravel_clusters::repair::drifted;
-use caravel_core::api::Application;
 use caravel_core::api::phase::EventReason;
+use caravel_core::api::{Application, ManagedResource};
 use caravel_core::appfile::GarbageOrder;
 use caravel_workflow::RunPhase;
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use tracing::{info, warn};
 
-use super::super::health::reassess;
+use super::super::delivery::Delivery;
 use super::super::intent::Intent;
 use super::super::session::Active;
 use super::super::status::failure;
@@ -53,6 +53,7 @@ impl Turn<'_> {
             .close(self.context, &self.application, intent)
             .await?;
         active.is_settled = true;
+        active.is_swept = !may_prune || active.delivery.awaited().await.is_empty();
         let limit = garbage.application_revision_limit;
         intent::drop_surplus(self.context, &self.application, intent, limit).await?;
         let found = self.application.status.as_ref();
@@ -75,43 +76,65 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Brings objects back that somebody changed or deleted, from what was recorded (row APP-048).
+    /// Brings objects back that somebody changed or deleted, from what was recorded (row APP-048), and lets late traits
+    /// follow the objects that they see.
     pub(super) async fn keep_state(&mut self) -> Result<(), TurnError> {
         let Some(active) = self.memory.active.as_ref() else {
             return Ok(());
         };
         let delivery = active.delivery.clone();
         let holds = active.is_settled || active.run.phase() == RunPhase::Suspending;
-        if !holds {
-            return Ok(());
+        if holds {
+            self.repair(&delivery).await;
+            delivery.look(false).await;
+        } else if self.objects_changed || self.is_due {
+            delivery.look(true).await;
         }
+        if let Some(again) = delivery.late_due().await {
+            self.wake_at(again);
+        }
+        self.sweep().await
+    }
+
+    async fn repair(&mut self, delivery: &Delivery) {
         let objects = self.context.observer.objects();
         let lost = delivery
             .inventory
             .read(|inventory| drifted(inventory, &delivery.policies, |key| objects.get(key)))
             .await;
-        if !lost.is_empty() {
-            info!(
-                application = self.application.name_any(),
-                objects = lost.len(),
-                "drift is repaired"
-            );
-            match delivery
-                .dispatcher
-                .repair(&delivery.inventory, Some(&lost), &delivery.policies)
-                .await
-            {
-                Ok(_) => self
-                    .context
-                    .metrics
-                    .repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
-                Err(error) => {
-                    warn!(application = self.application.name_any(), %error, "drift could not be repaired");
-                    self.memory.due = Some(self.context.now() + SignedDuration::from_secs(5));
-                }
+        if lost.is_empty() {
+            return;
+        }
+        info!(
+            application = self.application.name_any(),
+            objects = lost.len(),
+            "drift is repaired"
+        );
+        match delivery
+            .dispatcher
+            .repair(&delivery.inventory, Some(&lost), &delivery.policies)
+            .await
+        {
+            Ok(_) => self
+                .context
+                .metrics
+                .repaired(u64::try_from(lost.len()).unwrap_or(u64::MAX)),
+            Err(error) => {
+                warn!(application = self.application.name_any(), %error, "drift could not be repaired");
+                self.memory.due = Some(self.context.now() + SignedDuration::from_secs(5));
             }
         }
-        reassess(self.context, &delivery).await;
+    }
+
+    /// Prunes again once all late traits are delivered: what they made before was left to them until then.
+    async fn sweep(&mut self) -> Result<(), TurnError> {
+        let Some(active) = self.memory.active.as_mut() else {
+            return Ok(());
+        };
+        let is_due = active.is_settled && !active.is_swept;
+        if is_due && active.delivery.awaited().await.is_empty() {
+            active.is_swept = prune(self.context, &self.application, active).await?;
+        }
         Ok(())
     }
 }
@@ -123,8 +146,12 @@ async fn prune(
     active: &Active,
 ) -> Result<bool, TurnError> {
     let delivery = &active.delivery;
+    let awaited = delivery.awaited().await;
     let mut inventory = delivery.inventory.lock().await;
     let mut applied = delivery.applied.lock().await.clone();
+    let entries = inventory.kept().flat_map(Tracker::entries);
+    let may_be_wanted = entries.filter(|entry| is_awaited(entry, &awaited));
+    applied.extend(may_be_wanted.map(ObjectKey::of_entry));
     if !active.is_complete {
         // Steps that were done before this process began are not done again: what they applied is in the
         // inventory of this generation.
@@ -155,4 +182,12 @@ async fn prune(
     }
     context.watch(application, &inventory, &delivery.policies);
     Ok(is_done)
+}
+
+/// Whether an object was made by a late trait that is still to come.
+fn is_awaited(entry: &ManagedResource, awaited: &[(String, String)]) -> bool {
+    let mut awaited = awaited.iter();
+    awaited.any(|(component, type_)| {
+        entry.component.as_ref() == Some(component) && entry.trait_.as_ref() == Some(type_)
+    })
 }

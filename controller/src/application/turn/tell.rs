@@ -61,10 +61,21 @@ impl Turn<'_> {
         let services = of_spec(&intent.appfile, services);
         let is_healthy = is_healthy(&services, &intent.appfile.policies);
         let now_phase = phase(run_phase, is_healthy);
+        let mut stages = stages(run_phase, problem(&active.delivery, &workflow));
+        let late = active.delivery.late_problems().await;
+        for (problem, _) in late.iter().filter(|(_, is_new)| *is_new) {
+            self.event(EventReason::FailedApply, problem);
+        }
+        if run_phase == RunPhase::Succeeded && !late.is_empty() {
+            // As KubeVela has it: steps and phase do not tell of them.
+            let problems: Vec<String> = late.into_iter().map(|(problem, _)| problem).collect();
+            stages.retain(|stage| stage.condition != ConditionType::Ready);
+            stages.push(Stage::failed(ConditionType::Synced, problems.join("\n")));
+        }
         let mut report = Report {
             generation: self.application.metadata.generation.unwrap_or(0),
             phase: Some(now_phase),
-            stages: stages(run_phase, problem(&active.delivery, &workflow)),
+            stages,
             latest_revision: Some(intent.revision.clone()),
             workflow: Some(workflow.clone()),
             services,

@@ -1,5 +1,6 @@
 //! The daemon dies at every named place; the run goes on as if it had not.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -320,6 +321,12 @@ impl Journal for Forgetful {
     }
     async fn project(&self, run: &RunId, projection: &Projection) -> Result<(), StoreError> {
         self.0.project(run, projection).await
+    }
+    async fn keep(&self, app: &AppKey, key: &str, value: &Value) -> Result<(), StoreError> {
+        self.0.keep(app, key, value).await
+    }
+    async fn kept(&self, app: &AppKey) -> Result<BTreeMap<String, Value>, StoreError> {
+        self.0.kept(app).await
     }
     async fn forget(&self, app: &AppKey) -> Result<(), StoreError> {
         self.0.forget(app).await

@@ -70,6 +70,25 @@ async fn values_pass_from_step_to_step() {
     );
 }
 
+/// Objects of late traits come when the step would be done; only who needs one of them waits.
+#[tokio::test]
+async fn an_output_that_is_still_to_come_is_waited_for() {
+    for (output, attempts) in [("output.spec.image", 1), ("no.such", 2)] {
+        let bench = Bench::new();
+        bench.world.incomplete.store(1, Ordering::SeqCst);
+        let run = bench
+            .begin(
+                json!([{"name": "a", "type": "apply-component", "properties": {"component": "web"},
+                "outputs": [{"name": "o", "valueFrom": output}]}]),
+            )
+            .await;
+        let end = bench.over(&run).await;
+        assert_eq!(end.phase, RunPhase::Succeeded);
+        let applied = bench.world.components.lock().unwrap().len();
+        assert_eq!(applied, attempts, "{output}");
+    }
+}
+
 #[tokio::test]
 async fn a_component_is_waited_for_and_gives_its_outputs() {
     let bench = Bench::new();

@@ -202,6 +202,8 @@ pub(super) struct World {
     pub(super) components: Mutex<Vec<ComponentRequest>>,
     pub(super) deployments: Mutex<Vec<DeployRequest>>,
     pub(super) unhealthy: AtomicUsize,
+    /// How often objects of a component are still to come.
+    pub(super) incomplete: AtomicUsize,
     pub(super) at_most_once: bool,
 }
 
@@ -215,16 +217,20 @@ fn key(object: &Value) -> String {
     format!("{}/{}", text("/kind"), text("/metadata/name"))
 }
 
+/// Whether it was not zero yet.
+fn counts_down(count: &AtomicUsize) -> bool {
+    let left = count.load(Ordering::SeqCst);
+    count.store(left.saturating_sub(1), Ordering::SeqCst);
+    left > 0
+}
+
 impl World {
     pub(super) fn put(&self, object: Value) {
         self.objects.lock().unwrap().insert(key(&object), object);
     }
 
     fn health(&self) -> bool {
-        let left = self.unhealthy.load(Ordering::SeqCst);
-        self.unhealthy
-            .store(left.saturating_sub(1), Ordering::SeqCst);
-        left == 0
+        !counts_down(&self.unhealthy)
     }
 }
 
@@ -270,6 +276,7 @@ impl Ports for World {
         Ok(Applied {
             healthy: self.health(),
             message: String::new(),
+            awaits: counts_down(&self.incomplete).then(|| "a late trait".to_owned()),
             output: Arc::new(json!({"spec": {"image": "x:1"}})),
             outputs: BTreeMap::new(),
         })

@@ -62,7 +62,6 @@ func explain(request *explainRequest) (*explainResult, error) {
 	e := &explanation{request: request}
 	e.renderer = &renderer{request: &request.Render, observe: e.note}
 	r := e.renderer
-	r.addParameter()
 	if err := r.begin(); err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ type renderRequest struct {
 	TraitEvaluators []*string         `json:"traitEvaluators"`
 	Context         jsonObject        `json:"context"`
 	WorkloadPatch   *string           `json:"workloadPatch"`
-	TraitPatches    map[string]string `json:"traitPatches"`
+	OutputPatches   map[string]string `json:"outputPatches"`
 	Packages        []userPackage     `json:"packages"`
 	Replay          replay            `json:"replay"`
 }
@@ -84,6 +84,8 @@ type renderRequest struct {
 type renderBase struct {
 	Output  json.RawMessage            `json:"output"`
 	Outputs map[string]json.RawMessage `json:"outputs"`
+	// Live says that the objects are only seen, and not exported.
+	Live bool `json:"live"`
 }
 
 type renderResult struct {

@@ -44,7 +44,6 @@ type auxiliary struct {
 
 func render(request *renderRequest) (*renderResult, error) {
 	r := &renderer{request: request}
-	r.addParameter()
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
@@ -57,18 +56,6 @@ func render(request *renderRequest) (*renderResult, error) {
 		return nil, err
 	}
 	return r.export()
-}
-
-// addParameter lets all templates see the component's parameters as `context.parameter` (row REN-101).
-func (r *renderer) addParameter() {
-	if _, given := r.request.Context["parameter"]; given || r.request.Component == nil {
-		return
-	}
-	parameters := r.request.Component.Parameters
-	if isNull(parameters) {
-		parameters = json.RawMessage("null")
-	}
-	r.request.Context = r.request.Context.with("parameter", parameters)
 }
 
 // begin sets the base: from the component's template, or from live objects.
@@ -311,22 +298,18 @@ func (r *renderer) applyPatches() error {
 	}
 	for i := range r.outputs {
 		other := &r.outputs[i]
-		if other.trait == nil {
-			continue
-		}
-		definition := r.request.Traits[*other.trait].Name
-		text, ok := r.request.TraitPatches[definition]
+		text, ok := r.request.OutputPatches[other.name]
 		if !ok {
 			continue
 		}
-		where := patchStage(r, "patch/"+definition+".cue", text)
+		where := patchStage(r, "patch/"+other.name+".cue", text)
 		patch, err := where.patchValue()
 		if err != nil {
 			return err
 		}
 		merged, err := sets.StrategyUnify(other.value, patch)
 		if err != nil {
-			return where.failure(stagePatch, err, fmt.Sprintf("patch outputs(%s) of trait %s: %s", other.name, definition, err))
+			return where.failure(stagePatch, err, fmt.Sprintf("patch outputs.%s: %s", other.name, err))
 		}
 		other.value = merged
 	}
@@ -354,13 +337,19 @@ func (s stage) patchValue() (cue.Value, error) {
 
 // export writes the objects as JSON, which they must be concrete for.
 func (r *renderer) export() (*renderResult, error) {
-	result := &renderResult{Outputs: []renderedOutput{}, Warnings: r.warnings}
-	output, err := exportObject(r.base)
-	if err != nil {
-		return nil, r.workloadFailure(err)
+	result := &renderResult{Output: json.RawMessage("null"), Outputs: []renderedOutput{}, Warnings: r.warnings}
+	isLive := r.request.Base != nil && r.request.Base.Live
+	if !isLive {
+		output, err := exportObject(r.base)
+		if err != nil {
+			return nil, r.workloadFailure(err)
+		}
+		result.Output = output
 	}
-	result.Output = output
 	for _, other := range r.outputs {
+		if isLive && other.trait == nil {
+			continue
+		}
 		object, err := exportObject(other.value)
 		if err != nil {
 			return nil, r.outputFailure(other, err)
