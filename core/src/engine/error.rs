@@ -1,0 +1,98 @@
+//! What an engine says of a template that it cannot evaluate.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An error that somebody can mend in a template or in its input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvalError {
+    /// In which part of the chain it happened.
+    pub stage: EvalStage,
+    /// The definition (`webservice`) whose template was being evaluated.
+    #[serde(default)]
+    pub definition: String,
+    /// Index of the trait in the request; `None` for the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trait_index: Option<usize>,
+    /// All errors, the most useful first.
+    pub errors: Vec<Diagnostic>,
+    /// The text that KubeVela prints for it (row REN-007), for clients that parse it.
+    #[serde(default)]
+    pub kubevela_text: String,
+}
+
+/// Parts of a chain in which an evaluation can fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvalStage {
+    /// The text is not CUE.
+    #[default]
+    Parse,
+    /// Template, parameters and context do not fit together.
+    Validate,
+    /// A value that must be concrete is not.
+    Export,
+    /// A patch does not fit its base.
+    Patch,
+}
+
+/// One thing to say about a source text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnostic {
+    /// What kind of mistake it is.
+    pub kind: DiagnosticKind,
+    /// Field path, for instance `parameter.ports[0].port`.
+    #[serde(default)]
+    pub path: String,
+    /// In words, as CUE says it.
+    pub message: String,
+    /// What was expected, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub expected: String,
+    /// What was found, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub found: String,
+    /// What to do, where known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// Where, the most telling place first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
+}
+
+/// Kinds of mistakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiagnosticKind {
+    /// Not CUE.
+    Syntax,
+    /// An unresolved reference, or an import of a package that there cannot be.
+    Reference,
+    /// An import of a package that nobody has registered (yet).
+    Package,
+    /// Two values that exclude each other, a wrong type included.
+    #[default]
+    Conflict,
+    /// A required value is missing.
+    Missing,
+    /// A field that the schema does not have.
+    Unknown,
+    /// A message of the definition's author (`errs`).
+    User,
+    /// Everything else.
+    Other,
+}
+
+/// A place in a source text; lines and columns count from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// Name of the text, for instance `component/webservice.cue` or `parameter`.
+    pub file: String,
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
