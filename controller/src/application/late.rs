@@ -26,7 +26,7 @@ use super::health::{Place, Seen};
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
 /// How long the calls of late templates may take: a turn waits for them.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A question to the engine, as far as it can be told from another.
 type Fingerprint = [u8; 32];
@@ -319,4 +319,50 @@ fn with_problem(
     let mut traits = row.traits.iter();
     row.healthy = row.workload_healthy && traits.all(|part| part.healthy || part.pending);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Fingerprint = [1; 32];
+    const THERE: Fingerprint = [2; 32];
+
+    #[test]
+    fn a_question_is_put_again_when_it_is_another_one_or_after_a_while() {
+        let now = Timestamp::UNIX_EPOCH;
+        let error = DeliveryError::Slow(PATIENCE);
+        let mut late = Late::default();
+        assert!(late.is_due(HERE, now));
+        late.answered = Some(HERE);
+        assert!(!late.is_due(HERE, now));
+        assert!(late.is_due(THERE, now));
+        late.fail(Some(THERE), &error, now);
+        assert!(!late.is_due(THERE, now));
+        assert!(late.is_due(THERE, now + FIRST_WAIT));
+        // What was right before is not what there is now.
+        assert!(late.is_due(HERE, now));
+        late.fail(Some(THERE), &error, now);
+        assert!(!late.is_due(THERE, now + FIRST_WAIT));
+        for _ in 0..20 {
+            late.fail(Some(THERE), &error, now);
+        }
+        assert!(late.is_due(THERE, now + LONGEST_WAIT));
+    }
+
+    #[test]
+    fn a_problem_is_told_once_until_it_is_another_one() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut late = Late::default();
+        late.fail(None, &DeliveryError::Slow(PATIENCE), now);
+        let told = |late: &mut Late| {
+            let failure = late.failure.as_mut();
+            failure.is_some_and(|failure| std::mem::replace(&mut failure.is_told, true))
+        };
+        assert!(!told(&mut late));
+        late.fail(None, &DeliveryError::Slow(PATIENCE), now);
+        assert!(told(&mut late));
+        late.fail(None, &DeliveryError::NoComponent("web".to_owned()), now);
+        assert!(!told(&mut late));
+    }
 }
