@@ -1,6 +1,5 @@
 //! `caravel dry-run`: the objects that an Application would be delivered as, offline.
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +9,7 @@ use caravel_core::appfile::{
     DefinitionSet, Finding, FindingKind, Layered, Policy, PolicyRule, read_application,
 };
 use caravel_core::charts::ChartCall;
-use caravel_core::check::{Check, of_render};
+use caravel_core::check::{Check, of_render, unknown_fields};
 use caravel_core::engine::{Call, Evaluator, Reply, Request};
 use caravel_core::plan::{
     DryRunError, DryRunGroup, OpenCalls, dry_run, render_group, scoped, show_group,
@@ -22,18 +21,19 @@ use caravel_core::render::{
 use caravel_core::yaml;
 use caravel_engines::Charts;
 use kube::ResourceExt as _;
-use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use miette::Report;
 use serde_json::{Map, Value, json};
 
 use crate::engine;
-use crate::locate::locate;
+use crate::manifest::{self, Manifest, files_of, plain, read_text};
 use crate::serve::charts;
 
 /// Arguments of `caravel dry-run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Manifests with Applications; what they refer to may stand in them too.
-    #[arg(short = 'f', long = "file", required = true, value_name = "FILE")]
+    /// Manifests with Applications; what they refer to may stand in them too. A folder stands for all in it, and `-` for
+    /// standard input.
+    #[arg(short = 'f', long = "file", required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     /// Definitions, policies, workflows: YAML or JSON manifests, or definitions in CUE; a folder stands
     /// for all such files in it.
@@ -96,15 +96,6 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if is_whole { written } else { ExitCode::FAILURE }
 }
 
-/// An Application and where it comes from.
-struct Manifest {
-    object: Value,
-    file: String,
-    text: String,
-    /// Which document of the file it is.
-    document: usize,
-}
-
 /// The objects, and whether these are all.
 fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
     let one = |report: Report| Failure::from(vec![report]);
@@ -115,8 +106,10 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
         }
     }
     let mut manifests = Vec::new();
-    for file in &args.files {
-        manifests.extend(read_manifests(file, &mut set).map_err(one)?);
+    for path in &args.files {
+        for file in files_of(path).map_err(one)? {
+            manifests.extend(read_manifests(&file, &mut set).map_err(one)?);
+        }
     }
     if manifests.is_empty() {
         let names: Vec<_> = args
@@ -161,8 +154,9 @@ fn render(
     if let Some(finding) = of_another_version(&manifest.object) {
         return Err(manifest.failure(vec![finding]));
     }
+    let unknown = unknown_fields(&manifest.object);
     let written = read_application(&manifest.object)
-        .map_err(|rejection| manifest.failure(rejection.findings))?;
+        .map_err(|rejection| manifest.failure([unknown.clone(), rejection.findings].concat()))?;
     let mut local = Local {
         charts: charts(args.charts_program.clone()),
         version: &version,
@@ -173,7 +167,7 @@ fn render(
     if check.is_lacking() {
         try_all(&mut check, evaluator);
     }
-    let mut findings = check.clone().findings();
+    let mut findings = [unknown, check.clone().findings()].concat();
     let made = changed_by_policies(manifest, &written, source, evaluator, &mut local)?;
     let groups = match dry_run(&made.application, source) {
         // What admission lets pass because it may mend itself cannot be shown either.
@@ -364,13 +358,12 @@ fn all_that_is_said(
         .unwrap_or_default()
 }
 
-/// Whether a finding is an error that concerns what is rendered.
+/// Whether a finding is an error that concerns what is rendered. What an unknown field was meant to do nobody knows.
 fn is_of_objects(finding: &Finding) -> bool {
     let sections = ["spec.components", "spec.policies"];
-    !finding.kind.is_warning()
-        && sections
-            .iter()
-            .any(|section| finding.path.starts_with(section))
+    let mut sections = sections.iter();
+    finding.kind == FindingKind::UnknownField
+        || !finding.kind.is_warning() && sections.any(|section| finding.path.starts_with(section))
 }
 
 /// What admission would say, without trials: what can be rendered is rendered anyway.
@@ -401,17 +394,19 @@ fn try_all(check: &mut Check, evaluator: Evaluator) {
 /// Why there is nothing to show.
 struct Failure {
     reports: Vec<Report>,
-    /// What is wrong with an Application, for programs.
-    findings: Vec<Finding>,
+    /// The same for programs.
+    json: Value,
     /// All that the evaluator says, where the reports are a part of it.
     all: String,
 }
 
 impl From<Vec<Report>> for Failure {
     fn from(reports: Vec<Report>) -> Self {
+        let message = |one: &Report| json!({"message": one.to_string()});
+        let messages: Vec<_> = reports.iter().map(message).collect();
         Self {
             reports,
-            findings: Vec::new(),
+            json: json!({ "errors": messages }),
             all: String::new(),
         }
     }
@@ -421,7 +416,7 @@ impl Failure {
     fn tell(&self, args: &Args) {
         let mut out = std::io::stderr();
         if matches!(args.output, Format::Json) {
-            let _ = writeln!(out, "{:#}", self.to_json());
+            let _ = writeln!(out, "{:#}", self.json);
             return;
         }
         for report in &self.reports {
@@ -431,103 +426,29 @@ impl Failure {
             let _ = writeln!(out, "All that the evaluator says:\n{}", self.all);
         }
     }
-
-    /// The findings with all their fields; what is no finding, in words.
-    fn to_json(&self) -> Value {
-        if self.findings.is_empty() {
-            let message = |one: &Report| json!({"message": one.to_string()});
-            let messages: Vec<_> = self.reports.iter().map(message).collect();
-            return json!({ "errors": messages });
-        }
-        let (warnings, errors): (Vec<_>, Vec<_>) = self
-            .findings
-            .iter()
-            .partition(|finding| finding.kind.is_warning() && !finding.kind.may_resolve());
-        json!({ "errors": errors, "warnings": warnings })
-    }
 }
 
 impl Manifest {
-    fn report(
-        &self,
-        message: String,
-        path: &str,
-        label: String,
-        help: &str,
-        severity: Severity,
-    ) -> Report {
-        let mut diagnostic = MietteDiagnostic::new(message).with_severity(severity);
-        if !help.is_empty() {
-            diagnostic = diagnostic.with_help(help);
-        }
-        let Some(range) = locate(&self.text, self.document, path) else {
-            let message = format!("{}: {}", self.file, diagnostic.message);
-            diagnostic.message = message;
-            return Report::new(diagnostic);
-        };
-        let span = LabeledSpan::new_with_span(Some(label), range);
-        Report::new(diagnostic.with_label(span))
-            .with_source_code(NamedSource::new(&self.file, self.text.clone()))
-    }
-
     /// What is wrong, each finding at its place.
     fn failure(&self, findings: Vec<Finding>) -> Failure {
         let findings = self.in_order(findings);
         Failure {
-            reports: findings
-                .iter()
-                .map(|finding| self.finding(finding))
-                .collect(),
-            findings,
+            reports: findings.iter().map(|one| self.report(one)).collect(),
+            json: self.to_json(&findings),
             all: String::new(),
         }
-    }
-
-    /// As the file is read.
-    fn in_order(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
-        findings.sort_by_cached_key(|finding| {
-            let range = locate(&self.text, self.document, &finding.path);
-            range.map_or(usize::MAX, |range| range.start)
-        });
-        findings
     }
 
     /// What works, but is probably not meant: beside the objects, on standard error.
     fn warn(&self, format: Format, findings: &[Finding]) {
         let mut out = std::io::stderr();
         if matches!(format, Format::Json) && !findings.is_empty() {
-            let _ = writeln!(out, "{:#}", json!({"errors": [], "warnings": findings}));
+            let _ = writeln!(out, "{:#}", self.to_json(findings));
             return;
         }
         for finding in findings {
-            let _ = writeln!(out, "{:?}", self.finding(finding));
+            let _ = writeln!(out, "{:?}", self.report(finding));
         }
-    }
-
-    fn finding(&self, finding: &Finding) -> Report {
-        let label = match (finding.expected.is_empty(), finding.found.is_empty()) {
-            (false, false) => format!("expected {}, found {}", finding.expected, finding.found),
-            (false, true) => format!("expected {}", finding.expected),
-            _ => "here".to_owned(),
-        };
-        let message = format!("{}: {}", finding.path, finding.message);
-        let mut help = finding.hint.clone();
-        let place = finding.place();
-        if !place.is_empty() {
-            let line = format!("decided in {place}");
-            help = if help.is_empty() {
-                line
-            } else {
-                format!("{help}\n{line}")
-            };
-        }
-        let is_warning = finding.kind.is_warning() && !finding.kind.may_resolve();
-        let severity = if is_warning {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
-        self.report(message, &finding.path, label, &help, severity)
     }
 
     fn calls(&self, open: &OpenCalls) -> Report {
@@ -569,108 +490,61 @@ impl Manifest {
     }
 }
 
-fn plain(message: &str, help: &str) -> Report {
-    let diagnostic = MietteDiagnostic::new(message);
-    Report::new(if help.is_empty() {
-        diagnostic
-    } else {
-        diagnostic.with_help(help)
-    })
-}
-
-/// The file itself, or the manifests and definitions in a folder, by name.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, Report> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let unreadable = |error| plain(&format!("{}: {error}", path.display()), "");
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        let known = file.extension().and_then(|extension| extension.to_str());
-        // Tests lie beside the definitions that they are about (`caravel def test`).
-        let is_test = file
-            .file_stem()
-            .is_some_and(|stem| stem.to_string_lossy().ends_with("_test"));
-        if matches!(known, Some("yaml" | "yml" | "json" | "cue")) && !is_test && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn read_text(file: &Path) -> Result<String, Report> {
-    fs::read_to_string(file).map_err(|error| {
-        plain(
-            &format!("{}: {error}", file.display()),
-            "check the name and your permissions",
-        )
-    })
-}
-
 /// Results of calls, by the paths of the calls.
 fn read_returns(args: &Args) -> Result<Map<String, Value>, Report> {
     let Some(file) = &args.returns else {
         return Ok(Map::new());
     };
-    let text = read_text(file)?;
-    match read_documents(file, &text)?.into_iter().next() {
-        Some(Value::Object(returns)) => Ok(returns),
+    let (name, text) = read_text(file)?;
+    match manifest::parse(&name, &text)?.into_iter().next() {
+        Some(Manifest {
+            object: Value::Object(returns),
+            ..
+        }) => Ok(returns),
         _ => Err(plain(
-            &format!("{}: no results of calls", file.display()),
+            &format!("{name}: no results of calls"),
             "write each under the path of its call: `path: result`",
         )),
     }
 }
 
-fn read_documents(file: &Path, text: &str) -> Result<Vec<Value>, Report> {
-    yaml::parse(text).map_err(|error| plain(&format!("{}: {error}", file.display()), ""))
+fn read_definitions(file: &Path, set: &mut DefinitionSet) -> Result<(), Report> {
+    let (name, text) = read_text(file)?;
+    if file.extension().is_some_and(|extension| extension == "cue") {
+        let object =
+            engine::parse_definition(&name, text).map_err(|problem| plain(&problem, ""))?;
+        return take(&name, object, set);
+    }
+    for manifest in manifest::parse(&name, &text)? {
+        take(&name, manifest.object, set)?;
+    }
+    Ok(())
 }
 
-fn read_definitions(file: &Path, set: &mut DefinitionSet) -> Result<(), Report> {
-    let text = read_text(file)?;
-    let name = file.display().to_string();
-    let documents = if file.extension().is_some_and(|extension| extension == "cue") {
-        vec![engine::parse_definition(&name, text).map_err(|problem| plain(&problem, ""))?]
-    } else {
-        read_documents(file, &text)?
-    };
-    for mut object in documents {
-        default_terraform(&mut object);
-        let wrong = |problem| plain(&format!("{name}: {problem}"), "");
-        if !engine::take_package(&object).map_err(wrong)? {
-            set.add(&object, "default").map_err(wrong)?;
-        }
+/// Takes what Applications refer to.
+fn take(file: &str, mut object: Value, set: &mut DefinitionSet) -> Result<(), Report> {
+    default_terraform(&mut object);
+    let wrong = |problem| plain(&format!("{file}: {problem}"), "");
+    if !engine::take_package(&object).map_err(wrong)? {
+        set.add(&object, "default").map_err(wrong)?;
     }
     Ok(())
 }
 
 /// The Applications of a file; what else is in it goes to the set.
 fn read_manifests(file: &Path, set: &mut DefinitionSet) -> Result<Vec<Manifest>, Report> {
-    let text = read_text(file)?;
-    let name = file.display().to_string();
-    let mut manifests = Vec::new();
-    let documents = read_documents(file, &text)?
-        .into_iter()
-        .filter(|object| !object.is_null());
-    for (document, mut object) in documents.enumerate() {
-        if object["kind"] == "Application" {
-            manifests.push(Manifest {
-                object,
-                file: name.clone(),
-                text: text.clone(),
-                document,
-            });
-            continue;
-        }
-        default_terraform(&mut object);
-        let wrong = |problem| plain(&format!("{name}: {problem}"), "");
-        if !engine::take_package(&object).map_err(wrong)? {
-            set.add(&object, "default").map_err(wrong)?;
-        }
+    if file.extension().is_some_and(|extension| extension == "cue") {
+        read_definitions(file, set)?;
+        return Ok(Vec::new());
     }
-    Ok(manifests)
+    let (name, text) = read_text(file)?;
+    let (applications, others): (Vec<_>, Vec<_>) = manifest::parse(&name, &text)?
+        .into_iter()
+        .partition(|manifest| manifest.object["kind"] == "Application");
+    for other in others {
+        take(&name, other.object, set)?;
+    }
+    Ok(applications)
 }
 
 /// The default of `schematic.terraform.type`, which an API server would fill in (CRD-023).

@@ -144,7 +144,11 @@ pub(crate) fn parse_definition(file: &str, source: String) -> Result<Value, Stri
         file: file.to_owned(),
         source,
     };
-    run::<ParsedDefinition>(Operation::ParseDefinition(request)).map(|parsed| parsed.object)
+    let parsed = run::<ParsedDefinition>(Operation::ParseDefinition(request))?;
+    match parsed.unknown.first() {
+        Some(unknown) => Err(describe(unknown)),
+        None => Ok(parsed.object),
+    }
 }
 
 /// A built-in definition, if there is one.

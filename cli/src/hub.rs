@@ -1,16 +1,20 @@
 //! Finding the hub, and speaking with it.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use std::error::Error;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, anyhow};
 use caravel_core::api::Package;
 use clap::Args;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::{Scope, pinned_kind};
-use kube::{Client, Config, ResourceExt as _};
+use kube::{Client, Config, Resource as _, ResourceExt as _};
 use serde_json::Value;
 
 use crate::engine;
+use crate::write::{self, Written};
 
 /// Field manager of what the command line applies.
 pub(crate) const FIELD_MANAGER: &str = "caravel-cli";
@@ -49,23 +53,24 @@ impl HubArgs {
             Some(paths) => {
                 let mut merged = Kubeconfig::default();
                 for path in paths.split(':').filter(|path| !path.is_empty()) {
-                    let file = Kubeconfig::read_from(path)
-                        .with_context(|| format!("the kubeconfig {path} cannot be read"))?;
+                    let file = Kubeconfig::read_from(path).map_err(|error| {
+                        let reason = innermost(&error);
+                        anyhow!("the kubeconfig {path} cannot be read: {reason}; {FROM_SERVE}")
+                    })?;
                     merged = merged.merge(file)?;
                 }
                 Config::from_custom_kubeconfig(merged, &options).await
             }
             None => Config::from_kubeconfig(&options).await,
         };
-        let config = config.context(
-            "no hub was found: `caravel serve` writes a kubeconfig into its data folder; name it with \
-             --kubeconfig FILE or `export KUBECONFIG=FILE`",
-        )?;
+        let config = config
+            .map_err(|error| anyhow!("no hub was found ({}): {FROM_SERVE}", innermost(&error)))?;
         let namespace = self
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
+        let _ = ADDRESS.set(server.trim_end_matches('/').to_owned());
         let client = Client::try_from(config)
             .with_context(|| format!("a client for {server} cannot be made"))?;
         Ok(Hub { client, namespace })
@@ -89,8 +94,9 @@ impl Hub {
         }
     }
 
-    /// Applies a manifest of any kind that the hub serves; the object as it is then.
-    pub(crate) async fn apply(&self, manifest: &Value) -> Result<DynamicObject> {
+    /// Applies a manifest of any kind that the hub serves; the object as it is then. Fields that the kind does not have
+    /// are refused.
+    pub(crate) async fn apply(&self, manifest: &Value) -> Result<Written> {
         let mut object: DynamicObject =
             serde_json::from_value(manifest.clone()).context("this is no Kubernetes object")?;
         let types = object
@@ -99,28 +105,32 @@ impl Hub {
             .ok_or_else(|| anyhow!("apiVersion and kind are missing"))?;
         let gvk = gvk(&types)?;
         let (resource, capabilities) =
-            pinned_kind(&self.client, &gvk).await.with_context(|| {
-                format!(
-                    "the hub does not serve {} {}",
-                    types.api_version, types.kind
-                )
-            })?;
+            pinned_kind(&self.client, &gvk)
+                .await
+                .map_err(|error| match error {
+                    kube::Error::Api(_) | kube::Error::Discovery(_) => anyhow!(
+                        "the hub does not serve {} {}",
+                        types.api_version,
+                        types.kind
+                    ),
+                    other => unanswered(&other),
+                })?;
         let name = object
             .metadata
             .name
             .clone()
             .ok_or_else(|| anyhow!("metadata.name is missing"))?;
-        let api: Api<DynamicObject> = if capabilities.scope == Scope::Namespaced {
-            let namespace = object.namespace().unwrap_or_else(|| self.namespace.clone());
-            object.metadata.namespace = Some(namespace.clone());
-            Api::namespaced_with(self.client.clone(), &namespace, &resource)
-        } else {
-            Api::all_with(self.client.clone(), &resource)
-        };
+        let mut namespace = None;
+        if capabilities.scope == Scope::Namespaced {
+            let own = object.namespace().unwrap_or_else(|| self.namespace.clone());
+            object.metadata.namespace = Some(own.clone());
+            namespace = Some(own);
+        }
+        let address = DynamicObject::url_path(&resource, namespace.as_deref());
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(&name, &parameters, &Patch::Apply(&object))
-            .await
-            .map_err(readable)
+        let patch = Patch::Apply(&object);
+        let request = kube::core::Request::new(address).patch(&name, &parameters, &patch)?;
+        write::send(&self.client, request).await
     }
 }
 
@@ -133,25 +143,30 @@ fn gvk(types: &TypeMeta) -> Result<GroupVersionKind> {
 pub(crate) fn readable(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) => anyhow!("{}", status.message),
-        other => anyhow::Error::new(other).context("the hub does not answer"),
+        other => unanswered(&other),
     }
 }
 
-/// All documents of manifest files; `-` is standard input.
-pub(crate) fn read_manifests(paths: &[String]) -> Result<Vec<Value>> {
-    let mut manifests = Vec::new();
-    for path in paths {
-        let text = if path == "-" {
-            std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?
-        } else {
-            std::fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?
-        };
-        let documents =
-            caravel_core::yaml::parse(&text).map_err(|error| anyhow!("{path}: {error}"))?;
-        manifests.extend(documents.into_iter().filter(|document| !document.is_null()));
+/// Where the kubeconfig of a hub comes from.
+const FROM_SERVE: &str = "`caravel serve` writes a kubeconfig into its data folder; name it with --kubeconfig FILE or `export KUBECONFIG=FILE`";
+
+/// The address of the hub that this command speaks with.
+static ADDRESS: OnceLock<String> = OnceLock::new();
+
+/// What is said where the hub cannot be reached.
+pub(crate) fn unanswered(error: &(dyn Error + 'static)) -> anyhow::Error {
+    let address = ADDRESS.get().map_or("", String::as_str);
+    anyhow!(
+        "the hub {address} does not answer: {}; is `caravel serve` running, and is this its kubeconfig?",
+        innermost(error)
+    )
+}
+
+/// The last cause of an error: the others only say again what failed.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
     }
-    if manifests.is_empty() {
-        bail!("the files hold no object");
-    }
-    Ok(manifests)
+    last.to_string()
 }

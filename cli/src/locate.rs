@@ -2,26 +2,66 @@
 
 use std::ops::Range;
 
-use caravel_core::yaml;
+use caravel_core::yaml::{self, Spot};
 
-/// The bytes of the value of a field, as far as they are on its first line. `document` counts documents
-/// that are not empty; `path` is like `spec.components[0].traits[1].type`. A field that is not there is
-/// found at its parent.
-pub(crate) fn locate(text: &str, document: usize, path: &str) -> Option<Range<usize>> {
-    let (line, column) = yaml::position(text, document, path)?;
-    let line = usize::try_from(line).ok()?.checked_sub(1)?;
-    let skipped = usize::try_from(column).ok()?.checked_sub(1)?;
+/// What of a field is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Key,
+    Value,
+}
+
+fn spot(text: &str, document: usize, path: &str, part: Part) -> Option<Spot> {
+    match part {
+        Part::Key => yaml::key_spot(text, document, path),
+        Part::Value => yaml::value_spot(text, document, path),
+    }
+}
+
+/// The bytes of a field, as far as they are on its first line. `document` counts documents that are not empty; `path`
+/// is like `spec.components[0].traits[1].type`. A field that is not there is found at its parent.
+pub(crate) fn locate(text: &str, document: usize, path: &str, part: Part) -> Option<Range<usize>> {
+    let spot = spot(text, document, path, part)?;
+    let line = usize::try_from(spot.line).ok()?.checked_sub(1)?;
+    let skipped = usize::try_from(spot.column).ok()?.checked_sub(1)?;
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let content = text.get(before..)?.lines().next()?;
     let (offset, _) = content.char_indices().nth(skipped)?;
-    let value = content[offset..].trim_end();
-    Some(before + offset..before + offset + value.len())
+    let rest = &content[offset..];
+    let length = match spot.letters {
+        Some(letters) => rest.chars().take(letters.max(1)).map(char::len_utf8).sum(),
+        None => container(rest),
+    };
+    let length = rest[..length].trim_end().len();
+    Some(before + offset..before + offset + length)
+}
+
+/// How many bytes of a line belong to the map or list that begins it: up to its bracket, or all.
+fn container(line: &str) -> usize {
+    let mut depth = 0_usize;
+    for (offset, letter) in line.char_indices() {
+        match letter {
+            '{' | '[' => depth += 1,
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return offset + 1;
+                }
+            }
+            _ if depth == 0 => break,
+            _ => {}
+        }
+    }
+    line.len()
 }
 
 /// Line and column, from 1, of a field as [`locate`] finds it.
-pub(crate) fn place(text: &str, document: usize, path: &str) -> Option<(u32, u32)> {
-    let (line, column) = yaml::position(text, document, path)?;
-    Some((u32::try_from(line).ok()?, u32::try_from(column).ok()?))
+pub(crate) fn place(text: &str, document: usize, path: &str, part: Part) -> Option<(u32, u32)> {
+    let spot = spot(text, document, path, part)?;
+    Some((
+        u32::try_from(spot.line).ok()?,
+        u32::try_from(spot.column).ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -29,25 +69,37 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "kind: Other\n---\n# comment\nkind: Application\nspec:\n  components:\n  - name: wéb\n    \
-        type: webservice \n    properties:\n      ports:\n        - port: 80\n        - port: \"x\"\n";
+        type: webservice \n    properties:\n      ports:\n        - port: 80\n        - port: \"x\"\n    flow: {ö: [1, 2], env: {a: b c, d: 1}}\n";
 
-    fn at(path: &str) -> Option<&'static str> {
-        locate(TEXT, 1, path).map(|range| &TEXT[range])
+    fn at(path: &str, part: Part) -> Option<&'static str> {
+        locate(TEXT, 1, path, part).map(|range| &TEXT[range])
     }
 
     #[test]
     fn values_are_found_with_all_their_bytes() {
-        assert_eq!(at("spec.components[0].name"), Some("wéb"));
-        assert_eq!(at("spec.components[0].type"), Some("webservice"));
+        for (path, value) in [
+            ("spec.components[0].name", "wéb"),
+            ("spec.components[0].type", "webservice"),
+            ("spec.components[0].properties.ports[1].port", "\"x\""),
+            ("spec.components[0].flow.ö", "[1, 2]"),
+            ("spec.components[0].flow.env", "{a: b c, d: 1}"),
+            ("spec.components[0].flow.env.a", "b c"),
+        ] {
+            assert_eq!(at(path, Part::Value), Some(value), "{path}");
+        }
+        assert_eq!(at("spec.components[0].flow.env.d", Part::Key), Some("d"));
         assert_eq!(
-            at("spec.components[0].properties.ports[1].port"),
-            Some("\"x\"")
+            at("spec.components[0].properties", Part::Key),
+            Some("properties")
         );
     }
 
     #[test]
     fn what_is_not_there_is_found_at_its_parent() {
-        assert_eq!(at("spec.components[0].properties.image"), Some("ports:"));
-        assert_eq!(locate("a: [", 0, "a"), None);
+        assert_eq!(
+            at("spec.components[0].properties.image", Part::Value),
+            Some("ports:")
+        );
+        assert_eq!(locate("a: [", 0, "a", Part::Value), None);
     }
 }

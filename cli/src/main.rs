@@ -9,6 +9,7 @@ mod engine;
 mod hub;
 mod locate;
 mod ls;
+mod manifest;
 mod paint;
 mod progress;
 mod serve;
@@ -16,6 +17,7 @@ mod status;
 mod up;
 mod version;
 mod workflow;
+mod write;
 
 use std::future::Future;
 use std::io::Write as _;

@@ -1,19 +1,24 @@
 //! `caravel up`: applies an Application and follows it until it runs.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use caravel_core::api::{Application, ApplicationStatus};
+use caravel_core::check::unknown_fields;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use miette::Report;
 
-use crate::hub::{Hub, HubArgs, read_manifests};
+use crate::hub::{Hub, HubArgs};
+use crate::manifest::{self, Manifest, plain};
 use crate::progress::Progress;
+use crate::write::Refused;
 
 /// The Application waits for somebody's approval.
 const WAITS_FOR_APPROVAL: u8 = 3;
@@ -25,9 +30,9 @@ const TIMED_OUT: u8 = 4;
 /// Exit codes: 0 running, 1 failed, 3 waiting for approval, 4 not running in time.
 #[derive(Args, Debug)]
 pub(crate) struct UpArgs {
-    /// Manifests; `-` is standard input.
-    #[arg(short, long = "file", required = true, value_name = "FILE")]
-    files: Vec<String>,
+    /// Manifests; a folder stands for all in it, and `-` for standard input.
+    #[arg(short, long = "file", required = true, value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
     /// Return once everything is applied.
     #[arg(long)]
     no_wait: bool,
@@ -39,20 +44,38 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) async fn run(arguments: UpArgs) -> Result<ExitCode> {
+    let manifests = match read_all(&arguments.files) {
+        Ok(manifests) => manifests,
+        Err(report) => {
+            tell(&report);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    // Before anything is changed.
+    if tell_unknown_fields(&manifests) {
+        return Ok(ExitCode::FAILURE);
+    }
     let hub = arguments.hub.connect().await?;
     let mut applications = Vec::new();
-    for manifest in read_manifests(&arguments.files)? {
-        let what = format!(
-            "{} {}",
-            manifest["kind"].as_str().unwrap_or("object"),
-            manifest["metadata"]["name"]
-                .as_str()
-                .unwrap_or("without a name")
-        );
-        let object = hub.apply(&manifest).await.with_context(|| what.clone())?;
+    for manifest in &manifests {
+        let what = manifest.title();
+        let written = match hub.apply(&manifest.object).await {
+            Ok(written) => written,
+            Err(error) => {
+                refused(manifest, error).with_context(|| what.clone())?;
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        for warning in &written.warnings {
+            writeln!(
+                std::io::stderr(),
+                "{} {warning}",
+                crate::paint::wait("Warning:")
+            )?;
+        }
         writeln!(std::io::stdout(), "{what} applied")?;
-        if is_application(&object) {
-            applications.push(object);
+        if is_application(&written.object) {
+            applications.push(written.object);
         }
     }
     if arguments.no_wait {
@@ -75,6 +98,63 @@ pub(crate) async fn run(arguments: UpArgs) -> Result<ExitCode> {
         worst = worst.max(end);
     }
     Ok(ExitCode::from(worst))
+}
+
+/// The objects of files and folders.
+fn read_all(paths: &[PathBuf]) -> Result<Vec<Manifest>, Report> {
+    let mut all = Vec::new();
+    for path in paths {
+        for file in manifest::files_of(path)? {
+            if file.extension().is_some_and(|ending| ending == "cue") {
+                // In a folder they stand beside what uses them.
+                if file == *path {
+                    let message = format!("{} is no manifest", file.display());
+                    return Err(plain(&message, "`caravel def apply` registers definitions"));
+                }
+                continue;
+            }
+            let (name, text) = manifest::read_text(&file)?;
+            all.extend(manifest::parse(&name, &text)?);
+        }
+    }
+    if all.is_empty() {
+        return Err(plain("the files hold no object", ""));
+    }
+    Ok(all)
+}
+
+fn tell(report: &Report) {
+    // Somebody who closed the pipe does not want to know.
+    let _ = writeln!(std::io::stderr(), "{report:?}");
+}
+
+/// Tells of the fields that do not exist; whether there are some.
+fn tell_unknown_fields(manifests: &[Manifest]) -> bool {
+    let mut found = false;
+    for manifest in manifests {
+        for finding in manifest.in_order(unknown_fields(&manifest.object)) {
+            tell(&manifest.report(&finding));
+            found = true;
+        }
+    }
+    found
+}
+
+/// Tells why the hub does not take an object, each mistake at its place; what has no place is the error.
+fn refused(manifest: &Manifest, error: anyhow::Error) -> Result<()> {
+    let findings = match error.downcast_ref::<Refused>() {
+        Some(refusal) if !refusal.findings.is_empty() => refusal.findings.clone(),
+        _ => return Err(error),
+    };
+    for finding in manifest.in_order(findings) {
+        tell(&manifest.report(&finding));
+    }
+    writeln!(
+        std::io::stderr(),
+        "caravel: {} is refused",
+        manifest.title()
+    )?;
+    Ok(())
 }
 
 fn is_application(object: &DynamicObject) -> bool {

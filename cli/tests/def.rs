@@ -101,6 +101,16 @@ fn each_mistake_is_shown_at_its_place_in_the_file() {
 }
 
 #[test]
+fn fields_that_do_not_exist_are_refused_at_their_place() {
+    insta::assert_snapshot!(refused(&["vet", "unknown", "--offline"]));
+    let applied = refused(&["apply", "unknown/tier.cue", "--dry-run"]);
+    assert!(
+        applied.contains("did you mean `podDisruptive`?"),
+        "{applied}"
+    );
+}
+
+#[test]
 fn mistakes_are_data_for_machines() {
     let output = run_in(&folder(), &["vet", "broken", "-o", "json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -118,8 +128,8 @@ fn mistakes_are_data_for_machines() {
         .iter()
         .map(|error| (error["line"].as_u64(), error["column"].as_u64()))
         .collect();
-    // In the template, and in the health policy, which begins with its first line in the object.
-    assert_eq!(places, [(Some(23), Some(11)), (Some(12), Some(14))]);
+    // In the health policy, which begins with its first line in the object, and in the template.
+    assert_eq!(places, [(Some(12), Some(14)), (Some(23), Some(11))]);
 }
 
 #[test]

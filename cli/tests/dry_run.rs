@@ -166,3 +166,54 @@ fn results_of_calls_can_be_given() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout).matches("told: known").count(), 2);
 }
+
+#[test]
+fn fields_that_do_not_exist_are_refused_at_their_place() {
+    insta::assert_snapshot!(refused(&["-f", "misspelt.yaml"]));
+    let told = refused(&["-f", "misspelt.yaml", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let places: Vec<_> = told["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| {
+            (
+                &error["path"],
+                &error["file"],
+                &error["line"],
+                &error["column"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        serde_json::json!(places),
+        serde_json::json!([
+            ["spec.components[0].trait", "misspelt.yaml", 9, 5],
+            ["spec.polices", "misspelt.yaml", 12, 3],
+        ])
+    );
+}
+
+#[test]
+fn a_folder_and_standard_input_are_read() {
+    let objects = shown(&[
+        "-f",
+        "definitions",
+        "-f",
+        "shop.yaml",
+        "--cluster-version",
+        "v1.29.0",
+    ]);
+    assert!(objects.contains("kind: Deployment"), "{objects}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dry-run");
+    let input = std::fs::File::open(folder.join("misspelt.yaml")).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_caravel"))
+        .args(["dry-run", "-f", "-"])
+        .env_clear()
+        .env("NO_COLOR", "1")
+        .stdin(input)
+        .output()
+        .expect("the program starts");
+    let said = text(&output.stderr);
+    assert!(said.contains("[standard input:9:5]"), "{said}");
+}

@@ -714,6 +714,12 @@ pub struct ParsedDefinition {
     pub name: String,
     /// The Kubernetes object.
     pub object: Value,
+    /// Where the fields of its head stand: `description`, `attributes.workload.definition.kind`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, Position>,
+    /// Fields of its head that mean nothing: they are misspelt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Diagnostic>,
 }
 
 /// Writes a definition object as a CUE file.

@@ -14,6 +14,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use position::position;
+pub use position::{Spot, key_spot, position, value_spot};
 pub use read::{Limits, YamlError, parse, parse_one, parse_with};
 pub use write::{stream, to_string};

@@ -394,3 +394,51 @@ fn what_is_saved_is_registered_and_shown_as_a_plan() {
     dev.says("+  text: hello?");
     assert!(template(&place).contains(")?"));
 }
+
+/// What the hub says of an Application is shown where it stands in the file; what it only warns of, too; and a field that
+/// no kind has is refused, as with kubectl.
+#[test]
+fn what_the_hub_says_is_shown_at_its_place() {
+    let place = Place::shared("told");
+    place.kubectl.file(
+        "bad.yaml",
+        &application("web", "webservice", "{image: nginx, port: eighty}"),
+    );
+    let refused = place.caravel("up -f bad.yaml --no-wait");
+    assert_ne!(refused.exit, 0, "{refused:?}");
+    assert!(
+        refused.stderr.contains("[bad.yaml:")
+            && refused.stderr.contains("expected")
+            && refused.stderr.contains("eighty"),
+        "{refused:?}"
+    );
+    place.kubectl.file(
+        "warned.yaml",
+        &application("web", "webservice", "{image: nginx, extra: 1}"),
+    );
+    let warned = place.caravel("up -f warned.yaml --no-wait");
+    assert!(
+        warned
+            .stderr
+            .contains("Warning: spec.components[0].properties.extra"),
+        "{warned:?}"
+    );
+    place.kubectl.file(
+        "map.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map}\ndato: {}\n",
+    );
+    let strict = place.caravel("up -f map.yaml --no-wait");
+    assert!(
+        strict.exit != 0 && strict.stderr.contains("unknown field \"dato\""),
+        "{strict:?}"
+    );
+
+    // The hub knows the kinds: what it says of a template stands in the file of the definition.
+    let odd = SHOUT.replace("data: text:", "date: text:");
+    place.kubectl.file("odd.cue", &odd);
+    let warned = place.caravel("def apply odd.cue");
+    assert!(
+        warned.stderr.contains("[odd.cue:") && warned.stderr.contains("`date`"),
+        "{warned:?}"
+    );
+}

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use caravel_core::api::labels::annotations::SHIPPED;
 use caravel_core::yaml;
 use kube::ResourceExt as _;
@@ -15,7 +15,8 @@ use super::kind::by_word;
 use super::problem::{self, Level, Problem, Problems};
 use super::registry::{self, Found};
 use super::source::{Source, read_all};
-use crate::hub::{FIELD_MANAGER, Hub, HubArgs, readable};
+use crate::hub::{FIELD_MANAGER, Hub, HubArgs};
+use crate::write::{self, Refused, Written};
 
 /// How often a definition that somebody else changes meanwhile is read again.
 const ATTEMPTS: usize = 5;
@@ -66,9 +67,7 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         return Ok(ExitCode::SUCCESS);
     };
     for (source, object) in sources.iter().zip(objects) {
-        let applied = register(&hub, &object)
-            .await
-            .with_context(|| source.file.clone())?;
+        let applied = register(&hub, source, &object).await?;
         writeln!(
             std::io::stdout(),
             "{} {} applied in {}",
@@ -80,8 +79,19 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Registers a definition that has a namespace. What the hub has of it is replaced, whoever made it.
-pub(crate) async fn register(hub: &Hub, object: &Value) -> Result<DynamicObject> {
+/// Registers a definition that has a namespace, and tells what the hub warns of. What the hub has of it is replaced,
+/// whoever made it.
+pub(crate) async fn register(hub: &Hub, source: &Source, object: &Value) -> Result<DynamicObject> {
+    let written = put(hub, object)
+        .await
+        .map_err(|error| source.refused(error))?;
+    for warning in &written.warnings {
+        problem::print(&source.warning(warning));
+    }
+    Ok(written.object)
+}
+
+async fn put(hub: &Hub, object: &Value) -> Result<Written> {
     let kind = object["kind"].as_str().and_then(by_word);
     // A legacy workload definition has no revisions, and nobody edits it here.
     let Some(kind) = kind else {
@@ -95,28 +105,24 @@ pub(crate) async fn register(hub: &Hub, object: &Value) -> Result<DynamicObject>
             return hub.apply(object).await;
         };
         match replace(hub, &found, object).await {
-            Err(kube::Error::Api(status)) if status.is_conflict() => {}
-            done => return done.map_err(readable),
+            Err(error) if error.downcast_ref().is_some_and(Refused::is_conflict) => {}
+            done => return done,
         }
     }
     bail!("somebody else changes it at the same time")
 }
 
 /// Puts a definition in the place of what was found. It is refused where somebody else changed that meanwhile.
-pub(crate) async fn replace(
-    hub: &Hub,
-    found: &Found,
-    object: &Value,
-) -> Result<DynamicObject, kube::Error> {
-    let merged = merged(&found.object, object);
-    let merged = serde_json::from_value(merged).map_err(kube::Error::SerdeError)?;
+pub(crate) async fn replace(hub: &Hub, found: &Found, object: &Value) -> Result<Written> {
+    let merged = serde_json::to_vec(&merged(&found.object, object))?;
     let parameters = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
     let api = found.kind.api(hub, Some(found.metadata("namespace")));
-    api.replace(found.metadata("name"), &parameters, &merged)
-        .await
+    let request = kube::core::Request::new(api.resource_url());
+    let request = request.replace(found.metadata("name"), &parameters, merged)?;
+    write::send(&hub.client, request).await
 }
 
 /// The object of the hub with what an author says. Server-side apply would leave the fields of other managers.

@@ -22,7 +22,7 @@ pub(crate) fn check(source: &Source, served: &Served) -> Vec<Problem> {
     if is_good {
         problems.extend(trials(source, served));
     }
-    problems.sort_by_key(|problem| problem.level == Level::Warning);
+    problems.sort_by_key(|problem| (problem.level == Level::Warning, problem.line));
     problems
 }
 
@@ -38,27 +38,36 @@ pub(crate) fn registration(source: &Source) -> Vec<Problem> {
     problems
 }
 
-/// What is wrong with the definition around its template: version, scope.
+/// What is wrong with the definition around its template: fields, version, scope.
 fn shape(source: &Source) -> Vec<Problem> {
+    let head = source.unknown.iter().map(|unknown| source.problem(unknown));
     let findings = DefinitionCheck::new(&source.object).findings().into_iter();
-    findings
-        .map(|finding| {
-            let is_warning = finding.kind.is_warning();
-            let mut problem = Problem::of_file(&source.file, finding.message).hint(finding.hint);
-            // In the source format `spec` is called `attributes`.
-            problem.path = match finding.path.strip_prefix("spec.") {
-                Some(rest) if is_cue(&source.file) => format!("attributes.{rest}"),
-                _ => finding.path,
-            };
-            problem.expected = finding.expected;
-            problem.found = finding.found;
-            if is_warning {
-                problem.warning()
+    let around = findings.map(|finding| {
+        let is_warning = finding.kind.is_warning();
+        let place = source.place_of_path(&finding.path);
+        // In the source format `spec` is called `attributes`.
+        let in_file = |text: &str| {
+            if is_cue(&source.file) {
+                text.replace("spec.", "attributes.")
             } else {
-                problem
+                text.to_owned()
             }
-        })
-        .collect()
+        };
+        let mut problem =
+            Problem::of_file(&source.file, in_file(&finding.message)).hint(finding.hint);
+        problem.path = in_file(&finding.path);
+        problem.expected = finding.expected;
+        problem.found = finding.found;
+        if let Some((line, column)) = place {
+            problem = problem.at(&source.text, line, column);
+        }
+        if is_warning {
+            problem.warning()
+        } else {
+            problem
+        }
+    });
+    head.chain(around).collect()
 }
 
 fn validated(source: &Source, evaluator: Evaluator) -> Vec<Problem> {

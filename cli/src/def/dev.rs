@@ -168,7 +168,7 @@ impl Session<'_> {
         if self.args.dry_run {
             writeln!(out, "{title}: good, and not registered (--dry-run)").context(Closed)?;
         } else {
-            register(&self.hub, &object).await?;
+            register(&self.hub, source, &object).await?;
             writeln!(out, "{title}: registered in {namespace}").context(Closed)?;
         }
         let placed = Source {

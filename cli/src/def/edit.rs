@@ -12,7 +12,7 @@ use super::apply::{judged, replace};
 use super::problem::Problems;
 use super::registry::{self, Found};
 use super::source::read_one;
-use crate::hub::{Hub, HubArgs, readable};
+use crate::hub::{Hub, HubArgs};
 
 /// Opens a definition of the hub in an editor (`KUBE_EDITOR`, `EDITOR`, vi), and registers what is saved. A text that is
 /// refused is kept.
@@ -73,7 +73,7 @@ async fn register(hub: &Hub, found: &Found, file: &Path) -> Result<()> {
     }
     replace(hub, found, &source.object)
         .await
-        .map_err(readable)?;
+        .map_err(|error| source.refused(error))?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use caravel_core::engine::{Call, Diagnostic};
+use caravel_core::engine::{Call, Diagnostic, DiagnosticKind};
 use caravel_core::yaml;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use super::problem::{Problem, Problems};
 use super::source::{Source, read_one, read_text};
 use super::trial::{Outcome, Trial};
 use super::{CueEvaluator, Machine};
-use crate::locate;
+use crate::locate::{self, Part};
 
 /// Renders one definition with parameters; calls (`#do`) are shown and not carried out.
 #[derive(clap::Args, Debug)]
@@ -283,7 +283,11 @@ pub(crate) fn problems(source: &Source, given: &Given, errors: &[Diagnostic]) ->
             return source.problem(error);
         }
         let problem = Problem::of(error, &given.file);
-        match locate::place(&given.text, 0, path) {
+        let part = match error.kind {
+            DiagnosticKind::Unknown => Part::Key,
+            _ => Part::Value,
+        };
+        match locate::place(&given.text, 0, path, part) {
             Some((line, column)) => problem.at(&given.text, line, column),
             None => problem,
         }

@@ -1,5 +1,6 @@
 //! Definitions in files: reading them, and finding the place of a mistake in them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use caravel_core::appfile::{Definition, kind_of};
-use caravel_core::check::place_of_field;
+use caravel_core::check::{TEMPLATE, place_of_field};
 use caravel_core::engine::{
     Diagnostic, Evaluator, Operation, ParseDefinitionRequest, ParsedDefinition, Position,
 };
@@ -17,6 +18,8 @@ use serde_json::Value;
 use super::ask::{Refusal, ask};
 use super::problem::{Problem, Problems};
 use crate::engine;
+use crate::locate::{self, Part};
+use crate::write::Refused;
 
 /// A definition with the text that it stands in.
 #[derive(Clone, Debug)]
@@ -29,6 +32,12 @@ pub(crate) struct Source {
     pub(crate) object: Value,
     /// What the engine needs of it.
     pub(crate) definition: Definition,
+    /// Which document of the file it is.
+    pub(crate) document: usize,
+    /// Where in CUE text the fields of its head stand.
+    pub(crate) places: BTreeMap<String, Position>,
+    /// Fields of the head of CUE text that mean nothing.
+    pub(crate) unknown: Vec<Diagnostic>,
 }
 
 /// Reads definitions from files and folders; `-` is standard input.
@@ -189,10 +198,14 @@ pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
     let documents = yaml::parse(text)
         .map_err(|error| Problems::from(Problem::of_file(file, error.to_string())))?;
     take_packages(file, &documents)?;
-    documents
-        .into_iter()
-        .filter(is_definition)
-        .map(|object| Source::new(file, text, object))
+    let objects = documents.into_iter().filter(|object| !object.is_null());
+    objects
+        .enumerate()
+        .filter(|(_, object)| is_definition(object))
+        .map(|(document, object)| {
+            let source = Source::new(file, text, object)?;
+            Ok(Source { document, ..source })
+        })
         .collect()
 }
 
@@ -203,7 +216,14 @@ fn parse_cue(file: &str, text: &Arc<str>) -> Result<Source> {
     };
     let operation = Operation::ParseDefinition(request);
     match ask::<ParsedDefinition>(operation, Evaluator::default()) {
-        Ok(parsed) => Source::new(file, text, parsed.object),
+        Ok(parsed) => {
+            let source = Source::new(file, text, parsed.object)?;
+            Ok(Source {
+                places: parsed.places,
+                unknown: parsed.unknown,
+                ..source
+            })
+        }
         Err(Refusal::Wrong(errors)) => {
             let problems = errors.iter().map(|error| {
                 let problem = Problem::of(error, file);
@@ -229,7 +249,28 @@ impl Source {
             text: Arc::clone(text),
             object,
             definition,
+            document: 0,
+            places: BTreeMap::new(),
+            unknown: Vec::new(),
         })
+    }
+
+    /// Where a field of the object stands, as far as it is not the template; what is not there is found at what it
+    /// would be in. In the source format `spec` is called `attributes`.
+    pub(crate) fn place_of_path(&self, path: &str) -> Option<(u32, u32)> {
+        if !is_cue(&self.file) {
+            return locate::place(&self.text, self.document, path, Part::Key);
+        }
+        let mut path = match path.strip_prefix("spec.") {
+            Some(rest) => format!("attributes.{rest}"),
+            None => path.trim_start_matches("metadata.").to_owned(),
+        };
+        loop {
+            if let Some(place) = self.places.get(&path) {
+                return Some((place.line, place.column));
+            }
+            path.truncate(path.rfind(['.', '['])?);
+        }
     }
 
     /// What the engine says about the definition, at its place in the file.
@@ -239,6 +280,55 @@ impl Source {
         match places.find_map(|place| self.lift(place)) {
             Some((line, column)) => problem.at(&self.text, line, column),
             None => problem,
+        }
+    }
+
+    /// Why the hub does not take it, each mistake at its place in the file; what is told in one piece is the error.
+    pub(crate) fn refused(&self, error: anyhow::Error) -> anyhow::Error {
+        let findings = match error.downcast_ref::<Refused>() {
+            Some(refusal) if !refusal.findings.is_empty() => &refusal.findings,
+            _ => return error.context(self.file.clone()),
+        };
+        let problems = findings.iter().map(|finding| {
+            let mut problem = Problem::of_file(&self.file, &finding.message).hint(&finding.hint);
+            problem.expected.clone_from(&finding.expected);
+            problem.found.clone_from(&finding.found);
+            let in_template = finding.positions.iter().find_map(|place| self.lift(place));
+            match in_template.or_else(|| self.place_of_path(&finding.path)) {
+                Some((line, column)) => problem.at(&self.text, line, column),
+                None => problem,
+            }
+        });
+        Problems(problems.collect()).into()
+    }
+
+    /// What the hub warns of, at its place in the file.
+    pub(crate) fn warning(&self, text: &str) -> Problem {
+        let whole = || Problem::of_file(&self.file, text).warning();
+        let Some((message, rest)) = text
+            .strip_prefix(TEMPLATE)
+            .and_then(|rest| rest.strip_prefix(": ")?.split_once(", in "))
+        else {
+            return whole();
+        };
+        // Who and where stand before what to do: `output, web line 4, column 8; do this`.
+        let (place, hint) = rest.split_once("; ").unwrap_or((rest, ""));
+        let numbers = place
+            .rsplit_once(" line ")
+            .and_then(|(_, numbers)| numbers.split_once(", column "));
+        let place = numbers.and_then(|(line, column)| {
+            self.lift(&Position {
+                file: "template.cue".to_owned(),
+                line: line.parse().ok()?,
+                column: column.parse().ok()?,
+            })
+        });
+        match place {
+            Some((line, column)) => Problem::of_file(&self.file, message)
+                .warning()
+                .hint(hint)
+                .at(&self.text, line, column),
+            None => whole(),
         }
     }
 
@@ -297,7 +387,9 @@ fn lift(whole: &str, part: &str, line: u32, column: u32) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::lift;
+    use serde_json::json;
+
+    use super::{Source, lift};
 
     #[test]
     fn a_place_of_the_template_is_found_in_the_file() {
@@ -306,6 +398,32 @@ mod tests {
         assert_eq!(lift(whole, part, 2, 8), Some((6, 9)));
         assert_eq!(lift(whole, part, 5, 2), Some((9, 3)));
         assert_eq!(lift(whole, part, 7, 1), None);
+    }
+
+    #[test]
+    fn a_warning_of_the_hub_is_shown_in_the_file() {
+        let text =
+            "d: type: \"trait\"\ntemplate: {\n\tpatch: spec: replicaz: 1\n\tparameter: {}\n}\n";
+        let object = json!({"apiVersion": "core.oam.dev/v1beta1", "kind": "TraitDefinition", "metadata": {"name": "d"},
+            "spec": {"schematic": {"cue": {"template": "patch: spec: replicaz: 1\nparameter: {}\n"}}}});
+        let source = Source::new("d.cue", &text.into(), object).expect("a definition");
+        let told = |text: &str| {
+            let problem = source.warning(text);
+            (problem.message, problem.line, problem.column, problem.hint)
+        };
+        assert_eq!(
+            told(
+                "spec.schematic.cue.template: Deployment has no field `spec.replicaz`, in patch, d line 1, column 13; ask kubectl"
+            ),
+            (
+                "Deployment has no field `spec.replicaz`".to_owned(),
+                3,
+                14,
+                "ask kubectl".to_owned()
+            )
+        );
+        let other = "spec.version: this is odd, in d; mend it";
+        assert_eq!(told(other), (other.to_owned(), 0, 0, String::new()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `caravel def why`: which line of which template made a field.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,8 +30,9 @@ use super::impact::World;
 use super::problem::{Problem, Problems, span};
 use super::render::{Input as Given, problems};
 use super::source::{Source, read_all, read_one, read_text};
+use crate::engine;
 use crate::hub::HubArgs;
-use crate::{engine, locate};
+use crate::locate::{self, Part};
 
 /// Tells which line of which template made a field, under which conditions, and from which parameter.
 #[derive(clap::Args, Debug)]
@@ -169,7 +171,7 @@ async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> 
         let problems = rejection.findings.iter().map(|finding| {
             let mut problem = Problem::of_file(file, finding.message.clone()).hint(&finding.hint);
             problem.path.clone_from(&finding.path);
-            match locate::place(&text, index, &finding.path) {
+            match locate::place(&text, index, &finding.path, Part::Value) {
                 Some((line, column)) => problem.at(&text, line, column),
                 None => problem,
             }
@@ -300,6 +302,9 @@ impl Case {
             text: text.into(),
             object: Value::Null,
             definition: definition.clone(),
+            document: 0,
+            places: BTreeMap::new(),
+            unknown: Vec::new(),
         }
     }
 }
@@ -506,7 +511,8 @@ impl Answer<'_> {
         let (file, text, document) = self.case.manifest.as_ref()?;
         let properties = self.candidate.properties(origin.trait_index)?;
         let path = parameter.path.strip_prefix("parameter")?;
-        let (line, column) = locate::place(text, *document, &format!("{properties}{path}"))?;
+        let (line, column) =
+            locate::place(text, *document, &format!("{properties}{path}"), Part::Value)?;
         Some(Spot {
             file: file.clone(),
             text: Arc::clone(text),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::selector;
 use super::unfit::LABEL_SELECTOR;
+use super::unknown::unknown_fields;
 use crate::api::labels::annotations::{CUE_EVALUATOR, DEFINITION_REVISION_NAME};
 use crate::appfile::{Definition, Finding, FindingKind, did_you_mean, wrong_value};
 use crate::engine::{
@@ -40,6 +41,7 @@ impl DefinitionCheck {
                 None
             }
         };
+        findings.extend(unknown_fields(object));
         findings.extend(definition.iter().filter_map(|known| scope(object, known)));
         findings.extend(definition.iter().flat_map(conflicts));
         findings.extend(stage(object));

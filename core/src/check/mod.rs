@@ -19,6 +19,7 @@ mod sample;
 mod selector;
 mod trial;
 mod unfit;
+mod unknown;
 mod usage;
 mod variant;
 
@@ -33,6 +34,7 @@ pub use parameter::of_diagnostic;
 pub use place::place_of_field;
 pub use sample::{Extent, sample};
 pub use trial::{Trial, of_render};
+pub use unknown::unknown_fields;
 
 use before::Before;
 use usage::Usage;

@@ -3,48 +3,95 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::read::{Limits, documents};
 
 /// Deeper texts are not searched: each level costs twice the stack that reading does.
 const DEPTH: usize = 32;
 
+/// A part of a line of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Its line, from 1.
+    pub line: u64,
+    /// Its first letter, from 1.
+    pub column: u64,
+    /// How many letters it has; none for maps and lists, which may go on for many lines.
+    pub letters: Option<usize>,
+}
+
 /// The line and column, from 1, of the field at a path such as `spec.components[2].type`, in the
 /// document of this number, from 0 (empty documents do not count). If there is no such field, of the
 /// innermost field above it that there is. None if the text cannot be searched.
 pub fn position(text: &str, document: usize, path: &str) -> Option<(u64, u64)> {
+    value_spot(text, document, path).map(|spot| (spot.line, spot.column))
+}
+
+/// The value of a field, as [`position`] finds it.
+pub fn value_spot(text: &str, document: usize, path: &str) -> Option<Spot> {
+    find(text, document, path).map(|found| found.value)
+}
+
+/// The name of a field, as [`position`] finds it; elements of lists have none, so that it is their value then.
+pub fn key_spot(text: &str, document: usize, path: &str) -> Option<Spot> {
+    find(text, document, path).map(|found| found.key.unwrap_or(found.value))
+}
+
+struct Found {
+    key: Option<Spot>,
+    value: Spot,
+}
+
+fn find(text: &str, document: usize, path: &str) -> Option<Found> {
     let limits = Limits {
         depth: DEPTH,
         ..Limits::default()
     };
     let places: Vec<Spanned<Place>> = documents(text, limits).ok()?;
-    let mut here = places.get(document)?;
+    let (mut key, mut here) = (None, places.get(document)?);
     for part in parts(path) {
-        let Some(next) = here.value.child(&part) else {
+        let Some((name, next)) = here.value.child(&part) else {
             break;
         };
-        here = next;
+        (key, here) = (name, next);
     }
-    Some((here.referenced.line(), here.referenced.column()))
+    let letters = matches!(here.value, Place::Scalar).then(|| letters_of(&here.referenced));
+    Some(Found {
+        key: key.map(|at| spot(at, Some(letters_of(at)))),
+        value: spot(&here.referenced, letters),
+    })
+}
+
+fn spot(at: &Location, letters: Option<usize>) -> Spot {
+    Spot {
+        line: at.line(),
+        column: at.column(),
+        letters,
+    }
+}
+
+fn letters_of(at: &Location) -> usize {
+    usize::try_from(at.span().len()).unwrap_or(0)
 }
 
 /// What stands at a place.
 enum Place {
     Scalar,
     List(Vec<Spanned<Place>>),
-    Map(Vec<(String, Spanned<Place>)>),
+    Map(Vec<(Spanned<String>, Spanned<Place>)>),
 }
 
 impl Place {
-    fn child(&self, part: &str) -> Option<&Spanned<Place>> {
+    /// What is in it by this name or number, with the place of the name.
+    fn child(&self, part: &str) -> Option<(Option<&Location>, &Spanned<Place>)> {
         match self {
             Self::Scalar => None,
-            Self::List(items) => items.get(part.parse::<usize>().ok()?),
+            Self::List(items) => Some((None, items.get(part.parse::<usize>().ok()?)?)),
             Self::Map(entries) => entries
                 .iter()
-                .find(|(key, _)| key == part)
-                .map(|(_, place)| place),
+                .find(|(key, _)| key.value == part)
+                .map(|(key, place)| (Some(&key.referenced), place)),
         }
     }
 }

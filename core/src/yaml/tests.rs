@@ -178,6 +178,19 @@ fn fields_are_found_in_the_text() {
     ] {
         assert_eq!(position(text, 1, path), Some(expected), "{path}");
     }
+    let flow = "é: {a: nginx, b: [1, 2], c: \"x y\"} # c\nd: plain text # c\n";
+    for (path, name, value) in [
+        ("é.a", (1, 5, Some(1)), (1, 8, Some(5))),
+        ("é.b", (1, 15, Some(1)), (1, 18, None)),
+        ("é.b[1]", (1, 22, Some(1)), (1, 22, Some(1))),
+        ("é.c", (1, 26, Some(1)), (1, 29, Some(5))),
+        ("d", (2, 1, Some(1)), (2, 4, Some(10))),
+        ("é", (1, 1, Some(1)), (1, 4, None)),
+    ] {
+        let plain = |spot: Option<Spot>| spot.map(|at| (at.line, at.column, at.letters));
+        assert_eq!(plain(key_spot(flow, 0, path)), Some(name), "{path}");
+        assert_eq!(plain(value_spot(flow, 0, path)), Some(value), "{path}");
+    }
     assert_eq!(position(text, 0, "kind"), Some((3, 7)));
     assert_eq!(position(text, 2, "kind"), None);
     assert_eq!(position("a: [", 0, "a"), None);

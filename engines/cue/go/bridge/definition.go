@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -51,7 +52,68 @@ func parseDefinition(request *parseDefinitionRequest) (*parsedDefinition, error)
 	if err != nil {
 		return nil, definitionFailure(where, err)
 	}
-	return &parsedDefinition{Kind: kind, Name: name, Object: object}, nil
+	places := map[string]position{}
+	file.collectPlaces(file.metadata.Value, "", places)
+	return &parsedDefinition{Kind: kind, Name: name, Object: object, Places: places, Unknown: file.unknownFields()}, nil
+}
+
+// collectPlaces notes where the fields of the head stand.
+func (f *definitionFile) collectPlaces(expr ast.Expr, path string, places map[string]position) {
+	switch x := expr.(type) {
+	case *ast.StructLit:
+		for _, decl := range x.Elts {
+			field, ok := decl.(*ast.Field)
+			if !ok {
+				continue
+			}
+			label, _, err := ast.LabelName(field.Label)
+			if err != nil {
+				continue
+			}
+			below := strings.TrimPrefix(path+"."+label, ".")
+			if at := field.Label.Pos(); at.IsValid() {
+				places[below] = position{File: f.name, Line: at.Line(), Column: at.Column()}
+			}
+			f.collectPlaces(field.Value, below, places)
+		}
+	case *ast.ListLit:
+		for i, element := range x.Elts {
+			below := fmt.Sprintf("%s[%d]", path, i)
+			if at := element.Pos(); at.IsValid() {
+				places[below] = position{File: f.name, Line: at.Line(), Column: at.Column()}
+			}
+			f.collectPlaces(element, below, places)
+		}
+	}
+}
+
+// headFields are the fields of a definition beside its template.
+var headFields = []string{"alias", "annotations", "attributes", "description", "labels", "type"}
+
+// unknownFields finds what nobody would read: it is misspelt.
+func (f *definitionFile) unknownFields() []diagnostic {
+	var found []diagnostic
+	head, _ := f.metadata.Value.(*ast.StructLit)
+	if head == nil {
+		return nil
+	}
+	for _, decl := range head.Elts {
+		field, ok := decl.(*ast.Field)
+		if !ok {
+			continue
+		}
+		name, _, err := ast.LabelName(field.Label)
+		if err != nil || slices.Contains(headFields, name) || strings.HasPrefix(name, "_") || strings.HasPrefix(name, "#") {
+			continue
+		}
+		at := field.Label.Pos()
+		found = append(found, diagnostic{
+			Kind: kindUnknown, Path: name, Message: fmt.Sprintf("unknown field %q", name),
+			Hint:      didYouMean(name, slices.Clone(headFields)),
+			Positions: []position{{File: f.name, Line: at.Line(), Column: at.Column()}},
+		})
+	}
+	return found
 }
 
 func definitionFailure(where stage, err error) error {

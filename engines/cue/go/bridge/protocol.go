@@ -207,9 +207,12 @@ type parseDefinitionRequest struct {
 }
 
 type parsedDefinition struct {
-	Kind   string `json:"kind"`
-	Name   string `json:"name"`
-	Object any    `json:"object"`
+	Kind   string              `json:"kind"`
+	Name   string              `json:"name"`
+	Object any                 `json:"object"`
+	Places map[string]position `json:"places,omitempty"`
+	// Unknown are fields of the head that mean nothing.
+	Unknown []diagnostic `json:"unknown,omitempty"`
 }
 
 type printDefinitionRequest struct {

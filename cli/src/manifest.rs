@@ -1,0 +1,178 @@
+//! Objects of files, and what is wrong with them at its place in the file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use caravel_core::appfile::{Finding, FindingKind};
+use caravel_core::yaml;
+use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use serde_json::{Value, json};
+
+use crate::locate::{self, Part};
+
+/// What is called standard input in messages.
+pub(crate) const STANDARD_INPUT: &str = "standard input";
+
+/// An object and where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) object: Value,
+    /// What messages call the file.
+    pub(crate) file: String,
+    pub(crate) text: Arc<str>,
+    /// Which document of the file it is; empty ones do not count.
+    pub(crate) document: usize,
+}
+
+/// A message without a place.
+pub(crate) fn plain(message: &str, help: &str) -> Report {
+    let diagnostic = MietteDiagnostic::new(message);
+    Report::new(if help.is_empty() {
+        diagnostic
+    } else {
+        diagnostic.with_help(help)
+    })
+}
+
+/// The file itself, or the manifests and definitions in a folder, by name.
+pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, Report> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unreadable = |error| plain(&format!("{}: {error}", path.display()), "");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let known = file.extension().and_then(|extension| extension.to_str());
+        // Tests lie beside the definitions that they are about (`caravel def test`).
+        let is_test = file
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().ends_with("_test"));
+        if matches!(known, Some("yaml" | "yml" | "json" | "cue")) && !is_test && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The name of a file for people, and its text; `-` is standard input.
+pub(crate) fn read_text(file: &Path) -> Result<(String, String), Report> {
+    if file == Path::new("-") {
+        let text = std::io::read_to_string(std::io::stdin());
+        let text = text.map_err(|error| plain(&format!("{STANDARD_INPUT}: {error}"), ""))?;
+        return Ok((STANDARD_INPUT.to_owned(), text));
+    }
+    let name = file.display().to_string();
+    match fs::read_to_string(file) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(plain(
+            &format!("{name}: {error}"),
+            "check the name and your permissions",
+        )),
+    }
+}
+
+/// The objects of a text, which is called `file`.
+pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Report> {
+    let documents = yaml::parse(text).map_err(|error| plain(&format!("{file}: {error}"), ""))?;
+    let text: Arc<str> = text.into();
+    let objects = documents.into_iter().filter(|object| !object.is_null());
+    Ok(objects
+        .enumerate()
+        .map(|(document, object)| Manifest {
+            object,
+            file: file.to_owned(),
+            text: Arc::clone(&text),
+            document,
+        })
+        .collect())
+}
+
+/// Which part of a field a finding is about: its name, where that is what is wrong.
+fn part(finding: &Finding) -> Part {
+    match finding.kind {
+        FindingKind::UnknownField | FindingKind::Undeclared => Part::Key,
+        _ => Part::Value,
+    }
+}
+
+/// Whether a finding keeps nobody from anything.
+fn is_warning(finding: &Finding) -> bool {
+    finding.kind.is_warning() && !finding.kind.may_resolve()
+}
+
+impl Manifest {
+    /// Its kind and name.
+    pub(crate) fn title(&self) -> String {
+        let kind = self.object["kind"].as_str().unwrap_or("object");
+        let name = self.object["metadata"]["name"].as_str();
+        format!("{kind} {}", name.unwrap_or("without a name"))
+    }
+
+    /// A finding at its place.
+    pub(crate) fn report(&self, finding: &Finding) -> Report {
+        let severity = if is_warning(finding) {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        let message = if finding.path.is_empty() || finding.message.contains(&finding.path) {
+            finding.message.clone()
+        } else {
+            format!("{}: {}", finding.path, finding.message)
+        };
+        let mut diagnostic = MietteDiagnostic::new(message).with_severity(severity);
+        let decided = match finding.place() {
+            place if place.is_empty() => String::new(),
+            place => format!("decided in {place}"),
+        };
+        let help = [finding.hint.clone(), decided];
+        let help: Vec<String> = help.into_iter().filter(|line| !line.is_empty()).collect();
+        if !help.is_empty() {
+            diagnostic = diagnostic.with_help(help.join("\n"));
+        }
+        let range = locate::locate(&self.text, self.document, &finding.path, part(finding));
+        let Some(range) = range else {
+            diagnostic.message = format!("{}: {}", self.file, diagnostic.message);
+            return Report::new(diagnostic);
+        };
+        let label = match (finding.expected.is_empty(), finding.found.is_empty()) {
+            (false, false) => format!("expected {}, found {}", finding.expected, finding.found),
+            (false, true) => format!("expected {}", finding.expected),
+            _ => "here".to_owned(),
+        };
+        let span = LabeledSpan::new_with_span(Some(label), range);
+        Report::new(diagnostic.with_label(span))
+            .with_source_code(NamedSource::new(&self.file, self.text.to_string()))
+    }
+
+    /// Findings in the order in which the file is read.
+    pub(crate) fn in_order(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        findings.sort_by_cached_key(|finding| {
+            let range = locate::locate(&self.text, self.document, &finding.path, part(finding));
+            range.map_or(usize::MAX, |range| range.start)
+        });
+        findings
+    }
+
+    /// Findings for programs: all their fields, and their place in the file.
+    pub(crate) fn to_json(&self, findings: &[Finding]) -> Value {
+        let (warnings, errors): (Vec<_>, Vec<_>) = findings.iter().partition(|one| is_warning(one));
+        let placed = |finding: &&Finding| {
+            let mut fields = json!(finding);
+            fields["file"] = self.file.as_str().into();
+            let place = locate::place(&self.text, self.document, &finding.path, part(finding));
+            if let Some((line, column)) = place {
+                fields["line"] = line.into();
+                fields["column"] = column.into();
+            }
+            fields
+        };
+        json!({
+            "errors": errors.iter().map(placed).collect::<Vec<_>>(),
+            "warnings": warnings.iter().map(placed).collect::<Vec<_>>(),
+        })
+    }
+}
