@@ -254,21 +254,6 @@ fn a_trait_that_is_not_healthy_does_not_hold_late_ones_back() {
 }
 
 #[test]
-fn late_traits_follow_while_the_workflow_still_runs() {
-    let place = Place::shared("late-meanwhile");
-    place.apply(DEFINITIONS).ok();
-    let other = "  - {name: other, type: sized, properties: {}, traits: [{type: never}]}\n";
-    place
-        .apply(&(with_traits("{}", &["{type: count}"]) + other))
-        .ok();
-    wait_until_counted(&place, "1");
-    place.run("scale deploy web --replicas=4").ok();
-    wait_until_counted(&place, "4");
-    let status = place.object("app", "web")["status"].clone();
-    assert_eq!(status["status"], "runningWorkflow", "{status:#}");
-}
-
-#[test]
 fn late_traits_see_a_workload_that_a_trait_manages_as_it_was_made() {
     let place = Place::shared("late-managed");
     place.apply(DEFINITIONS).ok();
@@ -311,34 +296,6 @@ fn objects_of_late_traits_are_outputs_of_their_component() {
         let ip = place.object("svc", "source")["spec"]["clusterIP"].clone();
         let seen = place.object("cm", "sink-count")["data"]["note"].clone();
         assert_eq!(seen, ip, "{namespace}");
-    }
-}
-
-#[test]
-fn who_needs_an_object_of_a_late_trait_waits_until_it_can_be_made() {
-    let topology = "  policies: [{name: here, type: topology, properties: {clusters: [local]}}]";
-    for (namespace, policies) in [("late-wait-a", ""), ("late-wait-b", topology)] {
-        let place = Place::shared(namespace);
-        place.apply(DEFINITIONS).ok();
-        let far = format!("{namespace}-far");
-        let late = format!("{{type: elsewhere, properties: {{namespace: {far}}}}}");
-        let manifest = PASSED
-            .replace("POLICIES", policies)
-            .replace("{type: expose, properties: {port: [80]}}", &late)
-            .replace(
-                "outputs.service.spec.clusterIP",
-                "outputs.there.metadata.namespace",
-            );
-        place.apply(&manifest).ok();
-        eventually("the step waits", || {
-            let app = place.object("app", "passes");
-            let step = &app["status"]["workflow"]["steps"][0];
-            (step["reason"] == "Wait" && place.get("deploy", "sink").is_none()).then_some(())
-        });
-        place.run(&format!("create namespace {far}")).ok();
-        place.wait_until_running("passes");
-        let seen = place.object("cm", "sink-count")["data"]["note"].clone();
-        assert_eq!(seen, far.as_str());
     }
 }
 

@@ -1,20 +1,27 @@
 //! Applications: the check of `caravel_core`, with the hub's definitions and its engine.
 
+use std::time::Duration;
+
 use caravel_apiserver::admission::AdmissionAttributes;
 use caravel_core::api::Application;
 use caravel_core::appfile::{Finding, FindingKind, named, read_application};
 use caravel_core::check::{Check, Trial};
-use caravel_core::engine::Reply;
+use caravel_core::engine::{Fault, Outcome, Reply};
 use caravel_core::render::{
     ClusterVersion, Input, Progress, RenderError, RenderedComponent, Target,
 };
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use super::{OamAdmission, permission};
 use crate::application::{LiveSource, component_revision};
 use crate::evaluation::Evaluation;
+
+/// How long a check may take: webhooks have ten seconds, and whoever writes waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+const LATE: &str = "the engine had no time for it, because other templates do not end";
 
 /// Judges an Application, and names the steps that have no name (CRD-040).
 pub(crate) async fn admit(
@@ -55,8 +62,15 @@ pub(crate) async fn judged(
 ) -> Vec<Finding> {
     let namespace = application.namespace().unwrap_or_default();
     let questions = check.questions();
-    let outcomes = join_all(questions.iter().map(|question| {
-        evaluation.outcome(&namespace, question.operation.clone(), question.evaluator)
+    let deadline = Instant::now() + PATIENCE;
+    let outcomes = join_all(questions.iter().map(async |question| {
+        let asked = evaluation.outcome(&namespace, question.operation.clone(), question.evaluator);
+        let outcome = timeout_at(deadline, asked).await;
+        outcome.unwrap_or_else(|_| {
+            Outcome::Limit(Fault {
+                message: LATE.to_owned(),
+            })
+        })
     }))
     .await;
     for (question, outcome) in questions.iter().zip(outcomes) {
@@ -71,17 +85,32 @@ pub(crate) async fn judged(
             dispatch: true,
             ..Target::default()
         };
-        attempt(evaluation, &namespace, one, target)
+        timeout_at(deadline, attempt(evaluation, &namespace, one, target))
     }))
     .await;
+    let mut late = Vec::new();
     for (trial, outcome) in trials.iter().zip(outcomes) {
+        let Ok(outcome) = outcome else {
+            let component = trial.component();
+            late.push(
+                Finding::new(
+                    FindingKind::Unchecked,
+                    &component.path,
+                    format!("the component could not be rendered for a trial: {LATE}"),
+                )
+                .about(format!("component {}", component.spec.name)),
+            );
+            continue;
+        };
         match outcome {
             Tried::Done(rendered) => check.tried(trial, Ok(&rendered)),
             Tried::Failed(error) => check.tried(trial, Err(&error)),
             Tried::Stopped => {}
         }
     }
-    check.findings()
+    let mut findings = check.findings();
+    findings.extend(late);
+    findings
 }
 
 /// The revision that a delivery of the Application most probably makes. That it is the right one matters only for

@@ -20,7 +20,7 @@ use caravel_core::render::{
     Target,
 };
 use caravel_engines::EngineError;
-use caravel_store::{RunId, Store, StoreError};
+use caravel_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -212,11 +212,6 @@ impl Delivery {
             kept: OnceCell::new(),
             problems: std::sync::Mutex::default(),
         }
-    }
-
-    /// Says for which run of the workflow all of it is done.
-    pub(crate) fn for_run(&self, run: &RunId) {
-        self.renderer.calls.for_run(run);
     }
 
     /// Keeps what is wrong with a component, with place and hint; forgets it once it renders.

@@ -378,9 +378,14 @@ fn content(
     appfile: &Appfile,
     external: &External,
 ) -> RevisionContent {
+    let namespace = application.namespace().unwrap_or_default();
     let mut content = RevisionContent {
         application: revision::snapshot(application),
-        policies: external.policies.clone(),
+        policies: external
+            .policies
+            .iter()
+            .map(|(name, policy)| (format!("{namespace}/{name}"), policy.clone()))
+            .collect(),
         workflow: external.workflow.clone(),
         ..RevisionContent::default()
     };

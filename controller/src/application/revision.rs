@@ -103,7 +103,7 @@ pub(crate) fn choose(
     let same = |revision: &&Known| {
         revision.publish_version == publish_version
             && revision.content.application.spec == application.spec
-            && revision.content.policies == external.policies
+            && said(&revision.content.policies) == said(&external.policies)
             && workflow_steps(revision.content.workflow.as_ref())
                 == workflow_steps(external.workflow.as_ref())
             && (!follows || same_definitions(&revision.content, definitions))
@@ -147,6 +147,21 @@ fn same_definitions(before: &RevisionContent, now: &RevisionContent) -> bool {
     specs(before) == specs(now)
 }
 
+/// What Policy objects say; who wrote them and when makes no revision.
+fn said(policies: &BTreeMap<String, Policy>) -> Value {
+    let said = |policy: &Policy| json!([policy.spec.type_, policy.spec.properties]);
+    let all = policies.iter();
+    Value::Object(
+        all.map(|(key, policy)| (name_of(key).to_owned(), said(policy)))
+            .collect(),
+    )
+}
+
+/// Revisions have policies under namespace and name, Applications name them by name.
+fn name_of(key: &str) -> &str {
+    key.rsplit_once('/').map_or(key, |(_, name)| name)
+}
+
 fn workflow_steps(workflow: Option<&Workflow>) -> Value {
     workflow.map_or(Value::Null, |workflow| json!(workflow.spec.steps))
 }
@@ -156,7 +171,7 @@ fn workflow_steps(workflow: Option<&Workflow>) -> Value {
 fn hash(application: &Application, external: &External) -> String {
     let content = json!({
         "spec": application.spec,
-        "policies": external.policies,
+        "policies": said(&external.policies),
         "workflow": workflow_steps(external.workflow.as_ref()),
     });
     hex::encode(&Sha256::digest(content.to_string())[..8])

@@ -17,17 +17,11 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::delivery::Delivery;
 use super::intent::{Intent, publish_version};
 use super::session::Key;
 use super::{Context, TurnError};
 use crate::FIELD_MANAGER;
 use crate::engine::{Ports, RunHandle, Snapshot};
-
-/// What names a new run.
-pub(crate) fn new_id() -> RunId {
-    RunId(uuid::Uuid::now_v7().to_string())
-}
 
 /// The newest run of an Application.
 pub(crate) struct Run {
@@ -46,12 +40,11 @@ impl Run {
     pub(crate) async fn latest(
         context: &Arc<Context>,
         app: &AppKey,
-        delivery: Arc<Delivery>,
+        ports: Arc<dyn Ports>,
     ) -> Result<Option<Self>, TurnError> {
         let Some(found) = context.store.latest(app).await? else {
             return Ok(None);
         };
-        delivery.for_run(&found.head.id);
         let projections = found
             .projection
             .as_ref()
@@ -68,7 +61,7 @@ impl Run {
         let handle = if last.phase.is_over() {
             None
         } else {
-            let handle = context.runner.resume(found.head.clone(), delivery).await?;
+            let handle = context.runner.resume(found.head.clone(), ports).await?;
             follow(context, app, &handle);
             Some(handle)
         };
@@ -86,7 +79,6 @@ impl Run {
     /// nothing, is taken over: it was handed over by KubeVela, or the journal was lost.
     pub(crate) async fn open(
         context: &Arc<Context>,
-        id: RunId,
         app: &AppKey,
         application: &Application,
         intent: &Intent,
@@ -94,7 +86,7 @@ impl Run {
         ports: Arc<dyn Ports>,
     ) -> Result<Self, TurnError> {
         let head = RunHead {
-            id,
+            id: RunId(uuid::Uuid::now_v7().to_string()),
             app: app.clone(),
             revision: intent.revision.name.clone(),
             opened: context.now(),

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use super::deletion::Left;
 use super::delivery::{Delivery, DeliveryError};
 use super::intent::{Intent, Obstacle, publish_version};
-use super::run::{self, Run};
+use super::run::Run;
 use super::session::{Active, IntentKey, Key, Memory};
 use super::status::Stage;
 use super::{Context, TurnError, applications, deletion, intent, report, restart};
@@ -407,8 +407,6 @@ impl Turn<'_> {
         let is_first = self.memory.active.take().is_none();
         let app = deletion::app_key(&self.application);
         let delivery = Arc::new(self.delivery(intent).await?);
-        let id = run::new_id();
-        delivery.for_run(&id);
         let status = self.application.status.as_ref();
         let handed_over = status
             .and_then(|status| status.workflow.clone())
@@ -425,7 +423,6 @@ impl Turn<'_> {
         let ports = delivery.clone();
         let run = Run::open(
             self.context,
-            id,
             &app,
             &self.application,
             intent,

@@ -18,12 +18,10 @@ pub(crate) use self::limiter::Limiter;
 pub(crate) use self::mail::Mail;
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 use caravel_clusters::connect::Clusters;
 use caravel_core::engine::{Call, Endpoint};
 use caravel_engines::Charts;
-use caravel_store::RunId;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
@@ -62,8 +60,6 @@ pub(crate) struct Calls {
     namespace: String,
     /// Tells this delivery from all others.
     origin: String,
-    /// The run of the workflow that is carried on.
-    run: OnceLock<String>,
     /// Answers of requests that are not sent twice, by subject, call and parameters.
     sent: Mutex<HashMap<String, Value>>,
 }
@@ -75,15 +71,8 @@ impl Calls {
             world,
             namespace,
             origin,
-            run: OnceLock::new(),
             sent: Mutex::default(),
         }
-    }
-
-    /// Says for which run of the workflow the calls are made: another run sends its requests anew. It is said once, before the
-    /// first call.
-    pub(crate) fn for_run(&self, run: &RunId) {
-        let _ = self.run.set(run.to_string());
     }
 
     /// Carries a call out.
@@ -142,9 +131,8 @@ impl Calls {
             return self.send(call, request).await;
         }
         let identity = format!(
-            "{}/{}/{subject}/{}/{}",
+            "{}/{subject}/{}/{}",
             self.origin,
-            self.run.get().map_or("", String::as_str),
             call.key,
             digest(&call.params)
         );

@@ -79,30 +79,6 @@ async fn what_only_reads_is_asked_again_and_what_changes_something_is_sent_once(
 }
 
 #[tokio::test]
-async fn another_run_sends_its_requests_anew_and_the_same_one_is_known_again() {
-    let server = MockServer::start().await;
-    Mock::given(method("POST"))
-        .respond_with(ResponseTemplate::new(200))
-        .mount(&server)
-        .await;
-    let post = json!({"method": "POST", "url": server.uri(), "request": {"body": "make"}});
-    for run in ["one", "two", "two"] {
-        let calls = calls();
-        calls.for_run(&RunId(run.to_owned()));
-        let post = call("http", "do", post.clone());
-        let answer = calls.carry_out("web", &post).await;
-        assert!(answer.is_ok(), "{answer:?}");
-    }
-    let requests = server.received_requests().await.expect("requests");
-    let keys: Vec<_> = requests
-        .iter()
-        .map(|request| request.headers["idempotency-key"].clone())
-        .collect();
-    assert_eq!(keys.len(), 3);
-    assert!(keys[0] != keys[1] && keys[1] == keys[2], "{keys:?}");
-}
-
-#[tokio::test]
 async fn processing_gives_the_object_in_the_body() {
     let server = MockServer::start().await;
     Mock::given(path("/token"))

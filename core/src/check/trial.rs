@@ -53,7 +53,9 @@ pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Findin
     let is_wrong = |path: &str| {
         findings.iter().any(|finding| {
             let is_error = !finding.kind.is_warning() && finding.kind != FindingKind::Missing;
-            is_within(&finding.path, path) && (is_error || finding.kind.may_resolve())
+            // What took too long once is not tried again.
+            let is_hopeless = finding.kind.may_resolve() || finding.kind == FindingKind::Unchecked;
+            is_within(&finding.path, path) && (is_error || is_hopeless)
         })
     };
     let mut trials = Vec::new();

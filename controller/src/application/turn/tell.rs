@@ -41,10 +41,8 @@ impl Turn<'_> {
         let applied = active.delivery.applied.lock().await.clone();
         let run_phase = active.run.phase();
         // Once the run has done all, what an earlier one left in the root tracker is no longer told of.
-        let has_done_all = active.is_settled
-            && active.is_swept
-            && active.is_complete
-            && run_phase == RunPhase::Succeeded;
+        let has_done_all =
+            active.is_settled && active.is_complete && run_phase == RunPhase::Succeeded;
         let is_told = |key: &ObjectKey| !has_done_all || applied.contains(key);
         let applied_resources = active
             .delivery
