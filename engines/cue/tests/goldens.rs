@@ -27,6 +27,22 @@ const MERGE_DIFFERS: &[(&str, &str)] = &[(
 /// Status cases that differ, and why.
 const STATUS_DIFFERS: &[(&str, &str)] = &[
     (
+        "expose-lb-pending (v2)",
+        "KubeVela's text for a load balancer without an address is lost in a conflict of its own",
+    ),
+    (
+        "expose-lb-pending (v3)",
+        "KubeVela's text for a load balancer without an address is lost in a conflict of its own",
+    ),
+    (
+        "expose-nostatus (v2)",
+        "KubeVela's text for a load balancer without an address is lost in a conflict of its own",
+    ),
+    (
+        "expose-nostatus (v3)",
+        "KubeVela's text for a load balancer without an address is lost in a conflict of its own",
+    ),
+    (
         "gateway-hostname (v3)",
         "our definition has its message under both evaluators",
     ),
