@@ -183,7 +183,7 @@ fn every_operation_that_reads_templates_knows_the_packages() {
     };
     let reply = call("v2", "validate", &validate);
     assert_eq!(
-        reply["body"]["errors"][0]["kind"], "reference",
+        reply["body"]["errors"][0]["kind"], "package",
         "without the package: {reply}"
     );
     let reply = call("v2", "validate", &with(validate));
