@@ -6,7 +6,9 @@
 //! ([`Outcome::Need`]); the caller does it and sends the same request again with the result in
 //! [`Replay`]. So every request is a pure function of its bytes.
 
+mod config;
 mod error;
+mod package;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use config::{ConfigRequest, ConfigResult};
 pub use error::{Diagnostic, DiagnosticKind, EvalError, EvalStage, Position};
+pub use package::{Endpoint, Package};
 
 /// Which of CUE's two evaluators reads a template. `V2` is the default of the hub, because KubeVela's
 /// chart selects it (reference `cue-engine` section 2).
@@ -160,56 +164,6 @@ pub struct Call {
 /// and returns nothing.
 pub type Replay = BTreeMap<String, Value>;
 
-/// A package of CUE that templates import and that is not built in (`Package` objects, row PRV-045). A
-/// built-in package of the same path goes first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Package {
-    /// Name of the object: the `#provider` of its calls.
-    pub name: String,
-    /// What templates import.
-    pub path: String,
-    /// The files: name to CUE text.
-    pub files: BTreeMap<String, String>,
-    /// Where its calls go; without one its calls fail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Endpoint>,
-}
-
-/// A server that carries out the calls of a [`Package`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoint {
-    /// `http` or `https`; `grpc` is declared by the format, but nobody speaks it.
-    pub protocol: String,
-    /// Its base address.
-    pub address: String,
-}
-
-impl Endpoint {
-    /// Where `#do` is posted: the parameters go there as JSON, and the object that comes back is what is
-    /// filled into `$returns`.
-    ///
-    /// # Errors
-    /// In words, if the protocol is none that can be spoken.
-    pub fn url(&self, action: &str) -> Result<String, String> {
-        match self.protocol.as_str() {
-            "http" | "https" => Ok(format!("{}/{action}", self.address.trim_end_matches('/'))),
-            other => Err(format!("protocol {other} not supported yet")),
-        }
-    }
-
-    /// Reads what the server answered.
-    ///
-    /// # Errors
-    /// In words, if the answer is no JSON object.
-    pub fn answer(body: &[u8]) -> Result<Value, String> {
-        serde_json::from_slice::<Map<String, Value>>(body)
-            .map(Value::Object)
-            .map_err(|error| format!("the answer is no JSON object: {error}"))
-    }
-}
-
 /// Renders one component with its traits in one chain, because the base stays CUE between traits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -296,46 +250,6 @@ pub struct RenderedOutput {
     pub trait_index: Option<usize>,
     /// The object.
     pub object: Value,
-}
-
-/// Evaluates the template of a configuration (rows PRV-022, OPS-021, REN-109).
-///
-/// The text has a `template` with `parameter`, and with what is made of it: `output`, `outputs`, `validation`. It may call
-/// (`#do`) as templates of components do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConfigRequest {
-    /// The template; its parameters are the properties of the configuration.
-    pub template: Template,
-    /// `context`: name and namespace of the configuration.
-    #[serde(default)]
-    pub context: Map<String, Value>,
-    /// Packages that the template may import.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<Package>,
-    /// Results of earlier calls.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub replay: Replay,
-}
-
-/// The result of [`Operation::Config`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConfigResult {
-    /// What `template.validation.$returns` says; true where there is none.
-    pub valid: bool,
-    /// Its message.
-    #[serde(default)]
-    pub message: String,
-    /// `template.output`: the Secret; `null` where there is none.
-    #[serde(default)]
-    pub output: Value,
-    /// `template.outputs`: further objects.
-    #[serde(default)]
-    pub outputs: BTreeMap<String, Value>,
-    /// Whether the template wants to write to a Nacos server (`template.nacos`).
-    #[serde(default)]
-    pub nacos: bool,
 }
 
 /// Evaluates the template of a policy of scope `Application` (rows POL-014 to POL-018).

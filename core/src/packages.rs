@@ -112,7 +112,12 @@ fn place(package: &Package) -> Place {
     )
 }
 
+/// Annotation of a Package: the authority that the certificate of its server is of, as PEM.
+const CA_BUNDLE: &str = "caravel.dev/ca-bundle";
+
 fn read(package: Package) -> engine::Package {
+    let annotations = package.metadata.annotations.unwrap_or_default();
+    let ca = annotations.get(CA_BUNDLE).cloned().unwrap_or_default();
     engine::Package {
         name: package.metadata.name.unwrap_or_default(),
         path: package.spec.path,
@@ -120,6 +125,7 @@ fn read(package: Package) -> engine::Package {
         endpoint: package.spec.provider.map(|provider| Endpoint {
             protocol: provider.protocol,
             address: provider.endpoint,
+            ca,
         }),
     }
 }
@@ -139,6 +145,15 @@ mod tests {
                      "provider": {"protocol": "http", "endpoint": "http://127.0.0.1:9"}},
         }))
         .expect("a Package")
+    }
+
+    #[test]
+    fn a_server_may_have_an_authority_of_its_own() {
+        let mut package = package("a", "b", "c", "");
+        let annotations = [(CA_BUNDLE.to_owned(), "PEM".to_owned())];
+        package.metadata.annotations = Some(annotations.into());
+        let endpoint = read(package).endpoint.expect("a server");
+        assert_eq!(endpoint.ca, "PEM");
     }
 
     #[test]

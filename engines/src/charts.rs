@@ -48,6 +48,9 @@ const ENVIRONMENT: [&str; 9] = [
     "TMPDIR",
 ];
 
+/// What repositories and registries see of us.
+const USER_AGENT: &str = concat!("caravel/", env!("CARGO_PKG_VERSION"));
+
 /// Why a chart is not rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChartError {
@@ -187,6 +190,7 @@ impl Worker {
         let mut child = Command::new(program)
             .env_clear()
             .envs(world)
+            .env("CARAVEL_USER_AGENT", USER_AGENT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

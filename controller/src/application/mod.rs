@@ -63,6 +63,7 @@ use self::session::{Key, Sessions};
 pub(crate) use self::source::LiveSource;
 use self::watching::{Watched, Watching};
 use crate::author::{self, Authentication};
+use crate::calls::http::client_builder;
 use crate::calls::{Calls, World};
 use crate::definition::oam_resource;
 use crate::engine::{AbortAt, Faults, RunError, Runner};
@@ -106,7 +107,7 @@ impl Options {
             cluster_version,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
-            http: reqwest::Client::new(),
+            http: client_builder().build().unwrap_or_default(),
             charts: Charts::beside_this_program(),
             authentication: None,
             faults: Arc::new(AbortAt::from_environment()),

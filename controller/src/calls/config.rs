@@ -7,7 +7,7 @@ use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::http::causes;
+use super::http::{causes, client_builder, shown};
 use super::text;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -17,7 +17,8 @@ pub(super) async fn helm_repository(params: &Value) -> Result<Value, String> {
     let url = text(params, "url").ok_or("url is missing")?;
     if !(url.starts_with("http://") || url.starts_with("https://")) {
         return Ok(answer(Err(format!(
-            "{url}: only repositories over http and https can be checked"
+            "{}: only repositories over http and https can be checked",
+            shown(url)
         ))));
     }
     let client = client(
@@ -26,6 +27,7 @@ pub(super) async fn helm_repository(params: &Value) -> Result<Value, String> {
     )?;
     let index = format!("{}/index.yaml", url.trim_end_matches('/'));
     let request = with_login(client.get(&index), params);
+    let index = shown(&index);
     let found = match request.send().await {
         Ok(response) if response.status().is_success() => {
             let body = response.text().await.unwrap_or_default();
@@ -116,7 +118,7 @@ fn with_login(request: RequestBuilder, login: &Value) -> RequestBuilder {
 }
 
 fn client(insecure: bool, authority: Option<&str>) -> Result<Client, String> {
-    let mut builder = Client::builder()
+    let mut builder = client_builder()
         .timeout(PATIENCE)
         .tls_danger_accept_invalid_certs(insecure);
     if let Some(pem) = authority {

@@ -8,7 +8,7 @@ use caravel_workflow::parse_duration;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, TRAILER};
-use reqwest::{Body, Certificate, Client, Identity, Method, Request, Url};
+use reqwest::{Body, Client, ClientBuilder, Method, Request, Url};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::bytes::Bytes;
@@ -25,10 +25,14 @@ pub(crate) fn request(params: &Value) -> Result<Request, String> {
     let method = text(params, "method").unwrap_or("GET");
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| format!("{method:?} is not an HTTP method"))?;
-    let url = text(params, "url").ok_or("url is missing")?;
-    let url = Url::parse(url).map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+    let text_of_url = text(params, "url").ok_or("url is missing")?;
+    let url = Url::parse(text_of_url)
+        .map_err(|error| format!("{:?} is not a URL: {error}", shown(text_of_url)))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("{url}: only http and https are supported"));
+        return Err(format!(
+            "{}: only http and https are supported",
+            shown(text_of_url)
+        ));
     }
     let details = params.get("request").cloned().unwrap_or(Value::Null);
     let mut request = Request::new(method, url);
@@ -95,31 +99,12 @@ pub(crate) fn add_idempotency_key(request: &mut Request, identity: &str) {
     }
 }
 
-/// A client for `tls_config` with certificates in it (row REN-006); none where the common one will do.
-pub(crate) fn client_for(params: &Value) -> Result<Option<Client>, String> {
-    let tls = params.get("tls_config").cloned().unwrap_or_default();
-    let part = |key: &str| text(&tls, key);
-    let (authority, certificate, key) = (part("ca"), part("client_crt"), part("client_key"));
-    if authority.is_none() && certificate.is_none() && key.is_none() {
-        return Ok(None);
-    }
-    let mut builder = Client::builder();
-    if let Some(pem) = authority {
-        let authority = Certificate::from_pem(pem.as_bytes())
-            .map_err(|error| format!("tls_config.ca is no certificate: {error}"))?;
-        builder = builder.tls_certs_only([authority]);
-    }
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => {
-            let identity = Identity::from_pem(format!("{certificate}\n{key}").as_bytes())
-                .map_err(|error| format!("tls_config.client_crt with client_key: {error}"))?;
-            builder = builder.identity(identity);
-        }
-        (None, None) => {}
-        _ => return Err("tls_config needs client_crt and client_key, or neither".to_owned()),
-    }
-    let client = builder.build().map_err(|error| error.to_string())?;
-    Ok(Some(client))
+/// What the receivers of requests see of us.
+const USER_AGENT: &str = concat!("caravel/", env!("CARGO_PKG_VERSION"));
+
+/// Begins a client for the requests of templates.
+pub(crate) fn client_builder() -> ClientBuilder {
+    Client::builder().user_agent(USER_AGENT)
 }
 
 /// Why there is no answer.
@@ -132,7 +117,7 @@ pub(crate) struct Failure {
 
 /// Sends a request; the answer as templates see it, whatever its status.
 pub(crate) async fn send(client: &Client, request: Request) -> Result<Value, Failure> {
-    let what = format!("{} {}", request.method(), without_query(request.url()));
+    let what = format!("{} {}", request.method(), shown(request.url().as_str()));
     let fail = |error: &reqwest::Error| Failure {
         message: format!("{what}: {}", causes(error)),
         may_have_arrived: !(error.is_connect() || error.is_builder()),
@@ -194,12 +179,16 @@ fn canonical(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// A URL without what may be secret in it.
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    let _ = url.set_password(None);
-    url.to_string()
+/// A URL without what may be secret in it: who signs in, what is asked. It need not be a good one.
+pub(super) fn shown(url: &str) -> String {
+    let public = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match public.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), public),
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}{host}{path}")
 }
 
 /// An error with its causes, without its URL, which may hold a secret.
@@ -221,5 +210,25 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
         "the request could not be sent".to_owned()
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_not_told() {
+        for (url, expected) in [
+            ("https://u:p@host/a?token=t#f", "https://host/a"),
+            ("ftp://u:p@host", "ftp://host"),
+            ("https://u:p@ss@ho st/a@b", "https://ho st/a@b"),
+            ("u:p@host/a?token=t", "host/a"),
+        ] {
+            assert_eq!(shown(url), expected);
+            let refused = request(&json!({"url": url})).map(drop);
+            let told = refused.err().unwrap_or_default();
+            assert!(!told.contains("u:p") && !told.contains("token"), "{told}");
+        }
     }
 }

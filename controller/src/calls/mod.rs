@@ -12,6 +12,7 @@ pub(crate) mod http;
 mod kube;
 mod limiter;
 mod mail;
+pub(crate) mod tls;
 
 pub(crate) use self::kube::list;
 pub(crate) use self::limiter::Limiter;
@@ -149,7 +150,7 @@ impl Calls {
     }
 
     async fn send(&self, call: &Call, request: reqwest::Request) -> Result<Value, String> {
-        let own = http::client_for(&call.params)?;
+        let own = tls::client_for(&call.params)?;
         let client = own.as_ref().unwrap_or(&self.world.http);
         http::send(client, request)
             .await
@@ -168,6 +169,7 @@ pub(crate) fn posted(call: &Call, endpoint: &Endpoint) -> Result<Call, String> {
                 "body": call.params.to_string(),
                 "header": {"Content-Type": "application/json"},
             },
+            "tls_config": {"ca": endpoint.ca},
         }),
         provider: "http".to_owned(),
         action: "do".to_owned(),

@@ -8,7 +8,7 @@ fn calls() -> Calls {
     let service = tower_service();
     let world = World {
         clusters: Clusters::new(service),
-        http: reqwest::Client::new(),
+        http: http::client_builder().build().expect("a client"),
         charts: Charts::new("/nowhere/caravel-charts"),
     };
     Calls::new(world, "demo".to_owned(), "uid/web-v1".to_owned())
@@ -37,6 +37,10 @@ async fn what_only_reads_is_asked_again_and_what_changes_something_is_sent_once(
     Mock::given(method("GET"))
         .and(path("/state"))
         .and(header("x-tenant", "a"))
+        .and(header(
+            "user-agent",
+            concat!("caravel/", env!("CARGO_PKG_VERSION")),
+        ))
         .respond_with(ResponseTemplate::new(200).set_body_string("seen"))
         .expect(2)
         .mount(&server)

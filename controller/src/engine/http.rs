@@ -10,7 +10,7 @@ use super::attempt::{Attempt, Called, Unwanted, Work};
 use super::calls::{failed, text};
 use super::ports::UnknownOutcome;
 use crate::calls::http::Failure;
-use crate::calls::{Mail, digest, http};
+use crate::calls::{Mail, digest, http, tls};
 
 /// How something may be done.
 struct Deed {
@@ -160,7 +160,7 @@ impl Attempt {
                 "tls_config: Secret {namespace}/{name} has none of the keys {keys}"
             ));
         }
-        let client = http::client_for(&json!({ "tls_config": files }))?;
+        let client = tls::client_for(&json!({ "tls_config": files }))?;
         Ok(client.unwrap_or_else(|| self.parts.http.clone()))
     }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -99,20 +100,21 @@ func (s source) fetch() ([]byte, error) {
 
 func (s source) fetchFromRepository(ctx context.Context, client *http.Client) ([]byte, error) {
 	base := strings.TrimSuffix(s.RepoURL, "/")
+	public := shown(base)
 	text, err := s.download(ctx, client, base+"/index.yaml", largestIndex, true)
 	if err != nil {
-		return nil, fmt.Errorf("the index of repository %s: %w", base, err)
+		return nil, fmt.Errorf("the index of repository %s: %w", public, err)
 	}
 	var index index
 	if err := yaml.Unmarshal(text, &index); err != nil {
-		return nil, fmt.Errorf("the index of repository %s is no YAML: %w", base, err)
+		return nil, fmt.Errorf("the index of repository %s is no YAML: %w", public, err)
 	}
 	found, err := index.find(s.Source, s.wanted())
 	if err != nil {
-		return nil, fmt.Errorf("version %q of chart %s not found in repository %s: %w", s.wanted(), s.Source, base, err)
+		return nil, fmt.Errorf("version %q of chart %s not found in repository %s: %w", s.wanted(), s.Source, public, err)
 	}
 	if len(found.URLs) == 0 {
-		return nil, fmt.Errorf("chart %s %s has no address in repository %s", s.Source, found.Version, base)
+		return nil, fmt.Errorf("chart %s %s has no address in repository %s", s.Source, found.Version, public)
 	}
 	address, own, err := resolve(base, found.URLs[0])
 	if err != nil {
@@ -124,7 +126,7 @@ func (s source) fetchFromRepository(ctx context.Context, client *http.Client) ([
 	}
 	sum := sha256.Sum256(archive)
 	if found.Digest != "" && !strings.EqualFold(strings.TrimPrefix(found.Digest, "sha256:"), hex.EncodeToString(sum[:])) {
-		return nil, fmt.Errorf("%s is not what the index of the repository promises: its digest differs", address)
+		return nil, fmt.Errorf("%s is not what the index of the repository promises: its digest differs", shown(address))
 	}
 	return archive, nil
 }
@@ -133,11 +135,11 @@ func (s source) fetchFromRepository(ctx context.Context, client *http.Client) ([
 func resolve(base, reference string) (string, bool, error) {
 	root, err := url.Parse(base + "/")
 	if err != nil {
-		return "", false, fmt.Errorf("repoURL: %w", err)
+		return "", false, fmt.Errorf("repoURL: %w", failed(base, err))
 	}
 	address, err := root.Parse(reference)
 	if err != nil {
-		return "", false, fmt.Errorf("the address %q of the chart: %w", reference, err)
+		return "", false, fmt.Errorf("the address of the chart: %w", failed(reference, err))
 	}
 	return address.String(), address.Scheme == root.Scheme && address.Host == root.Host, nil
 }
@@ -205,23 +207,46 @@ func choose(versions []string, wanted string) (int, error) {
 	return fitting[0].at, nil
 }
 
+// userAgent is what repositories and registries see.
+func userAgent() string { return cmp.Or(os.Getenv("CARAVEL_USER_AGENT"), "caravel") }
+
+// shown is an address without what may be secret in it.
+func shown(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return "the address"
+	}
+	parsed.User, parsed.RawQuery, parsed.Fragment = nil, "", ""
+	return parsed.String()
+}
+
+// failed says what went wrong with an address, without the address in the error itself.
+func failed(address string, err error) error {
+	var wrong *url.Error
+	if errors.As(err, &wrong) {
+		err = wrong.Err
+	}
+	return fmt.Errorf("%s: %w", shown(address), err)
+}
+
 func (s source) download(ctx context.Context, client *http.Client, address string, largest int64, withLogin bool) ([]byte, error) {
 	asked, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, err
+		return nil, failed(address, err)
 	}
+	asked.Header.Set("User-Agent", userAgent())
 	if withLogin {
 		s.Auth.sign(asked)
 	}
 	answer, err := client.Do(asked)
 	if err != nil {
-		return nil, err
+		return nil, failed(address, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers with %s", asked.URL.Redacted(), answer.Status)
+		return nil, fmt.Errorf("%s answers with %s", shown(address), answer.Status)
 	}
-	return readBounded(answer.Body, largest, asked.URL.Redacted())
+	return readBounded(answer.Body, largest, shown(address))
 }
 
 func readBounded(from io.Reader, largest int64, what string) ([]byte, error) {

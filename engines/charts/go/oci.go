@@ -30,7 +30,7 @@ func (s source) fetchOCI(ctx context.Context, client *http.Client) ([]byte, erro
 	}
 	repository.PlainHTTP = s.Auth.PlainHTTP
 	registry := &auth.Client{Client: client, Cache: auth.NewCache()}
-	registry.SetUserAgent("caravel-charts")
+	registry.SetUserAgent(userAgent())
 	registry.Credential = auth.StaticCredential(repository.Reference.Host(), auth.Credential{
 		Username: s.Auth.Username, Password: s.Auth.Password, AccessToken: s.Auth.Token,
 	})

@@ -66,6 +66,7 @@ type userPackage struct {
 type endpoint struct {
 	Protocol string `json:"protocol"`
 	Address  string `json:"address"`
+	CA       string `json:"ca,omitempty"`
 }
 
 type renderRequest struct {
