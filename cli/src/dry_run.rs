@@ -366,6 +366,19 @@ fn is_of_objects(finding: &Finding) -> bool {
         || !finding.kind.is_warning() && sections.any(|section| finding.path.starts_with(section))
 }
 
+/// What admission would say.
+pub(crate) fn admission(
+    app: &Application,
+    source: &Layered<'_>,
+    evaluator: Evaluator,
+) -> Vec<Finding> {
+    let mut check = checked(app, source, evaluator);
+    if check.is_lacking() {
+        try_all(&mut check, evaluator);
+    }
+    check.findings()
+}
+
 /// What admission would say, without trials: what can be rendered is rendered anyway.
 fn checked(app: &Application, source: &Layered<'_>, evaluator: Evaluator) -> Check {
     let mut check = Check::new(app, source);

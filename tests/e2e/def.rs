@@ -278,10 +278,20 @@ fn a_file_is_compared_with_the_hub() {
     let diff = impact["diff"].as_str().unwrap_or_default();
     assert!(diff.contains("-  text: hello!\n+  text: hello?"), "{diff}");
 
-    // A parameter that must be given breaks the Application.
+    // A parameter that must be given and is read nowhere is warned of, as when the Application is applied.
+    let declared = SHOUT.replace("text: string", "text: string\n\t\tto: string");
+    place.kubectl.file("shout.cue", &declared);
+    let told = place.caravel("def diff shout.cue").stdout;
+    assert!(
+        told.contains("def-diff/loud: renders the same")
+            && told.contains("warning: spec.components[0].properties.to"),
+        "{told}"
+    );
+
+    // One that is read breaks the Application.
     place.kubectl.file(
         "shout.cue",
-        &SHOUT.replace("text: string", "text: string\n\t\tto: string"),
+        &declared.replace(")!\"", ") to \\(parameter.to)\""),
     );
     let told = place.caravel("def diff shout.cue");
     assert_eq!(told.exit, 1);

@@ -381,6 +381,9 @@ pub(crate) fn tell_impacts(impacts: &[Impact], full: bool) -> Result<()> {
                 }
             }
         }
+        for warning in &impact.warnings {
+            writeln!(out, "    {} {warning}", crate::paint::wait("warning:"))?;
+        }
     }
     Ok(())
 }

@@ -4,9 +4,7 @@ use anyhow::Result;
 use caravel_core::appfile::{
     DefinitionSet, DefinitionSource, Finding, Layered, Rejection, read_application,
 };
-use caravel_core::engine::{
-    DefinitionKind, Evaluator, Operation, Template, ValidateRequest, ValidateResult,
-};
+use caravel_core::engine::{DefinitionKind, Evaluator};
 use caravel_core::plan::{DryRunError, dry_run, render_group};
 use caravel_core::render::ClusterVersion;
 use caravel_core::yaml;
@@ -15,10 +13,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::ask::ask;
 use super::kind::{KINDS, resource};
 use super::source::Source;
 use super::trial::{Outcome, Trial};
+use crate::dry_run::admission;
 use crate::engine;
 use crate::hub::{Hub, readable};
 
@@ -38,6 +36,9 @@ pub(crate) struct World {
 pub(crate) struct Impact {
     pub(crate) namespace: String,
     pub(crate) application: String,
+    /// What would be warned of, and is not now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
     #[serde(flatten)]
     pub(crate) effect: Effect,
 }
@@ -146,7 +147,7 @@ impl World {
                             .strip_prefix(name)
                             .is_some_and(|rest| rest.starts_with("@v")))
             };
-            seen && uses(application, kind).iter().any(|one| names(one.type_))
+            seen && uses(application, kind).into_iter().any(names)
         };
         self.applications.iter().filter(uses).collect()
     }
@@ -167,25 +168,30 @@ impl World {
         let users = self.users(definition.kind, namespace, &definition.name, false);
         users
             .into_iter()
-            .map(|application| Impact {
-                namespace: namespace_of(application).to_owned(),
-                application: name_of(application).to_owned(),
-                effect: effect(
-                    before.objects(application, old),
-                    after.objects(application, new),
-                ),
+            .map(|application| {
+                let before = before.objects(application, old);
+                let after = after.objects(application, new);
+                Impact {
+                    namespace: namespace_of(application).to_owned(),
+                    application: name_of(application).to_owned(),
+                    warnings: new_warnings(&before, &after),
+                    effect: effect(before, after),
+                }
             })
             .collect()
     }
 
     /// The objects of an Application, and the calls of its steps of this definition.
-    fn objects(&self, application: &Value, source: &Source) -> Result<Vec<Value>, Unrendered> {
-        if let Some(reason) = refused(application, source) {
-            return Err(Unrendered::Wrong(reason));
-        }
-        let behind = Layered::new(self.set.clone(), engine::builtin);
+    fn objects(&self, application: &Value, source: &Source) -> Result<Rendered, Unrendered> {
+        let behind = Layered::new(self.set.clone(), engine::builtin).listing(engine::builtin_names);
         let rejected = |rejection: Rejection| Unrendered::Wrong(texts(&rejection.findings));
         let app = read_application(application).map_err(rejected)?;
+        let (warnings, errors): (Vec<_>, Vec<_>) = admission(&app, &behind, Evaluator::default())
+            .into_iter()
+            .partition(|finding| finding.kind.is_warning());
+        if !errors.is_empty() {
+            return Err(Unrendered::Wrong(texts(&errors)));
+        }
         let groups = dry_run(&app, &behind).map_err(rejected)?;
         let mut objects = Vec::new();
         for group in &groups {
@@ -208,8 +214,18 @@ impl World {
         if source.definition.kind == DefinitionKind::WorkflowStep {
             objects.extend(steps(application, source));
         }
-        Ok(objects)
+        Ok(Rendered {
+            objects,
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        })
     }
+}
+
+/// What an Application is delivered as.
+struct Rendered {
+    objects: Vec<Value>,
+    /// What admission lets pass with a word about it.
+    warnings: Vec<String>,
 }
 
 /// Why an Application has no objects to compare.
@@ -219,8 +235,19 @@ enum Unrendered {
     Calls(String),
 }
 
-fn effect(before: Result<Vec<Value>, Unrendered>, after: Result<Vec<Value>, Unrendered>) -> Effect {
-    match (before, after) {
+fn new_warnings(
+    before: &Result<Rendered, Unrendered>,
+    after: &Result<Rendered, Unrendered>,
+) -> Vec<String> {
+    let known = before.as_ref().map_or(&[][..], |before| &before.warnings);
+    let after = after.as_ref().map_or(&[][..], |after| &after.warnings);
+    let new = after.iter().filter(|warning| !known.contains(warning));
+    new.cloned().collect()
+}
+
+fn effect(before: Result<Rendered, Unrendered>, after: Result<Rendered, Unrendered>) -> Effect {
+    let objects = |rendered: Result<Rendered, Unrendered>| rendered.map(|one| one.objects);
+    match (objects(before), objects(after)) {
         (Ok(before), Ok(after)) if before == after => Effect::Same,
         (Ok(before), Ok(after)) => Effect::Differs {
             diff: unified(
@@ -289,81 +316,27 @@ fn all_steps(application: &Value) -> impl Iterator<Item = &Value> {
     })
 }
 
-/// A place where an Application names a definition.
-struct Use<'a> {
-    /// For instance `spec.components[0].traits[1]`.
-    path: String,
-    type_: &'a str,
-    part: &'a Value,
-}
-
-/// The places where an Application names definitions of a kind.
-fn uses(application: &Value, kind: DefinitionKind) -> Vec<Use<'_>> {
+/// The types that an Application names, of definitions of a kind.
+fn uses(application: &Value, kind: DefinitionKind) -> Vec<&str> {
     let spec = &application["spec"];
-    let mut found = Vec::new();
     match kind {
-        DefinitionKind::Component | DefinitionKind::Workload => {
-            list(&mut found, &spec["components"], "spec.components");
-        }
+        DefinitionKind::Component | DefinitionKind::Workload => types(&spec["components"]),
         DefinitionKind::Trait => {
             let components = spec["components"].as_array().into_iter().flatten();
-            for (index, component) in components.enumerate() {
-                let path = format!("spec.components[{index}].traits");
-                list(&mut found, &component["traits"], &path);
-            }
+            components
+                .flat_map(|component| types(&component["traits"]))
+                .collect()
         }
-        DefinitionKind::Policy => list(&mut found, &spec["policies"], "spec.policies"),
-        DefinitionKind::WorkflowStep => {
-            let steps = &spec["workflow"]["steps"];
-            list(&mut found, steps, "spec.workflow.steps");
-            for (index, step) in steps.as_array().into_iter().flatten().enumerate() {
-                let path = format!("spec.workflow.steps[{index}].subSteps");
-                list(&mut found, &step["subSteps"], &path);
-            }
-        }
-    }
-    found
-}
-
-fn list<'a>(found: &mut Vec<Use<'a>>, parts: &'a Value, path: &str) {
-    for (index, part) in parts.as_array().into_iter().flatten().enumerate() {
-        if let Some(type_) = part["type"].as_str() {
-            let path = format!("{path}[{index}]");
-            found.push(Use { path, type_, part });
-        }
+        DefinitionKind::Policy => types(&spec["policies"]),
+        DefinitionKind::WorkflowStep => all_steps(application)
+            .filter_map(|step| step["type"].as_str())
+            .collect(),
     }
 }
 
-/// Why an Application would be refused with a definition: its parameters do not fit.
-fn refused(application: &Value, source: &Source) -> Option<String> {
-    let definition = &source.definition;
-    uses(application, definition.kind)
-        .into_iter()
-        .filter(|one| one.type_ == definition.name)
-        .find_map(|one| {
-            let inputs = one.part["inputs"].as_array().into_iter().flatten();
-            let request = ValidateRequest {
-                kind: definition.kind,
-                template: Template {
-                    name: definition.name.clone(),
-                    source: definition.template.clone(),
-                    parameters: match &one.part["properties"] {
-                        Value::Null => json!({}),
-                        given => given.clone(),
-                    },
-                },
-                provided_later: inputs
-                    .filter_map(|input| input["parameterKey"].as_str())
-                    .map(str::to_owned)
-                    .collect(),
-                ..ValidateRequest::default()
-            };
-            let operation = Operation::Validate(request);
-            let result: ValidateResult = ask(operation, Evaluator::default()).ok()?;
-            let error = result.errors.first()?;
-            let place = error.path.strip_prefix("parameter").unwrap_or_default();
-            Some(format!("{}.properties{place}: {}", one.path, error.message))
-        })
+fn types(parts: &Value) -> Vec<&str> {
+    let parts = parts.as_array().into_iter().flatten();
+    parts.filter_map(|part| part["type"].as_str()).collect()
 }
 
 /// Name of an object.
