@@ -72,32 +72,19 @@ fn fields(schema: &Value, depth: usize) -> Vec<Field> {
                 .as_array()
                 .is_some_and(|names| names.iter().any(|one| one == name.as_str()));
             let default = inner.get("default").and_then(scalar);
-            // A schema of a choice between a default and a limited type cannot be made; the server knows the limits.
-            let type_ = match default {
-                Some(_) => type_of(&without_limits(inner), depth + 1),
-                None => type_of(inner, depth + 1),
-            };
+            let type_ = type_of(inner, depth + 1);
             Field {
                 name: name.clone(),
                 usage: first_sentence(inner["description"].as_str().unwrap_or_default()),
                 optional: !required && default.is_none(),
                 type_: match default {
+                    Some(default) if type_.contains(" & ") => format!("*{default} | ({type_})"),
                     Some(default) => format!("*{default} | {type_}"),
                     None => type_,
                 },
             }
         })
         .collect()
-}
-
-fn without_limits(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    if let Some(fields) = schema.as_object_mut() {
-        for limit in ["minimum", "maximum", "pattern", "nullable"] {
-            fields.remove(limit);
-        }
-    }
-    schema
 }
 
 /// Objects and lists as defaults are left to the server: CUE would mix them with what is given.
@@ -221,6 +208,22 @@ mod tests {
         ] {
             assert_eq!(type_of(&schema, 0), expected, "{schema}");
         }
+    }
+
+    #[test]
+    fn a_default_keeps_the_limits_beside_it() {
+        let schema = json!({"properties": {
+            "size": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
+            "name": {"type": "string", "pattern": "^[a-z]+$", "default": "a"},
+        }});
+        let types: Vec<String> = fields(&schema, 0)
+            .into_iter()
+            .map(|field| field.type_)
+            .collect();
+        assert_eq!(
+            types,
+            ["*\"a\" | =~\"^[a-z]+$\"", "*10 | (int & >=1 & <=100)"]
+        );
     }
 
     #[test]
