@@ -111,6 +111,81 @@ fn fields_that_do_not_exist_are_refused_at_their_place() {
 }
 
 #[test]
+fn one_bad_file_keeps_nobody_from_seeing_the_others() {
+    let place = copy();
+    fs::copy(
+        place.path().join("defs/greeting.cue"),
+        place.path().join("again.cue"),
+    )
+    .expect("a copy");
+    fs::write(
+        place.path().join("tabs.yaml"),
+        "kind: TraitDefinition\n\tspec: {}\n",
+    )
+    .expect("a file");
+    let files = [
+        "defs/greeting.cue",
+        "again.cue",
+        "tabs.yaml",
+        "none.cue",
+        "broken/syntax.cue",
+    ];
+    let vet = run_in(place.path(), &[&["vet", "--offline"], &files[..]].concat());
+    let (told, said) = (text(&vet.stdout), text(&vet.stderr));
+    assert!(told.contains("5 definitions checked, 4 bad"), "{told}");
+    for wanted in [
+        "the component greeting stands in defs/greeting.cue, too",
+        "[tabs.yaml:1:",
+        "none.cue",
+        "[broken/syntax.cue:",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    // What is applied is told of all at once, too, and by whoever needs no hub for it.
+    let apply = run_in(
+        place.path(),
+        &[&["apply", "--dry-run"], &files[2..]].concat(),
+    );
+    let said = text(&apply.stderr);
+    assert!(
+        said.contains("tabs.yaml") && said.contains("none.cue") && said.contains("syntax.cue"),
+        "{said}"
+    );
+    let twice = run_in(
+        place.path(),
+        &[&["apply", "--dry-run"], &files[..2]].concat(),
+    );
+    assert!(text(&twice.stderr).contains("stands in defs/greeting.cue, too"));
+    shown_in(place.path(), &["dev", "--dry-run", "--once", "defs"]);
+}
+
+#[test]
+fn missing_and_undeclared_parameters_of_a_render_are_told() {
+    let missing = refused(&["render", "defs/greeting.cue"]);
+    assert!(
+        missing.contains("[defs/greeting.cue:") && missing.contains("--set who=…"),
+        "{missing}"
+    );
+    let output = run_in(
+        &folder(),
+        &[
+            "render",
+            "defs/greeting.cue",
+            "--set",
+            "who=you",
+            "--set",
+            "lod=true",
+        ],
+    );
+    assert!(output.status.success());
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("parameter.lod") && said.contains("did you mean `loud`?"),
+        "{said}"
+    );
+}
+
+#[test]
 fn mistakes_are_data_for_machines() {
     let output = run_in(&folder(), &["vet", "broken", "-o", "json"]);
     assert_eq!(output.status.code(), Some(1));

@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Map, Value, json};
 
-use super::check::registration;
+use super::check::{Names, registration};
 use super::kind::by_word;
 use super::problem::{self, Level, Problem, Problems};
 use super::registry::{self, Found};
@@ -53,8 +53,9 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     } else {
         Some(hub.connect_for_templates().await?)
     };
-    let mut errors = Vec::new();
+    let (mut errors, mut known) = (Vec::new(), Names::default());
     for source in &sources {
+        errors.extend(known.taken(source));
         errors.extend(judged(source));
     }
     if !errors.is_empty() {

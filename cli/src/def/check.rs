@@ -1,5 +1,8 @@
 //! Checks of one definition: those of its registration, and what only a trial shows.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use caravel_core::check::{DefinitionCheck, Extent, sample};
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
@@ -8,6 +11,7 @@ use caravel_core::engine::{
 use serde_json::{Value, json};
 
 use super::ask::{Refusal, ask};
+use super::kind::Kind;
 use super::parameter;
 use super::problem::{Level, Problem};
 use super::served::Served;
@@ -24,6 +28,36 @@ pub(crate) fn check(source: &Source, served: &Served) -> Vec<Problem> {
     }
     problems.sort_by_key(|problem| (problem.level == Level::Warning, problem.line));
     problems
+}
+
+/// The names of definitions, and the files that they stand in.
+#[derive(Debug, Default)]
+pub(crate) struct Names(BTreeMap<(&'static str, String, String), String>);
+
+impl Names {
+    /// Notes a definition; what is wrong where another one has its name: the hub would keep only the last.
+    pub(crate) fn taken(&mut self, source: &Source) -> Option<Problem> {
+        let namespace = source.object["metadata"]["namespace"].as_str();
+        let definition = &source.definition;
+        let name = (
+            Kind::of(definition.kind).word,
+            namespace.unwrap_or_default().to_owned(),
+            definition.name.clone(),
+        );
+        let other = match self.0.entry(name) {
+            Entry::Vacant(free) => {
+                free.insert(source.file.clone());
+                return None;
+            }
+            Entry::Occupied(taken) => taken.get().clone(),
+        };
+        let message = format!(
+            "the {} {} stands in {other}, too",
+            Kind::of(definition.kind).word,
+            definition.name
+        );
+        Some(Problem::of_file(&source.file, message).hint("one of the two needs another name"))
+    }
 }
 
 /// What the hub checks when a definition is registered.

@@ -15,7 +15,7 @@ use super::impact::World;
 use super::kind::Kind;
 use super::problem::{self, Level, Problems};
 use super::served::Served;
-use super::source::{Source, files, read, read_text};
+use super::source::{Source, files, no_yaml, read, read_text};
 use super::{parameter, registry};
 use crate::hub::{Hub, HubArgs};
 
@@ -41,22 +41,21 @@ pub(crate) struct Args {
 /// How often the folder is looked at.
 const PACE: Duration = Duration::from_millis(100);
 
+/// How often at most before what changes all the time is taken as it is.
+const LOOKS: usize = 5;
+
 /// What tells that a file was saved.
 type Stamp = (SystemTime, u64);
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
-    let hub = hub.connect_for_templates().await?;
-    let session = Session {
-        served: Served::of_hub(&hub).await?,
-        hub,
-        namespace,
-        args,
-    };
+    let session = session(args, hub, namespace).await?;
     let mut seen: BTreeMap<String, Stamp> = BTreeMap::new();
     let mut good = true;
-    writeln!(std::io::stdout(), "watching {} (Ctrl-C ends it)", args.path)?;
+    if !args.once {
+        writeln!(std::io::stdout(), "watching {} (Ctrl-C ends it)", args.path)?;
+    }
     loop {
-        let now = stamps(&args.path)?;
+        let now = settled(&args.path, args.once).await?;
         for file in seen.keys().filter(|file| !now.contains_key(*file)) {
             writeln!(
                 std::io::stdout(),
@@ -77,8 +76,47 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
                 ExitCode::FAILURE
             });
         }
-        tokio::time::sleep(PACE).await;
     }
+}
+
+/// What there is to compare with: the hub; a dry run can do without.
+async fn session<'a>(args: &'a Args, hub: &HubArgs, namespace: &'a str) -> Result<Session<'a>> {
+    let connected = async {
+        let hub = hub.connect_for_templates().await?;
+        Ok::<_, anyhow::Error>((Served::of_hub(&hub).await?, hub))
+    };
+    let (served, hub) = match connected.await {
+        Ok((served, hub)) => (served, Some(hub)),
+        Err(error) if args.dry_run => {
+            writeln!(
+                std::io::stderr(),
+                "without a hub, only with the files that are given: {error:#}"
+            )?;
+            (Served::default(), None)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Session {
+        hub,
+        served,
+        namespace,
+        args,
+    })
+}
+
+/// The files once none of them changes: editors write some of them in several pieces.
+async fn settled(path: &str, once: bool) -> Result<BTreeMap<String, Stamp>> {
+    let mut before = stamps(path)?;
+    // Another file may change all the time.
+    for _ in 0..if once { 0 } else { LOOKS } {
+        tokio::time::sleep(PACE).await;
+        let now = stamps(path)?;
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    Ok(before)
 }
 
 fn stamps(path: &str) -> Result<BTreeMap<String, Stamp>> {
@@ -95,7 +133,7 @@ fn stamps(path: &str) -> Result<BTreeMap<String, Stamp>> {
 }
 
 struct Session<'a> {
-    hub: Hub,
+    hub: Option<Hub>,
     /// The kinds that it had at the start.
     served: Served,
     namespace: &'a str,
@@ -149,10 +187,15 @@ impl Session<'_> {
             .as_str()
             .unwrap_or(self.namespace);
         let name = &definition.name;
-        let old = registry::find_opt(&self.hub, namespace, name, Some(kind.word)).await?;
-        let old = old.map(|found| found.source(name)).transpose()?;
         // The world as it is before: the plan compares with what runs now.
-        let mut world = World::load(&self.hub).await?;
+        let (old, mut world) = match &self.hub {
+            Some(hub) => (
+                registry::find_opt(hub, namespace, name, Some(kind.word)).await?,
+                World::load(hub).await?,
+            ),
+            None => (None, World::default()),
+        };
+        let old = old.map(|found| found.source(name)).transpose()?;
         for file in &self.args.applications {
             for application in applications(file)? {
                 world.add_application(application);
@@ -165,11 +208,12 @@ impl Session<'_> {
             writeln!(out, "{title}: as in the hub").context(Closed)?;
             return Ok(true);
         }
-        if self.args.dry_run {
-            writeln!(out, "{title}: good, and not registered (--dry-run)").context(Closed)?;
-        } else {
-            register(&self.hub, source, &object).await?;
-            writeln!(out, "{title}: registered in {namespace}").context(Closed)?;
+        match &self.hub {
+            Some(hub) if !self.args.dry_run => {
+                register(hub, source, &object).await?;
+                writeln!(out, "{title}: registered in {namespace}").context(Closed)?;
+            }
+            _ => writeln!(out, "{title}: good, and not registered (--dry-run)").context(Closed)?,
         }
         let placed = Source {
             object,
@@ -214,7 +258,7 @@ fn plan(old: Option<&Source>, new: &Source, world: &World, namespace: &str) -> R
 fn applications(file: &str) -> Result<Vec<serde_json::Value>> {
     let text = read_text(file)?;
     let documents = yaml::parse(&text)
-        .map_err(|error| Problems::from(problem::Problem::of_file(file, error.to_string())))?;
+        .map_err(|error| Problems::from(no_yaml(file, &text.as_str().into(), &error)))?;
     let all = documents.into_iter();
     Ok(all
         .filter(|document| document["kind"] == "Application")

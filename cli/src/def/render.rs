@@ -5,12 +5,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use caravel_core::engine::{Call, Diagnostic, DiagnosticKind};
+use caravel_core::engine::{
+    Call, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
+    ValidateResult,
+};
 use caravel_core::yaml;
 use serde_json::{Map, Value, json};
 
+use super::ask::ask;
 use super::parameter;
-use super::problem::{Problem, Problems};
+use super::problem::{self, Problem, Problems};
 use super::source::{Source, read_one, read_text};
 use super::trial::{Outcome, Trial};
 use super::{CueEvaluator, Machine};
@@ -69,9 +73,16 @@ pub(crate) fn run(args: &Args, namespace: Option<&str>) -> Result<ExitCode> {
     let source = read_one(&args.file)?;
     let given = args.input.parameters(&source)?;
     let trial = args.input.trial(&source, given.value.clone(), namespace)?;
+    let said = judged(&source, &given, args.input.evaluator());
+    for warning in problems(&source, &given, &said.warnings).0 {
+        problem::print(&warning.warning());
+    }
     let outcome = match trial.render() {
         Ok(outcome) => outcome,
-        Err(errors) => return Err(problems(&source, &given, &errors).into()),
+        Err(errors) => {
+            let errors = with_causes(said.errors, errors);
+            return Err(problems(&source, &given, &errors).into());
+        }
     };
     let (documents, complete) = shown(&outcome);
     let text = match args.output {
@@ -83,6 +94,53 @@ pub(crate) fn run(args: &Args, namespace: Option<&str>) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     bail!("the objects depend on these calls: give their results with --returns FILE")
+}
+
+/// What is wrong with the parameters by themselves, and which of them have no effect.
+fn judged(source: &Source, given: &Given, evaluator: Evaluator) -> ValidateResult {
+    let definition = &source.definition;
+    if definition.template.is_empty() {
+        return ValidateResult::default();
+    }
+    let request = ValidateRequest {
+        kind: definition.kind,
+        template: Template {
+            name: definition.name.clone(),
+            source: definition.template.clone(),
+            parameters: given.value.clone(),
+        },
+        ..ValidateRequest::default()
+    };
+    ask(
+        Operation::Validate(request),
+        definition.evaluator.unwrap_or(evaluator),
+    )
+    .unwrap_or_default()
+}
+
+/// Errors of a render behind those of the parameters: what is missing there is missing wherever it is used.
+fn with_causes(mut causes: Vec<Diagnostic>, errors: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let is_told = |error: &Diagnostic, causes: &[Diagnostic]| {
+        let is_missing = |one: &Diagnostic| one.kind == DiagnosticKind::Missing;
+        causes
+            .iter()
+            .any(|cause| cause.path == error.path || (is_missing(cause) && is_missing(error)))
+    };
+    for error in errors {
+        if !is_told(&error, &causes) {
+            causes.push(error);
+        }
+    }
+    for cause in &mut causes {
+        if let Some(name) = cause
+            .hint
+            .strip_suffix("` in the properties")
+            .and_then(|hint| hint.strip_prefix("set `"))
+        {
+            cause.hint = format!("give it with `--set {name}=…`, or in the file of --parameters");
+        }
+    }
+    causes
 }
 
 /// What is printed, and whether it is all that there is.
@@ -144,7 +202,7 @@ impl Input {
     }
 
     /// Which evaluator is asked for.
-    pub(crate) fn evaluator(&self) -> caravel_core::engine::Evaluator {
+    pub(crate) fn evaluator(&self) -> Evaluator {
         self.cue_evaluator.into()
     }
 
@@ -279,7 +337,8 @@ pub(crate) fn problems(source: &Source, given: &Given, errors: &[Diagnostic]) ->
             return source.problem(error);
         };
         let path = path.trim_start_matches('.');
-        if given.file.is_empty() {
+        // What nobody gave stands where it is declared.
+        if given.file.is_empty() || error.kind == DiagnosticKind::Missing {
             return source.problem(error);
         }
         let problem = Problem::of(error, &given.file);

@@ -12,7 +12,7 @@ use caravel_core::check::{TEMPLATE, place_of_field};
 use caravel_core::engine::{
     Diagnostic, Evaluator, Operation, ParseDefinitionRequest, ParsedDefinition, Position,
 };
-use caravel_core::yaml;
+use caravel_core::yaml::{self, YamlError};
 use serde_json::Value;
 
 use super::ask::{Refusal, ask};
@@ -40,16 +40,29 @@ pub(crate) struct Source {
     pub(crate) unknown: Vec<Diagnostic>,
 }
 
-/// Reads definitions from files and folders; `-` is standard input.
+/// Reads definitions from files and folders; `-` is standard input. The error tells of all files that cannot be read.
 pub(crate) fn read_all(paths: &[String]) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
+    let (mut sources, mut problems) = (Vec::new(), Vec::new());
     for path in files(paths)? {
-        sources.extend(read(&path)?);
+        match read(&path) {
+            Ok(found) => sources.extend(found),
+            Err(error) => problems.extend(of_file(&path, error).0),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Problems(problems).into());
     }
     if sources.is_empty() {
         bail!("there is no definition in {}", paths.join(", "));
     }
     Ok(sources)
+}
+
+/// Why a file cannot be read.
+pub(crate) fn of_file(file: &str, error: anyhow::Error) -> Problems {
+    error
+        .downcast::<Problems>()
+        .unwrap_or_else(|error| Problem::of_file(file, format!("{error:#}")).into())
 }
 
 /// Reads the one definition of a file.
@@ -195,8 +208,8 @@ pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
     if is_cue(file) || (Path::new(file).extension().is_none() && !looks_like_yaml) {
         return parse_cue(file, text).map(|source| vec![source]);
     }
-    let documents = yaml::parse(text)
-        .map_err(|error| Problems::from(Problem::of_file(file, error.to_string())))?;
+    let documents =
+        yaml::parse(text).map_err(|error| Problems::from(no_yaml(file, text, &error)))?;
     take_packages(file, &documents)?;
     let objects = documents.into_iter().filter(|object| !object.is_null());
     objects
@@ -207,6 +220,17 @@ pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
             Ok(Source { document, ..source })
         })
         .collect()
+}
+
+/// What is wrong with YAML, at its place.
+pub(crate) fn no_yaml(file: &str, text: &Arc<str>, error: &YamlError) -> Problem {
+    let place = error
+        .position
+        .and_then(|(line, column)| Some((u32::try_from(line).ok()?, u32::try_from(column).ok()?)));
+    match place {
+        Some((line, column)) => Problem::of_file(file, &error.message).at(text, line, column),
+        None => Problem::of_file(file, &error.message),
+    }
 }
 
 fn parse_cue(file: &str, text: &Arc<str>) -> Result<Source> {

@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Machine;
-use super::check::check;
+use super::check::{Names, check};
 use super::kind::Kind;
-use super::problem::{self, Level, Problem, Problems};
+use super::problem::{self, Level, Problem};
 use super::served::Served;
-use super::source::{Source, files, read};
+use super::source::{files, of_file, read};
 use crate::hub::HubArgs;
 
 /// Checks definitions as their registration does, and more: both evaluators must agree, and the objects that they make
@@ -64,8 +64,9 @@ struct Checked {
 pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
     let served = args.served(hub).await?;
     let mut all = Vec::new();
+    let mut known = Names::default();
     for file in files(&args.paths)? {
-        all.extend(check_file(&file, &served)?);
+        all.extend(check_file(&file, &served, &mut known));
     }
     if all.is_empty() {
         anyhow::bail!("there is no definition in {}", args.paths.join(", "));
@@ -106,30 +107,26 @@ fn tell(all: &[Checked], bad: &dyn Fn(&Checked) -> bool, failed: usize) -> Resul
     Ok(())
 }
 
-fn check_file(file: &str, served: &Served) -> Result<Vec<Checked>> {
-    let unreadable = |problems: Problems| Checked {
-        file: file.to_owned(),
-        title: "unreadable".to_owned(),
-        problems: problems.0,
-    };
+fn check_file(file: &str, served: &Served, known: &mut Names) -> Vec<Checked> {
     match read(file) {
         Ok(sources) => {
-            let checked = sources.iter().map(|source| check_source(source, served));
-            Ok(checked.collect())
+            let checked = sources.iter().map(|source| {
+                let mut problems: Vec<Problem> = known.taken(source).into_iter().collect();
+                problems.extend(check(source, served));
+                let word = Kind::of(source.definition.kind).word;
+                Checked {
+                    file: source.file.clone(),
+                    title: format!("{word} {}", source.definition.name),
+                    problems,
+                }
+            });
+            checked.collect()
         }
-        Err(error) => match error.downcast::<Problems>() {
-            Ok(problems) => Ok(vec![unreadable(problems)]),
-            Err(error) => Err(error),
-        },
-    }
-}
-
-fn check_source(source: &Source, served: &Served) -> Checked {
-    let word = Kind::of(source.definition.kind).word;
-    Checked {
-        file: source.file.clone(),
-        title: format!("{word} {}", source.definition.name),
-        problems: check(source, served),
+        Err(error) => vec![Checked {
+            file: file.to_owned(),
+            title: "unreadable".to_owned(),
+            problems: of_file(file, error).0,
+        }],
     }
 }
 
