@@ -11,6 +11,7 @@ use caravel_core::engine::{
 use serde_json::{Value, json};
 
 use super::ask::{Refusal, ask};
+use super::compared;
 use super::kind::Kind;
 use super::parameter;
 use super::problem::{Level, Problem};
@@ -24,6 +25,7 @@ pub(crate) fn check(source: &Source, served: &Served) -> Vec<Problem> {
     let is_good = problems.iter().all(|problem| problem.level != Level::Error);
     // A definition may say which evaluator reads it: then the other does not matter.
     if is_good {
+        problems.extend(compared::impossible(source, served));
         problems.extend(trials(source, served));
     }
     problems.sort_by_key(|problem| (problem.level == Level::Warning, problem.line));

@@ -6,6 +6,7 @@
 mod apply;
 mod ask;
 mod check;
+mod compared;
 mod del;
 mod dev;
 mod diff;

@@ -7,10 +7,16 @@ import (
 	"cuelang.org/go/cue/token"
 )
 
+const theTemplate = "the template"
+
 // undeclaredUses finds where a template selects a field of `parameter` that it does not declare: that is
 // no error for CUE until the template is rendered.
 func (v *validation) undeclaredUses(where stage, file *ast.File) {
-	names := declarations{file}
+	v.undeclaredIn(where, theTemplate, file, declarations{file})
+}
+
+// undeclaredIn looks at the fields of `parameter` that a text reads, and another one declares.
+func (v *validation) undeclaredIn(where stage, user string, file *ast.File, names declarations) {
 	if names.topLevel("parameter") == nil {
 		return
 	}
@@ -35,7 +41,7 @@ func (v *validation) undeclaredUses(where stage, file *ast.File) {
 				return true
 			}
 			reported[text] = true
-			v.undeclaredUse(where, text, path[i], labels[i], schema)
+			v.undeclaredUse(where, user, text, path[i], labels[i], schema)
 			return true
 		}
 		return true
@@ -43,10 +49,14 @@ func (v *validation) undeclaredUses(where stage, file *ast.File) {
 }
 
 // undeclaredUse is an error where the parameter is closed: nobody can ever give it.
-func (v *validation) undeclaredUse(where stage, path, name string, at token.Pos, schema declared) {
+func (v *validation) undeclaredUse(where stage, user, path, name string, at token.Pos, schema declared) {
+	owner := "it"
+	if user != theTemplate {
+		owner = theTemplate
+	}
 	found := diagnostic{
 		Kind: kindReference, Path: path,
-		Message: fmt.Sprintf("the template uses %s, which it does not declare", path),
+		Message: fmt.Sprintf("%s uses %s, which %s does not declare", user, path, owner),
 		Hint:    didYouMean(name, sortedKeys(schema.fields)),
 	}
 	if place, ok := where.source.locate(at.Line(), at.Column()); ok && at.IsValid() {

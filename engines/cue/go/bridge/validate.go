@@ -228,7 +228,11 @@ func (v *validation) statusTexts() error {
 // are not evaluated: they depend on what is live.
 func (v *validation) statusField(name, field string, src *source, value cue.Value) {
 	file, err := parser.ParseFile(src.file, src.author)
-	if field == "" || err != nil {
+	if err != nil {
+		return
+	}
+	v.statusUses(stage{source: src, definition: v.request.Template.Name}, statusNames[name], file)
+	if field == "" {
 		return
 	}
 	top := declarations{file}.of(&ast.StructLit{Elts: file.Decls})
@@ -260,7 +264,7 @@ func (v *validation) mayBeTrue(src *source, file *ast.File, health cue.Value) {
 	if kind := health.IncompleteKind(); kind&cue.BoolKind == 0 && kind != cue.BottomKind {
 		wrong.Message = "isHealth is no truth value"
 		wrong.Found = kind.String()
-	} else if healthy, err := health.Bool(); err == nil && !healthy && !dependsOnLife(file) {
+	} else if neverTrue(file, health) {
 		wrong.Message = "isHealth can never be true"
 		wrong.Expected, wrong.Found = "a condition on context.output or context.outputs", "false"
 		wrong.Hint = "leave the health policy out if the workload is healthy as soon as it is there"
@@ -276,6 +280,21 @@ func (v *validation) mayBeTrue(src *source, file *ast.File, health cue.Value) {
 		wrong.Positions = []position{{File: src.file, Line: 1, Column: 1}}
 	}
 	v.result.Errors = append(v.result.Errors, wrong)
+}
+
+// statusNames are the status texts in words.
+var statusNames = map[string]string{
+	"healthPolicy": "the health policy", "customStatus": "the custom status", "details": "the details",
+}
+
+// neverTrue says whether a health policy says no whatever it reads.
+func neverTrue(file *ast.File, health cue.Value) bool {
+	names := declarations{file}
+	if contradicts(names, names.topLevel("isHealth")) {
+		return true
+	}
+	healthy, err := health.Bool()
+	return !dependsOnLife(file) && (!health.Exists() || err == nil && !healthy)
 }
 
 // dependsOnLife says whether a text reads anything that is not in it: then its value may change.
