@@ -107,6 +107,44 @@ impl Shelf {
 struct Listing {
     synced: bool,
     objects: HashMap<ObjectKey, Packed>,
+    /// Objects as our own writes left them, until the watch has come as far.
+    written: HashMap<ObjectKey, Written>,
+    /// The version that the watch has come to: what it does not know of before that is not there.
+    reached: u64,
+}
+
+#[derive(Debug)]
+struct Written {
+    version: u64,
+    object: Arc<Value>,
+}
+
+impl Listing {
+    /// The watch has come to a version. One that sees only what has an owner has nothing to say of the rest.
+    fn reach(&mut self, version: u64, sees_all: bool) {
+        self.reached = self.reached.max(version);
+        let reached = self.reached;
+        self.written
+            .retain(|_, own| own.version > reached || !(sees_all || has_owner(&own.object)));
+    }
+
+    /// An object as the watch tells of it; how it was known before.
+    fn put(&mut self, key: ObjectKey, packed: Packed) -> Option<Packed> {
+        let own = self.written.get(&key);
+        if own.is_some_and(|own| own.version <= packed.number().unwrap_or(u64::MAX)) {
+            self.written.remove(&key);
+        }
+        self.objects.insert(key, packed)
+    }
+}
+
+fn has_owner(object: &Value) -> bool {
+    object["metadata"]["labels"].get(labels::APP_NAME).is_some()
+}
+
+/// The version of an object, where its server counts them; all that are known do.
+fn version(object: &Value) -> Option<u64> {
+    text(&object["metadata"]["resourceVersion"]).parse().ok()
 }
 
 /// An object as JSON text: a tenth of what its values take in memory. There are many, and few are
@@ -125,6 +163,10 @@ impl Packed {
         }
     }
 
+    fn number(&self) -> Option<u64> {
+        self.version.parse().ok()
+    }
+
     fn unpack(&self) -> Arc<Value> {
         // It was written by us, so it can be read.
         Arc::new(serde_json::from_slice(&self.json).unwrap_or_default())
@@ -132,12 +174,15 @@ impl Packed {
 }
 
 impl Objects {
-    /// What is known of an object.
+    /// What is known of an object: what was seen last, unless we wrote later.
     pub fn get(&self, key: &ObjectKey) -> Known {
         let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
         let Some(listing) = shelves.get(&Shelf::of(key)) else {
             return Known::Unknown;
         };
+        if let Some(own) = listing.written.get(key) {
+            return Known::There(own.object.clone());
+        }
         let synced = listing.synced;
         let packed = listing.objects.get(key).cloned();
         drop(shelves);
@@ -146,6 +191,26 @@ impl Objects {
             None if synced => Known::Gone,
             None => Known::Unknown,
         }
+    }
+
+    /// Takes note of what our own write made of an object. That counts until the watch has come as far, and no longer:
+    /// an object that somebody deletes meanwhile is gone.
+    pub fn wrote(&self, key: &ObjectKey, object: &Arc<Value>) {
+        let Some(version) = version(object) else {
+            return;
+        };
+        self.edit(&Shelf::of(key), |listing| {
+            let is_watched = has_owner(object) || listing.objects.contains_key(key);
+            let before = listing.written.get(key);
+            if is_watched && version <= listing.reached
+                || before.is_some_and(|before| before.version >= version)
+            {
+                return;
+            }
+            let object = object.clone();
+            let own = Written { version, object };
+            listing.written.insert(key.clone(), own);
+        });
     }
 
     /// Whether all objects of a kind have been listed.
@@ -237,7 +302,10 @@ impl Observer {
             let all = self.needs_all(kind);
             if watches.get(kind).is_none_or(|running| running.all != all) {
                 // Of two watches of a kind, the old one ends before the new one lists.
-                watches.remove(kind);
+                if watches.remove(kind).is_some() {
+                    self.objects
+                        .edit(&kind.shelf(), |listing| listing.synced = false);
+                }
                 watches.insert(kind.clone(), self.start(kind.clone(), all));
             }
         }
@@ -276,8 +344,15 @@ struct Watch {
     events: mpsc::Sender<Observed>,
     /// If there is one, all objects of the kind are listed, and those in it are seen too.
     unlabelled: Option<Arc<RwLock<BTreeSet<ObjectKey>>>>,
-    /// The objects of a list that is being read.
-    listed: Option<BTreeSet<ObjectKey>>,
+    /// A list that is being read.
+    listed: Option<Listed>,
+}
+
+#[derive(Default)]
+struct Listed {
+    objects: BTreeSet<ObjectKey>,
+    /// The list shows how things were at this version, or later.
+    version: u64,
 }
 
 impl Watch {
@@ -333,7 +408,15 @@ impl Watch {
     async fn take(&mut self, event: watcher::Event<RawObject>) -> bool {
         match event {
             watcher::Event::Init => {
-                self.listed = Some(BTreeSet::new());
+                // It has not been asked for yet: it shows what we have written until now.
+                let written = self.objects.edit(&self.kind.shelf(), |listing| {
+                    let written = listing.written.values();
+                    written.map(|own| own.version).max()
+                });
+                self.listed = Some(Listed {
+                    version: written.unwrap_or_default(),
+                    ..Listed::default()
+                });
                 true
             }
             watcher::Event::InitApply(object) => {
@@ -342,18 +425,22 @@ impl Watch {
                     return true;
                 }
                 if let Some(listed) = &mut self.listed {
-                    listed.insert(key.clone());
+                    listed.objects.insert(key.clone());
+                    listed.version = version(&object).unwrap_or_default().max(listed.version);
                 }
                 self.put(key, object).await
             }
             watcher::Event::InitDone => self.done().await,
             watcher::Event::Apply(object) => {
                 let (key, object) = self.read(object);
-                if self.is_meant(&key, &object) {
-                    self.put(key, object).await
-                } else {
-                    self.drop_object(key, object).await
+                if !self.is_meant(&key, &object) {
+                    return self.drop_object(key, object).await;
                 }
+                let version = version(&object);
+                let heard = self.put(key, object).await;
+                self.objects
+                    .edit(&self.kind.shelf(), |listing| self.reach(listing, version));
+                heard
             }
             watcher::Event::Delete(object) => {
                 let (key, object) = self.read(object);
@@ -362,12 +449,16 @@ impl Watch {
         }
     }
 
+    fn reach(&self, listing: &mut Listing, version: Option<u64>) {
+        listing.reach(version.unwrap_or_default(), self.unlabelled.is_some());
+    }
+
     /// Whether an object is to be seen: it has an owner, or was named.
     fn is_meant(&self, key: &ObjectKey, object: &Value) -> bool {
         let Some(unlabelled) = &self.unlabelled else {
             return true;
         };
-        object["metadata"]["labels"].get(labels::APP_NAME).is_some()
+        has_owner(object)
             || unlabelled
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -376,9 +467,10 @@ impl Watch {
 
     /// An object is gone, or no longer to be seen.
     async fn drop_object(&self, key: ObjectKey, object: Arc<Value>) -> bool {
-        let known = self
-            .objects
-            .edit(&self.kind.shelf(), |listing| listing.objects.remove(&key));
+        let known = self.objects.edit(&self.kind.shelf(), |listing| {
+            self.reach(listing, version(&object));
+            listing.objects.remove(&key)
+        });
         known.is_none() || self.send(Observed::Deleted { key, object }).await
     }
 
@@ -386,7 +478,7 @@ impl Watch {
         let packed = Packed::of(&object);
         let version = packed.version.clone();
         let before = self.objects.edit(&self.kind.shelf(), |listing| {
-            listing.objects.insert(key.clone(), packed)
+            listing.put(key.clone(), packed)
         });
         if before.is_some_and(|before| before.version == version) {
             // A list said again what was known.
@@ -400,9 +492,10 @@ impl Watch {
         let listed = self.listed.take().unwrap_or_default();
         let gone: Vec<(ObjectKey, Packed)> = self.objects.edit(&self.kind.shelf(), |listing| {
             listing.synced = true;
+            self.reach(listing, Some(listed.version));
             listing
                 .objects
-                .extract_if(|key, _| !listed.contains(key))
+                .extract_if(|key, _| !listed.objects.contains(key))
                 .collect()
         });
         for (key, packed) in gone {

@@ -171,16 +171,8 @@ async fn a_kind_that_appears_later_is_found() {
 #[tokio::test]
 async fn what_vanished_while_nobody_watched_is_reported() {
     let hub = Hub::open().await;
-    let (events, mut receiver) = mpsc::channel(16);
-    let mut watch = Watch {
-        kind: kind("v1", "ConfigMap"),
-        clusters: hub.clusters.clone(),
-        objects: Objects::default(),
-        events,
-        unlabelled: None,
-        listed: None,
-    };
-    let object = |name: &str| -> RawObject { serde_json::from_value(owned(name, "1")).unwrap() };
+    let (mut watch, mut receiver) = fed(&hub, false);
+    let object = |name: &str| raw(owned(name, "1"));
     for name in ["a", "b"] {
         watch.take(watcher::Event::Apply(object(name))).await;
     }
@@ -198,4 +190,97 @@ async fn what_vanished_while_nobody_watched_is_reported() {
         });
     }
     assert_eq!(said, ["changed a", "changed b", "deleted a", "synced"]);
+}
+
+/// A watch that a test feeds, and the receiver of what it tells.
+fn fed(hub: &Hub, sees_all: bool) -> (Watch, mpsc::Receiver<Observed>) {
+    let (events, receiver) = mpsc::channel(16);
+    let watch = Watch {
+        kind: kind("v1", "ConfigMap"),
+        clusters: hub.clusters.clone(),
+        objects: Objects::default(),
+        events,
+        unlabelled: sees_all.then(Arc::default),
+        listed: None,
+    };
+    (watch, receiver)
+}
+
+fn at(name: &str, version: u64) -> Value {
+    let mut object = owned(name, "1");
+    object["metadata"]["resourceVersion"] = json!(version.to_string());
+    object
+}
+
+fn raw(object: Value) -> RawObject {
+    serde_json::from_value(object).unwrap()
+}
+
+/// Which version is known of an object; none for one that is gone.
+fn known(objects: &Objects, name: &str) -> Option<String> {
+    match objects.get(&key(name)) {
+        Known::There(object) => Some(text(&object["metadata"]["resourceVersion"]).to_owned()),
+        Known::Gone => None,
+        Known::Unknown => Some("unknown".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn an_own_write_counts_until_the_watch_has_come_as_far() {
+    let hub = Hub::open().await;
+    let (mut watch, _receiver) = fed(&hub, false);
+    let objects = watch.objects.clone();
+    let wrote = |name: &str, version| objects.wrote(&key(name), &Arc::new(at(name, version)));
+    wrote("a", 5);
+    assert_eq!(known(&objects, "a").as_deref(), Some("5"), "nobody listed");
+    watch.take(watcher::Event::Init).await;
+    watch.take(watcher::Event::InitApply(raw(at("a", 5)))).await;
+    watch.take(watcher::Event::InitDone).await;
+    wrote("a", 8);
+    assert_eq!(known(&objects, "a").as_deref(), Some("8"));
+    watch.take(watcher::Event::Apply(raw(at("b", 7)))).await;
+    assert_eq!(known(&objects, "a").as_deref(), Some("8"), "still ahead");
+    // It was written, deleted by somebody, and not looked at between.
+    watch.take(watcher::Event::Apply(raw(at("a", 8)))).await;
+    watch.take(watcher::Event::Delete(raw(at("a", 9)))).await;
+    assert_eq!(known(&objects, "a"), None);
+    // The answer to the write came later than all that.
+    wrote("a", 8);
+    assert_eq!(known(&objects, "a"), None);
+    // And one that was made anew is there, whatever is told of the old one.
+    wrote("a", 12);
+    watch.take(watcher::Event::Delete(raw(at("a", 11)))).await;
+    assert_eq!(known(&objects, "a").as_deref(), Some("12"));
+    watch.take(watcher::Event::Apply(raw(at("b", 13)))).await;
+    assert_eq!(known(&objects, "a"), None, "the watch would have told");
+}
+
+#[tokio::test]
+async fn what_we_wrote_and_a_later_list_does_not_show_is_gone() {
+    let hub = Hub::open().await;
+    let (mut watch, _receiver) = fed(&hub, false);
+    let objects = watch.objects.clone();
+    objects.wrote(&key("a"), &Arc::new(at("a", 5)));
+    watch.take(watcher::Event::Init).await;
+    // After the list was begun: it need not be in it.
+    objects.wrote(&key("b"), &Arc::new(at("b", 6)));
+    watch.take(watcher::Event::InitDone).await;
+    assert_eq!(known(&objects, "a"), None);
+    assert_eq!(known(&objects, "b").as_deref(), Some("6"));
+}
+
+#[tokio::test]
+async fn a_watch_says_nothing_of_what_it_does_not_see() {
+    let hub = Hub::open().await;
+    let mut shared = at("a", 5);
+    shared["metadata"]["labels"] = json!({});
+    for (sees_all, expected) in [(false, Some("5")), (true, None)] {
+        let (mut watch, _receiver) = fed(&hub, sees_all);
+        let objects = watch.objects.clone();
+        objects.wrote(&key("a"), &Arc::new(shared.clone()));
+        watch.take(watcher::Event::Init).await;
+        watch.take(watcher::Event::InitApply(raw(at("b", 9)))).await;
+        watch.take(watcher::Event::InitDone).await;
+        assert_eq!(known(&objects, "a").as_deref(), expected);
+    }
 }

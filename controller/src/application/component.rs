@@ -141,7 +141,6 @@ impl Delivery {
                 seen.live[index] = live.clone();
             }
         }
-        self.wrote(by_key);
         Ok(())
     }
 }

@@ -8,7 +8,6 @@ use caravel_clusters::connect::Clusters;
 use caravel_clusters::dispatch::{DispatchError, Dispatcher, Wanted};
 use caravel_clusters::inventory::{self, Inventory, InventoryError, Ledger};
 use caravel_clusters::observe::Objects;
-use caravel_clusters::repair::Known;
 use caravel_clusters::{ClusterError, ObjectKey, ResourcePolicies};
 use caravel_core::api::{
     Application, ApplicationComponent, ComponentStatus, LatestRevision, SYSTEM_NAMESPACE,
@@ -158,9 +157,7 @@ pub(crate) struct Delivery {
     /// How it stands with late traits.
     pub(super) late: Mutex<AllLate>,
     /// Live objects as they were seen last.
-    observed: Objects,
-    /// Objects as our own last write left them, until they are seen to be so.
-    written: std::sync::Mutex<BTreeMap<ObjectKey, Arc<Value>>>,
+    pub(super) observed: Objects,
     pub(super) clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     /// How another process delivered components, where that was not as the Application has them.
@@ -206,7 +203,6 @@ impl Delivery {
             delivered: Mutex::default(),
             late: Mutex::default(),
             observed: context.observer.objects(),
-            written: std::sync::Mutex::default(),
             clock: context.clock.clone(),
             store: context.store.clone(),
             kept: OnceCell::new(),
@@ -381,7 +377,10 @@ impl Delivery {
             .dispatch(&self.inventory, wanted, &self.policies)
             .await?;
         let mut applied = self.applied.lock().await;
-        applied.extend(result.iter().map(|one| one.key.clone()));
+        for one in &result {
+            self.observed.wrote(&one.key, &one.object);
+            applied.insert(one.key.clone());
+        }
         Ok(result
             .into_iter()
             .map(|one| (one.key, one.object))
@@ -506,31 +505,6 @@ impl Delivery {
         })
     }
 
-    /// What our own writes made of objects.
-    pub(super) fn wrote(&self, objects: BTreeMap<ObjectKey, Arc<Value>>) {
-        self.own_writes().extend(objects);
-    }
-
-    /// An object as it is now, as far as that is known: what was seen last, unless we wrote later.
-    pub(super) fn known(&self, key: &ObjectKey) -> Known {
-        let seen = self.observed.get(key);
-        let mut written = self.own_writes();
-        let Some(own) = written.get(key) else {
-            return seen;
-        };
-        match seen {
-            Known::There(seen) if !is_older(&seen, own) => {
-                written.remove(key);
-                Known::There(seen)
-            }
-            _ => Known::There(own.clone()),
-        }
-    }
-
-    fn own_writes(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Arc<Value>>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts a row in place of the one for the same component and place; a new one comes first, as
     /// KubeVela has it (TRAP-007). The copies of a replicated component share a row.
     pub(crate) async fn note(&self, place: &Place, row: ComponentStatus) {
@@ -561,15 +535,6 @@ impl Delivery {
 /// Under which a component is kept.
 fn kept_key(component: &AppComponent, place: &Place) -> String {
     format!("{}@{place}", component.spec.name)
-}
-
-/// Whether an object is older than another state of it. API servers count; of one that does not, nothing is known.
-fn is_older(object: &Value, other: &Value) -> bool {
-    let version = |object: &Value| -> Option<u64> {
-        let version = object["metadata"]["resourceVersion"].as_str()?;
-        version.parse().ok()
-    };
-    matches!((version(object), version(other)), (Some(this), Some(other)) if this < other)
 }
 
 /// `context.revision`: the same for the same component, whatever else changes (row REN-101).

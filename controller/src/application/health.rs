@@ -236,7 +236,7 @@ impl Delivery {
         let mut found = Seen::default();
         found.rendered.name.clone_from(&component.spec.name);
         for entry in entries {
-            let now = match self.known(&ObjectKey::of_entry(&entry)) {
+            let now = match self.observed.get(&ObjectKey::of_entry(&entry)) {
                 Known::There(object) => object,
                 Known::Gone => Arc::default(),
                 Known::Unknown => return None,
