@@ -2,6 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a failing helper fails the test")]
 
+#[path = "def/scope.rs"]
+mod scope;
+
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

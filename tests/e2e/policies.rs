@@ -117,6 +117,35 @@ fn a_label_that_no_api_takes_is_told() {
     );
 }
 
+/// A policy is tried on a sample Application when it is registered: what it can read is no mistake, what it cannot give is.
+#[test]
+fn a_policy_is_tried_when_it_is_registered() {
+    let place = Place::shared("policies-tried");
+    let registered = |output: &str| {
+        let answer = place.apply(&format!(
+            "apiVersion: core.oam.dev/v1beta1\nkind: PolicyDefinition\nmetadata: {{name: tried}}\nspec:\n  scope: Application\n\
+             \x20 schematic:\n    cue:\n      template: |\n        parameter: {{}}\n        output: {output}\n"
+        ));
+        assert_eq!(answer.exit, 0, "{}", answer.stderr);
+        answer.stderr
+    };
+    let said = registered("components: [for c in context.appComponents {c}]");
+    assert!(!said.contains("Warning"), "{said}");
+    let said = registered("components: [for c in context.appComponents {c & {trait: []}}]");
+    assert!(
+        said.contains("Warning")
+            && said.contains("no Application has `output.components[0].trait`")
+            && said.contains("did you mean `traits`?"),
+        "{said}"
+    );
+    let said = registered("components: context.appComponent");
+    assert!(
+        said.contains("Warning: spec.schematic.cue.template: it fails on a sample Application")
+            && said.contains("undefined field: appComponent"),
+        "{said}"
+    );
+}
+
 fn image(place: &Place, name: &str) -> Value {
     place.object("deploy", name)["spec"]["template"]["spec"]["containers"][0]["image"].clone()
 }

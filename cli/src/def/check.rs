@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use caravel_core::check::{DefinitionCheck, Extent, sample};
+use caravel_core::check::{
+    DefinitionCheck, Extent, is_of_author, last_name, sample, unknown_output,
+};
 use caravel_core::engine::{
-    DefinitionKind, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
-    ValidateResult,
+    DefinitionKind, Diagnostic, Evaluator, Operation, Template, ValidateRequest, ValidateResult,
 };
 use serde_json::{Value, json};
 
@@ -201,10 +202,12 @@ fn trials(source: &Source, served: &Served) -> Vec<Problem> {
                 problems.push(problem);
             }
         }
-        if chosen.is_some() {
-            continue;
-        }
-        let found = compare(source, extent, v2, run(Evaluator::V3));
+        let found = match chosen {
+            Some(_) => v2
+                .err()
+                .and_then(|errors| unrendered(source, extent, &errors)),
+            None => compare(source, extent, v2, run(Evaluator::V3)),
+        };
         // The second sample would only say the same again.
         if let Some(problem) = found {
             problems.push(problem);
@@ -243,10 +246,12 @@ fn other_workload(source: &Source, rendered: &Rendered) -> Option<Problem> {
     Some(Problem::of_file(&source.file, message).warning().hint(hint))
 }
 
-/// What targets would say against the objects.
+/// What would be said against the objects by targets, and is dropped of what a policy gives an Application.
 fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Problem> {
-    let Ok(Outcome::Objects(objects)) = rendered else {
-        return Vec::new();
+    let objects = match rendered {
+        Ok(Outcome::Objects(objects)) => objects,
+        Ok(Outcome::Application(output)) => return dropped(source, output),
+        _ => return Vec::new(),
     };
     let is_trait = source.definition.kind == DefinitionKind::Trait;
     let of_object = |shown: &super::trial::Shown| {
@@ -257,17 +262,27 @@ fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Proble
         };
         let faults = served.faults(&shown.object).into_iter();
         faults
-            .map(|fault| {
-                let message = format!("{name}: {}", fault.message);
-                let problem = Problem::of_file(&source.file, message).warning();
-                match source.place_of_field(&fault.field) {
-                    Some((line, column)) => problem.at(&source.text, line, column),
-                    None => problem,
-                }
-            })
+            .map(|fault| at_field(source, format!("{name}: {}", fault.message), &fault.field))
             .collect::<Vec<_>>()
     };
     objects.iter().flat_map(of_object).collect()
+}
+
+fn dropped(source: &Source, output: &Value) -> Vec<Problem> {
+    let findings = unknown_output(output).into_iter();
+    let problems = findings.map(|finding| {
+        at_field(source, finding.message, last_name(&finding.path)).hint(finding.hint)
+    });
+    problems.collect()
+}
+
+/// A warning at the place where the template gives a field of that name.
+fn at_field(source: &Source, message: String, field: &str) -> Problem {
+    let problem = Problem::of_file(&source.file, message).warning();
+    match source.place_of_field(field) {
+        Some((line, column)) => problem.at(&source.text, line, column),
+        None => problem,
+    }
 }
 
 /// The schema of the parameters, and what is to be said about it.
@@ -368,7 +383,6 @@ fn fitting(source: &Source, mut parameters: Value) -> Value {
 type Rendered = Result<Outcome, Vec<Diagnostic>>;
 
 fn compare(source: &Source, extent: Extent, v2: Rendered, v3: Rendered) -> Option<Problem> {
-    let said = |errors: &[Diagnostic]| errors.first().map_or(String::new(), |e| e.message.clone());
     match (v2, v3) {
         (Ok(v2), Ok(v3)) => {
             let (path, left, right) = difference(&as_value(&v2), &as_value(&v3), "")?;
@@ -384,26 +398,21 @@ fn compare(source: &Source, extent: Extent, v2: Rendered, v3: Rendered) -> Optio
         }
         (Ok(_), Err(errors)) => Some(one_fails(source, extent, "v3", "v2", &errors)),
         (Err(errors), Ok(_)) => Some(one_fails(source, extent, "v2", "v3", &errors)),
-        (Err(errors), Err(_)) => {
-            // With everything at once parameters may exclude each other; the required ones must do.
-            let first = errors.first().filter(|error| {
-                // What is only missing the sample may be to blame for.
-                extent == Extent::Required
-                    && !error.path.starts_with("parameter")
-                    && matches!(
-                        error.kind,
-                        DiagnosticKind::Reference | DiagnosticKind::Conflict
-                    )
-            })?;
-            let mut problem = source.problem(first).warning();
-            problem.message = format!(
-                "with {} it does not render: {}",
-                extent.words(),
-                said(&errors)
-            );
-            Some(problem)
-        }
+        (Err(errors), Err(_)) => unrendered(source, extent, &errors),
     }
+}
+
+/// With everything at once parameters may exclude each other; the required ones must do.
+fn unrendered(source: &Source, extent: Extent, errors: &[Diagnostic]) -> Option<Problem> {
+    let is_told = |error: &&Diagnostic| extent == Extent::Required && is_of_author(error);
+    let first = errors.first().filter(is_told)?;
+    let mut problem = source.problem(first).warning();
+    problem.message = format!(
+        "with {} it does not render: {}",
+        extent.words(),
+        first.message
+    );
+    Some(problem)
 }
 
 fn one_fails(

@@ -3,13 +3,15 @@
 use caravel_core::appfile::{
     Definition, DefinitionSet, Layered, Rejection, parse, read_application,
 };
+use caravel_core::check::PolicyTrial;
 use caravel_core::engine::{
-    Call, Diagnostic, DiagnosticKind, Evaluator, Operation, PolicyRequest, Replay, Request,
-    StepRequest, StepResult, Template,
+    Call, Diagnostic, DiagnosticKind, Evaluator, Operation, Replay, Request, StepRequest,
+    StepResult, Template,
 };
+use caravel_core::plan::scoped::APPLICATION_SCOPE;
 use caravel_core::render::{
-    ClusterVersion, ComponentRender, Input, PolicyRender, Progress, RenderError, RenderStage,
-    RenderedObject, Role, Target,
+    ClusterVersion, ComponentRender, Input, PolicyRender, Progress, Render as _, RenderError,
+    RenderStage, RenderedObject, Role, Target,
 };
 use serde_json::{Map, Value, json};
 
@@ -84,7 +86,7 @@ impl<'a> Trial<'a> {
         };
         match self.definition.kind {
             WorkflowStep => self.step(),
-            Policy if self.definition.scope == "Application" => self.application_policy(),
+            Policy if self.definition.scope == APPLICATION_SCOPE => self.application_policy(),
             Component | Workload | Trait | Policy => self.within(),
         }
     }
@@ -104,6 +106,8 @@ impl<'a> Trial<'a> {
                     json!([{"type": self.definition.name, "properties": self.parameters}]);
                 json!({"components": [carrier]})
             }
+            // One that holds by itself cannot be named.
+            Policy if self.definition.global.is_some() => json!({"components": [self.carrier()]}),
             Policy => json!({"components": [self.carrier()], "policies": [used]}),
             _ => json!({"components": [used]}),
         };
@@ -233,7 +237,7 @@ impl<'a> Trial<'a> {
     ) -> Result<Run<T>, Vec<Diagnostic>> {
         let mut input = Input::Start;
         loop {
-            match next(input).map_err(|error| diagnostics(*error))? {
+            match next(input).map_err(|error| error.diagnostics())? {
                 Progress::Eval(mut request) => {
                     self.change_context(&mut request);
                     input = Input::Reply(engine::eval(&request));
@@ -249,12 +253,12 @@ impl<'a> Trial<'a> {
 
     /// Lays what is different over the context of a render.
     pub(crate) fn change_context(&self, request: &mut Request) {
-        if let Operation::Render(render) = &mut request.operation {
-            let changes = self.context.iter();
-            render
-                .context
-                .extend(changes.map(|(key, value)| (key.clone(), value.clone())));
-        }
+        let context = match &mut request.operation {
+            Operation::Render(render) => &mut render.context,
+            Operation::Policy(policy) => &mut policy.context,
+            _ => return,
+        };
+        context.extend(self.context.clone());
     }
 
     /// The results of calls, if all are known.
@@ -278,8 +282,8 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// What templates of steps and policies see (rows REN-105, REN-107), with what is different.
-    fn bare_context(&self) -> Map<String, Value> {
+    /// What templates of steps see (row REN-107), with what is different.
+    fn step_context(&self) -> Map<String, Value> {
         let usual = json!({
             "name": self.name,
             "appName": self.name,
@@ -308,7 +312,7 @@ impl<'a> Trial<'a> {
         loop {
             let operation = Operation::Step(StepRequest {
                 template: self.template(),
-                context: self.bare_context(),
+                context: self.step_context(),
                 replay: replay.clone(),
                 ..StepRequest::default()
             });
@@ -332,23 +336,14 @@ impl<'a> Trial<'a> {
     }
 
     fn application_policy(&self) -> Result<Outcome, Vec<Diagnostic>> {
-        let mut replay = Replay::new();
-        loop {
-            let operation = Operation::Policy(PolicyRequest {
-                template: self.template(),
-                context: self.bare_context(),
-                replay: replay.clone(),
-                ..PolicyRequest::default()
-            });
-            match ask::<Value>(operation, self.chosen()) {
-                Ok(result) => return Ok(Outcome::Application(result["output"].clone())),
-                Err(Refusal::Calls(calls)) => match self.results(&calls) {
-                    Some(results) => replay.extend(results),
-                    None => return Ok(Outcome::Calls(calls)),
-                },
-                Err(other) => return Err(wrong(other)),
-            }
-        }
+        let app =
+            read_application(&self.application()).map_err(|rejection| findings(&rejection))?;
+        let trial = PolicyTrial::new(self.definition, app, self.parameters.clone());
+        let mut render = trial.render(self.evaluator);
+        Ok(match self.run(|input| render.next(input))? {
+            Run::Done(made) => Outcome::Application(PolicyTrial::output(&made)),
+            Run::Calls(calls) => Outcome::Calls(calls),
+        })
     }
 }
 
@@ -375,17 +370,6 @@ fn plain(path: &str, message: &str) -> Diagnostic {
         message: message.to_owned(),
         ..Diagnostic::default()
     }
-}
-
-fn diagnostics(error: RenderError) -> Vec<Diagnostic> {
-    if error.problems.is_empty() {
-        return vec![plain("", &error.message)];
-    }
-    error
-        .problems
-        .into_iter()
-        .map(|problem| problem.diagnostic)
-        .collect()
 }
 
 /// What is wrong with the Application around the definition: only its parameters are the user's.

@@ -5,23 +5,20 @@ use std::time::Duration;
 use caravel_apiserver::admission::AdmissionAttributes;
 use caravel_core::api::Application;
 use caravel_core::appfile::{Finding, FindingKind, named, read_application};
-use caravel_core::check::{Check, Trial};
-use caravel_core::engine::{Fault, Outcome, Reply};
-use caravel_core::render::{
-    ClusterVersion, Input, Progress, RenderError, RenderedComponent, Target,
-};
+use caravel_core::check::Check;
+use caravel_core::render::{ClusterVersion, Target};
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::attempt::{LATE, Tried, attempt, in_time};
 use super::{OamAdmission, permission};
 use crate::application::{LiveSource, component_revision};
 use crate::evaluation::Evaluation;
 
 /// How long a check may take: webhooks have ten seconds, and whoever writes waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(8);
-const LATE: &str = "the engine had no time for it, because other templates do not end";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Judges an Application, and names the steps that have no name (CRD-040).
 pub(crate) async fn admit(
@@ -45,7 +42,8 @@ pub(crate) async fn admit(
     let before = read_application(attributes.old).ok();
     let check = Check::of_update(&application, before.as_ref(), &source);
     let version = &admission.cluster_version;
-    let mut findings = judged(&admission.evaluation, version, &application, check).await;
+    let evaluation = &admission.evaluation;
+    let mut findings = judged(evaluation, version, &application, check, PATIENCE).await;
     if admission.definition_permissions {
         let (namespace, user) = (attributes.namespace, attributes.user);
         findings.extend(permission::findings(admission, &application, namespace, user).await);
@@ -53,24 +51,20 @@ pub(crate) async fn admit(
     findings
 }
 
-/// Takes a check to its end, with the engine's answers.
+/// Takes a check to its end, with the engine's answers. What it has no time for within `patience` it tells.
 pub(crate) async fn judged(
     evaluation: &Evaluation,
     cluster_version: &ClusterVersion,
     application: &Application,
     mut check: Check,
+    patience: Duration,
 ) -> Vec<Finding> {
     let namespace = application.namespace().unwrap_or_default();
     let questions = check.questions();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let outcomes = join_all(questions.iter().map(async |question| {
         let asked = evaluation.outcome(&namespace, question.operation.clone(), question.evaluator);
-        let outcome = timeout_at(deadline, asked).await;
-        outcome.unwrap_or_else(|_| {
-            Outcome::Limit(Fault {
-                message: LATE.to_owned(),
-            })
-        })
+        in_time(deadline, asked).await
     }))
     .await;
     for (question, outcome) in questions.iter().zip(outcomes) {
@@ -85,7 +79,8 @@ pub(crate) async fn judged(
             dispatch: true,
             ..Target::default()
         };
-        timeout_at(deadline, attempt(evaluation, &namespace, one, target))
+        let render = one.render(target, evaluation.evaluator());
+        timeout_at(deadline, attempt(evaluation, &namespace, render))
     }))
     .await;
     let mut late = Vec::new();
@@ -122,37 +117,6 @@ fn next_revision(application: &Application) -> String {
     format!("{}-v{number}", application.name_any())
 }
 
-/// What came of a trial.
-enum Tried {
-    Done(RenderedComponent),
-    Failed(Box<RenderError>),
-    /// It wants a call carried out: nothing is known after that.
-    Stopped,
-}
-
-/// Renders a component for a trial.
-async fn attempt(evaluation: &Evaluation, namespace: &str, trial: &Trial, target: Target) -> Tried {
-    let mut render = trial.render(target, evaluation.evaluator());
-    let mut input = Input::Start;
-    loop {
-        match render.next(input) {
-            Ok(Progress::Done(rendered)) => return Tried::Done(rendered),
-            Ok(Progress::Do(_)) => return Tried::Stopped,
-            Ok(Progress::Eval(request)) => {
-                let evaluator = Some(request.evaluator);
-                let outcome = evaluation
-                    .outcome(namespace, request.operation, evaluator)
-                    .await;
-                input = Input::Reply(Reply {
-                    id: request.id,
-                    outcome,
-                });
-            }
-            Err(error) => return Tried::Failed(error),
-        }
-    }
-}
-
 /// Writes generated names into the steps, so that everybody sees the same ones.
 fn name_steps(object: &mut Value) {
     let Some(steps) = object.pointer_mut("/spec/workflow/steps") else {
@@ -184,6 +148,13 @@ fn set_name(step: &mut Value, name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use caravel_core::appfile::{Definition, DefinitionSet};
+    use caravel_core::engine::{Evaluator, Operation};
+    use caravel_engines::{Answer, Engine, EngineError, Job};
+
     use super::*;
 
     #[test]
@@ -197,5 +168,71 @@ mod tests {
         assert_eq!(steps[0], json!({"type": "suspend", "name": "step-0"}));
         assert_eq!(steps[1]["name"], "group");
         assert_eq!(steps[1]["subSteps"][0]["name"], "step-1-0");
+    }
+
+    /// Never answers where a text says `slow`.
+    struct Slow;
+
+    #[async_trait]
+    impl Engine for Slow {
+        async fn call(&self, job: Job) -> Result<Answer, EngineError> {
+            let (text, answer) = match job.operation {
+                Operation::Validate(asked) => (asked.template.source, json!({})),
+                Operation::Expression(asked) => (asked.expression, json!(true)),
+                Operation::Render(asked) => {
+                    let object = json!({"apiVersion": "v1", "kind": "ConfigMap"});
+                    let text = asked.component.unwrap().source.replace("rendered", "slow");
+                    (text, json!({"output": object}))
+                }
+                other => panic!("{other:?}"),
+            };
+            if text.contains("slow") {
+                std::future::pending::<()>().await;
+            }
+            Ok(Answer::Done(answer))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_time_for_is_told_in_time() {
+        let mut definitions = DefinitionSet::default();
+        for name in ["quick", "slow", "rendered"] {
+            definitions.insert(Arc::new(Definition {
+                name: name.to_owned(),
+                template: format!("// {name}"),
+                ..Definition::default()
+            }));
+        }
+        let component = |name: &str| json!({"name": name, "type": name, "properties": {"a": 1}});
+        let application: Application = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "default"},
+            "spec": {
+                "components": (["quick", "slow", "rendered"].map(component)),
+                "workflow": {"steps": [{"name": "a", "type": "suspend", "if": "status.slow"}]},
+            },
+        }))
+        .unwrap();
+        let evaluation = Evaluation::new(Arc::new(Slow), Evaluator::V2);
+        let check = Check::new(&application, &definitions);
+        let version = ClusterVersion::default();
+        let began = Instant::now();
+        let patience = Duration::from_millis(50);
+        let findings = judged(&evaluation, &version, &application, check, patience).await;
+        assert!(began.elapsed() < Duration::from_secs(4));
+        let told: Vec<_> = findings
+            .iter()
+            .filter(|one| one.message.ends_with(LATE))
+            .map(|one| (one.kind, one.path.as_str()))
+            .collect();
+        let unchecked = FindingKind::Unchecked;
+        assert_eq!(
+            told,
+            [
+                (unchecked, "spec.components[1].properties"),
+                (unchecked, "spec.workflow.steps[0].if"),
+                (unchecked, "spec.components[2]"),
+            ],
+            "{findings:?}"
+        );
     }
 }

@@ -2,11 +2,12 @@
 
 use caravel_core::api::labels::annotations::DEFINITION_REVISION_NAME;
 use caravel_core::appfile::{Definition, Finding, FindingKind};
-use caravel_core::check::DefinitionCheck;
+use caravel_core::check::{DefinitionCheck, TEMPLATE};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
-use super::OamAdmission;
-use super::trial;
+use super::attempt::{LATE, in_time};
+use super::{OamAdmission, PATIENCE, trial};
 use crate::definition::revision_conflict;
 
 /// Judges a definition.
@@ -22,18 +23,23 @@ pub(crate) async fn admit(
     let Some(definition) = check.definition().cloned() else {
         return check.findings();
     };
+    let deadline = Instant::now() + PATIENCE;
     if let Some(question) = check.question() {
-        let outcome = admission
-            .evaluation
-            .outcome(&definition.namespace, question, definition.evaluator)
-            .await;
-        check.answer(outcome);
+        let asked =
+            admission
+                .evaluation
+                .outcome(&definition.namespace, question, definition.evaluator);
+        check.answer(in_time(deadline, asked).await);
     }
     let mut findings = check.findings();
     findings.extend(is_recorded(admission, &object, old, &definition));
     let can_be_tried = |finding: &Finding| finding.kind.is_warning() && !finding.kind.may_resolve();
     if findings.iter().all(can_be_tried) {
-        findings.extend(trial::findings(admission, &definition).await);
+        let tried = timeout_at(deadline, trial::findings(admission, &definition)).await;
+        findings.extend(tried.unwrap_or_else(|_| {
+            let message = format!("the definition could not be tried: {LATE}");
+            vec![Finding::new(FindingKind::Unchecked, TEMPLATE, message)]
+        }));
     }
     findings
 }

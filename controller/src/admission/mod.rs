@@ -6,6 +6,7 @@
 //! parameter). Strict, by the hub's flag or by an annotation, warnings are refusals.
 
 mod application;
+mod attempt;
 mod definition;
 mod deletion;
 mod permission;
@@ -26,7 +27,7 @@ use crate::definition::Kind;
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 
-pub(crate) use application::judged;
+pub(crate) use application::{PATIENCE, judged};
 pub(crate) use deletion::{Wanted, types_in_use};
 
 /// Decides about Applications and definitions.

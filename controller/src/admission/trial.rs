@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
-use caravel_core::check::{Extent, TEMPLATE, place_of_field, sample, unidentified};
-use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, Reply, SchemaRequest};
+use caravel_core::check::{
+    Extent, PolicyTrial, TEMPLATE, is_of_author, last_name, place_of_field, sample, unidentified,
+    unknown_output,
+};
+use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, SchemaRequest};
+use caravel_core::plan::scoped::APPLICATION_SCOPE;
 use caravel_core::render::{
-    ClusterVersion, ComponentRender, Input, Progress, RenderStage, RenderedComponent, Role, Target,
+    ClusterVersion, ComponentRender, RenderStage, RenderedComponent, Role, Target,
 };
 use kube::Client;
 use kube::api::{Api, DynamicObject, GroupVersionKind, PostParams, Request};
@@ -15,18 +19,21 @@ use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
 
 use super::OamAdmission;
+use super::attempt::{Tried, attempt};
 
 /// Name of the Application, its component and its objects.
 const SAMPLE: &str = "sample";
 
-/// What the hub says against the objects that a definition makes of sample parameters. Samples that do not render
-/// say nothing: they are ours, not the author's.
+/// What is to be said about what a definition makes of sample parameters. Samples that do not render say nothing: they are
+/// ours, not the author's.
 pub(crate) async fn findings(admission: &OamAdmission, definition: &Definition) -> Vec<Finding> {
-    let is_rendered = matches!(
+    let is_scoped =
+        definition.kind == DefinitionKind::Policy && definition.scope == APPLICATION_SCOPE;
+    let makes_objects = matches!(
         definition.kind,
         DefinitionKind::Component | DefinitionKind::Trait
     );
-    if !is_rendered {
+    if !makes_objects && !is_scoped {
         return Vec::new();
     }
     let schema = match schema(admission, definition).await {
@@ -36,18 +43,78 @@ pub(crate) async fn findings(admission: &OamAdmission, definition: &Definition) 
     let mut findings: Vec<Finding> = Vec::new();
     for extent in Extent::ALL {
         let parameters = sample(&schema, extent);
-        let Some(rendered) = rendered(admission, definition, parameters).await else {
-            continue;
+        let found = if is_scoped {
+            of_policy(admission, definition, parameters, extent).await
+        } else {
+            of_objects(admission, definition, parameters).await
         };
-        for (name, object) in objects(definition, rendered) {
-            for finding in judged(&admission.client, definition, &name, object).await {
-                if !findings.contains(&finding) {
-                    findings.push(finding);
-                }
+        for finding in found {
+            if !findings.contains(&finding) {
+                findings.push(finding);
             }
         }
     }
     findings
+}
+
+/// What the hub says against the objects.
+async fn of_objects(
+    admission: &OamAdmission,
+    definition: &Definition,
+    parameters: Value,
+) -> Vec<Finding> {
+    let Some(appfile) = appfile(definition, &parameters) else {
+        return Vec::new();
+    };
+    let Some(rendered) = rendered(admission, definition, &appfile).await else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for (name, object) in objects(definition, rendered) {
+        findings.extend(judged(&admission.client, definition, &name, object).await);
+    }
+    findings
+}
+
+/// What is wrong with what a policy makes of a sample Application.
+async fn of_policy(
+    admission: &OamAdmission,
+    definition: &Definition,
+    parameters: Value,
+    extent: Extent,
+) -> Vec<Finding> {
+    let component = json!({"name": SAMPLE, "type": "webservice", "properties": {"image": SAMPLE}});
+    let Some(application) = application(definition, &component) else {
+        return Vec::new();
+    };
+    let trial = PolicyTrial::new(definition, application, parameters);
+    let render = trial.render(admission.evaluation.evaluator());
+    match attempt(&admission.evaluation, &definition.namespace, render).await {
+        Tried::Done(made) => {
+            let found = unknown_output(&PolicyTrial::output(&made)).into_iter();
+            let placed = found.map(|finding| {
+                let positions = locate(&definition.template, last_name(&finding.path));
+                Finding {
+                    path: TEMPLATE.to_owned(),
+                    ..finding
+                }
+                .decided_in(&definition.name, positions)
+            });
+            placed.collect()
+        }
+        Tried::Failed(error) if extent == Extent::Required => {
+            let said = error.diagnostics().into_iter();
+            let told = said.filter(is_of_author).map(|said| {
+                let message = format!("it fails on a sample Application: {}", said.message);
+                Finding::new(FindingKind::Unserved, TEMPLATE, message)
+                    .expected(said.expected, said.found)
+                    .decided_in(&definition.name, said.positions)
+                    .hint(said.hint)
+            });
+            told.collect()
+        }
+        Tried::Failed(_) | Tried::Stopped => Vec::new(),
+    }
 }
 
 /// The schema of the parameters, or a warning that there will be none.
@@ -96,13 +163,17 @@ fn appfile(definition: &Definition, parameters: &Value) -> Option<Appfile> {
         _ => json!({"name": SAMPLE, "type": definition.name, "properties": parameters}),
     };
     set.insert(Arc::new(definition.clone()));
-    let application: Application = serde_json::from_value(json!({
+    assemble(&application(definition, &component)?, &set).ok()
+}
+
+/// An Application of one component.
+fn application(definition: &Definition, component: &Value) -> Option<Application> {
+    serde_json::from_value(json!({
         "apiVersion": "core.oam.dev/v1beta1", "kind": "Application",
         "metadata": {"name": SAMPLE, "namespace": definition.namespace},
         "spec": {"components": [component]},
     }))
-    .ok()?;
-    assemble(&application, &set).ok()
+    .ok()
 }
 
 /// A workload of the first kind that the trait is meant for, as far as we know one.
@@ -142,30 +213,15 @@ fn workload(definition: &Definition) -> Definition {
 async fn rendered(
     admission: &OamAdmission,
     definition: &Definition,
-    parameters: Value,
+    appfile: &Appfile,
 ) -> Option<RenderedComponent> {
-    let appfile = appfile(definition, &parameters)?;
     let component = appfile.components.first()?;
     let target = Target::dry_run(ClusterVersion::parse("v1.32.0").ok()?);
     let evaluator = admission.evaluation.evaluator();
-    let mut render = ComponentRender::new(&appfile, component, target, RenderStage::All, evaluator);
-    let mut input = Input::Start;
-    loop {
-        match render.next(input) {
-            Ok(Progress::Done(rendered)) => return Some(rendered),
-            Ok(Progress::Eval(request)) => {
-                let evaluator = Some(request.evaluator);
-                let outcome = admission
-                    .evaluation
-                    .outcome(&definition.namespace, request.operation, evaluator)
-                    .await;
-                input = Input::Reply(Reply {
-                    id: request.id,
-                    outcome,
-                });
-            }
-            Ok(Progress::Do(_)) | Err(_) => return None,
-        }
+    let render = ComponentRender::new(appfile, component, target, RenderStage::All, evaluator);
+    match attempt(&admission.evaluation, &definition.namespace, render).await {
+        Tried::Done(rendered) => Some(rendered),
+        _ => None,
     }
 }
 
@@ -270,16 +326,12 @@ struct Fault {
 
 /// Unknown fields, and values of another type, in the words of Kubernetes' decoder.
 fn faults(said: &str) -> Vec<Fault> {
-    let last = |path: &str| {
-        let name = path.rsplit('.').next().unwrap_or_default();
-        name.split('[').next().unwrap_or_default().to_owned()
-    };
     let mut faults = Vec::new();
     for part in said.split("unknown field \"").skip(1) {
         let path = part.split('"').next().unwrap_or_default();
         faults.push(Fault {
             words: format!("has no field `{path}`"),
-            field: last(path),
+            field: last_name(path).to_owned(),
             expected: String::new(),
             found: String::new(),
         });
@@ -295,7 +347,7 @@ fn faults(said: &str) -> Vec<Fault> {
         if !path.is_empty() {
             faults.push(Fault {
                 words: format!("takes another type of value in `{path}`"),
-                field: last(path),
+                field: last_name(path).to_owned(),
                 expected: type_.to_owned(),
                 found: found.to_owned(),
             });

@@ -28,7 +28,7 @@ use super::scoped::{self, Told};
 use super::source::LiveSource;
 use super::{Context, TurnError};
 use crate::FIELD_MANAGER;
-use crate::admission::judged;
+use crate::admission::{PATIENCE, judged};
 use crate::definition::oam_resource;
 
 /// Revisions that are kept besides the one in use, unless a policy says otherwise (row APP-030).
@@ -178,7 +178,7 @@ async fn warnings(
     }
     let check = Check::new(written, source);
     let (evaluation, version) = (&context.evaluation, &context.cluster_version);
-    let findings = judged(evaluation, version, written, check).await;
+    let findings = judged(evaluation, version, written, check, PATIENCE).await;
     // What may mend itself stops the delivery, and is told of by that.
     let is_told = |finding: &&Finding| finding.kind.is_warning() && !finding.kind.may_resolve();
     let told = findings.iter().filter(is_told).map(ToString::to_string);

@@ -126,7 +126,11 @@ pub(super) fn findings(condition: &Condition, outcome: Outcome) -> Option<Findin
                     .hint("compare it with something, for instance `status.build.phase == \"succeeded\"`"),
             )
         }
-        _ => None,
+        Outcome::Limit(fault) | Outcome::BadRequest(fault) | Outcome::Panic(fault) => {
+            let message = format!("this condition could not be checked: {}", fault.message);
+            Some(condition.finding(FindingKind::Unchecked, message))
+        }
+        Outcome::Ok(_) | Outcome::Need(_) => None,
     }
 }
 

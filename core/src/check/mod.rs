@@ -16,6 +16,7 @@ mod overriding;
 mod parameter;
 mod place;
 mod sample;
+mod scoped;
 mod selector;
 mod trial;
 mod unfit;
@@ -31,8 +32,9 @@ use crate::render::{RenderError, RenderedComponent};
 
 pub use definition::{DefinitionCheck, TEMPLATE, unidentified};
 pub use parameter::of_diagnostic;
-pub use place::place_of_field;
+pub use place::{last_name, place_of_field};
 pub use sample::{Extent, sample};
+pub use scoped::{PolicyTrial, is_of_author, unknown_output};
 pub use trial::{Trial, of_render};
 pub use unknown::unknown_fields;
 

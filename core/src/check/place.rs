@@ -6,6 +6,12 @@ pub(super) fn is_inside(path: &str, outer: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
+/// The last name of a path: `replicas` of `spec.template.replicas[0]`.
+pub fn last_name(path: &str) -> &str {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    name.split('[').next().unwrap_or_default()
+}
+
 /// Line and column, from 1, of the first place where a field of that name is given a value.
 pub fn place_of_field(template: &str, field: &str) -> Option<(u32, u32)> {
     if field.is_empty() {

@@ -25,12 +25,7 @@ pub fn global(definition: &Definition) -> Option<(i64, ScopedPolicy)> {
     let priority = definition
         .global
         .filter(|_| definition.scope == APPLICATION_SCOPE)?;
-    let policy = ScopedPolicy {
-        name: definition.name.clone(),
-        is_global: true,
-        ..of(definition)
-    };
-    Some((priority, policy))
+    Some((priority, ScopedPolicy::of(definition)))
 }
 
 /// The policies that an Application names, in their order.
@@ -67,7 +62,7 @@ pub fn named(
         found.push(ScopedPolicy {
             name: policy.name.clone(),
             properties: policy.properties.clone(),
-            ..of(&definition)
+            ..ScopedPolicy::of(&definition)
         });
     }
     Ok(found)
@@ -98,14 +93,4 @@ pub fn of_set(
     let mut policies: Vec<_> = globals.into_iter().map(|(_, policy)| policy).collect();
     policies.extend(named(app, source)?);
     Ok(policies)
-}
-
-fn of(definition: &Definition) -> ScopedPolicy {
-    ScopedPolicy {
-        type_: definition.name.clone(),
-        namespace: definition.namespace.clone(),
-        template: definition.template.clone(),
-        evaluator: definition.evaluator,
-        ..ScopedPolicy::default()
-    }
 }

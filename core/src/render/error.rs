@@ -158,6 +158,25 @@ impl RenderError {
         failed
     }
 
+    /// What is wrong, without where in the Application.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        if !self.problems.is_empty() {
+            let problems = self.problems.iter();
+            return problems.map(|one| one.diagnostic.clone()).collect();
+        }
+        let place = self.message.split_once(": ").map(|(place, _)| place);
+        let place = place.filter(|place| place.starts_with("output"));
+        vec![Diagnostic {
+            kind: match self.failure {
+                RenderFailure::Result => DiagnosticKind::Conflict,
+                _ => DiagnosticKind::Other,
+            },
+            path: place.unwrap_or_default().to_owned(),
+            message: self.message.clone(),
+            ..Diagnostic::default()
+        }]
+    }
+
     pub(super) fn evaluated(
         component: &str,
         trait_type: Option<String>,

@@ -12,6 +12,7 @@ use super::{Input, Progress, Render, calls};
 use crate::api::{
     AppPolicy, AppWorkflow, Application, ApplicationComponent, AppliedApplicationPolicy, labels,
 };
+use crate::appfile::Definition;
 use crate::engine::{
     Call, Diagnostic, DiagnosticKind, EvalError, EvalStage, Evaluator, Operation, Outcome, Package,
     PolicyOutput, PolicyRequest, PolicyResult, Replay, Request, Template,
@@ -54,6 +55,19 @@ pub struct ScopedPolicy {
 }
 
 impl ScopedPolicy {
+    /// The policy that a definition is where nobody names it.
+    pub fn of(definition: &Definition) -> Self {
+        Self {
+            name: definition.name.clone(),
+            type_: definition.name.clone(),
+            namespace: definition.namespace.clone(),
+            template: definition.template.clone(),
+            evaluator: definition.evaluator,
+            is_global: definition.global.is_some(),
+            ..Self::default()
+        }
+    }
+
     fn source(&self) -> &'static str {
         if self.is_global { "global" } else { "explicit" }
     }
