@@ -15,6 +15,9 @@ pub struct EvalError {
     /// Index of the trait in the request; `None` for the component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trait_index: Option<usize>,
+    /// Index of the trait at whose turn it showed, where an earlier template is at fault; KubeVela's text is about this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noticed_by: Option<usize>,
     /// All errors, the most useful first.
     pub errors: Vec<Diagnostic>,
     /// The text that KubeVela prints for it (row REN-007), for clients that parse it.

@@ -91,6 +91,7 @@ impl Render for ConfigRender {
             stage: EvalStage::Export,
             definition: self.request.template.name.clone(),
             trait_index: None,
+            noticed_by: None,
             errors: vec![Diagnostic {
                 kind: DiagnosticKind::Other,
                 path: call.path.clone(),

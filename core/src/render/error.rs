@@ -82,18 +82,20 @@ impl RenderError {
         traits: &[usize],
         error: EvalError,
     ) -> Box<Self> {
-        let index = error
-            .trait_index
-            .and_then(|index| traits.get(index).copied());
-        let part = index.and_then(|index| component.traits.get(index));
+        let name = &component.spec.name;
+        let of_request = |index: Option<usize>| traits.get(index?).copied();
+        let type_of = |index: usize| Some(component.traits.get(index)?.resolved.type_name.clone());
+        let index = of_request(error.trait_index);
         let path = match index {
             Some(index) => format!("{}.traits[{index}]", component.path),
             None => component.path.clone(),
         };
-        let trait_type = part.map(|part| part.resolved.type_name.clone());
-        let kubevela_text =
-            kubevela_text(appfile, &component.spec.name, trait_type.as_deref(), &error);
-        Self::evaluated(&component.spec.name, trait_type, path, error, kubevela_text)
+        let trait_type = index.and_then(type_of);
+        let kubevela_text = match of_request(error.noticed_by).and_then(type_of) {
+            Some(noticed_by) => in_trait(&noticed_by, name, &error),
+            None => kubevela_text(appfile, name, trait_type.as_deref(), &error),
+        };
+        Self::evaluated(name, trait_type, path, error, kubevela_text)
     }
 
     /// Puts an error of a policy's evaluation to its place in the Application.
@@ -140,6 +142,7 @@ impl RenderError {
             stage: EvalStage::Export,
             definition: label.to_owned(),
             trait_index,
+            noticed_by: None,
             errors: vec![Diagnostic {
                 kind: DiagnosticKind::Other,
                 path: call.path.clone(),
@@ -250,14 +253,20 @@ fn kubevela_text(
             "evaluate trait={output} template for component={component} app={}: {text}",
             appfile.name
         ),
-        (None, Some(trait_type)) => {
-            format!("evaluate template trait={trait_type} app={component}: {text}")
-        }
+        (None, Some(trait_type)) => in_trait(trait_type, component, error),
         (None, None) => format!(
             "evaluate base template app={} in namespace={}: {text}",
             appfile.name, appfile.namespace
         ),
     }
+}
+
+/// What KubeVela says of an error that shows in a trait's turn.
+fn in_trait(trait_type: &str, component: &str, error: &EvalError) -> String {
+    format!(
+        "evaluate template trait={trait_type} app={component}: {}",
+        error.kubevela_text
+    )
 }
 
 impl fmt::Display for RenderError {

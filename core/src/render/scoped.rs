@@ -402,6 +402,7 @@ impl Render for ScopedRender<'_> {
             stage: EvalStage::Export,
             definition: self.name().to_owned(),
             trait_index: None,
+            noticed_by: None,
             errors: vec![Diagnostic {
                 kind: DiagnosticKind::Other,
                 path: call.path.clone(),

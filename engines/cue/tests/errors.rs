@@ -80,6 +80,11 @@ fn validate(source: &str, parameters: &Value) -> String {
 }
 
 fn render(source: &str, traits: &Value, parameters: &Value) -> String {
+    lines(&failed_render(source, traits, parameters))
+}
+
+/// The error of a render that fails.
+fn failed_render(source: &str, traits: &Value, parameters: &Value) -> Value {
     let body = json!({
         "component": {"name": "demo", "source": source, "parameters": parameters},
         "traits": traits,
@@ -87,7 +92,7 @@ fn render(source: &str, traits: &Value, parameters: &Value) -> String {
     });
     let reply = call("v2", "render", &body);
     assert_eq!(reply["status"], "error", "{reply}");
-    lines(&reply["body"])
+    reply["body"].clone()
 }
 
 #[test]
@@ -228,6 +233,92 @@ fn renders() {
         ),
     );
     insta::assert_snapshot!(report);
+}
+
+/// A trait's patch is laid over the workload: what goes wrong there is told of the template that is at fault, at its place.
+#[test]
+fn patches() {
+    let source = r#"output: {
+	kind: "Deployment"
+	spec: {
+		image:    parameter.image
+		replicas: 2
+		containers: [{name: "main", image: parameter.image}, {name: "side", image: "proxy"}]
+	}
+}
+outputs: service: {kind: "Service", port: 80}
+parameter: image: string
+"#;
+    let fine = r#"patch: metadata: labels: team: "a""#;
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "reads what the workload has not",
+            &["patch: spec: {\n\tzone: context.output.spec.zone\n}"],
+        ),
+        (
+            "reads what is nearly there",
+            &["patch: spec: first: context.output.spec.imag"],
+        ),
+        (
+            "the second of three reads what is not there",
+            &[fine, "patch: spec: zone: context.output.spec.zone", fine],
+        ),
+        (
+            "the second of three contradicts the component",
+            &[fine, "patch: spec: replicas: 3", fine],
+        ),
+        (
+            "the second contradicts the first",
+            &["patch: spec: zone: \"a\"", "patch: spec: zone: \"b\""],
+        ),
+        (
+            "items go by their place",
+            &["patch: spec: containers: [{name: \"side\"}, {name: \"main\"}]"],
+        ),
+        (
+            "items go by their name",
+            &[
+                "patch: spec: {\n\t// +patchKey=name\n\tcontainers: [{name: \"new\"}, {name: \"side\", image: \"own\"}]\n}",
+            ],
+        ),
+        (
+            "a patch of another object",
+            &["patchOutputs: service: port: 81"],
+        ),
+        (
+            "a patch of another object reads what is not there",
+            &[
+                "patchOutputs: service: target: context.output.spec.port",
+                fine,
+            ],
+        ),
+    ];
+    let mut report = String::new();
+    for (name, templates) in cases {
+        let traits: Vec<Value> = templates
+            .iter()
+            .enumerate()
+            .map(|(index, source)| json!({"name": format!("trait-{index}"), "source": source}))
+            .collect();
+        let error = failed_render(source, &json!(traits), &json!({"image": "nginx"}));
+        writeln!(report, "# {name}\n{}", told(&error)).unwrap();
+    }
+    let traits = json!([{"name": "trait-0", "source": fine}]);
+    let error = failed_render(source, &traits, &json!({}));
+    let name = "the component is at fault beside a trait";
+    writeln!(report, "# {name}\n{}", told(&error)).unwrap();
+    insta::assert_snapshot!(report);
+}
+
+/// Who is at fault, and the error as lines.
+fn told(error: &Value) -> String {
+    format!(
+        "definition {}, trait {}, noticed by {}\n{}",
+        error["definition"],
+        error["traitIndex"],
+        error["noticedBy"],
+        lines(error)
+    )
 }
 
 #[test]

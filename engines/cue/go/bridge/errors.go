@@ -108,6 +108,9 @@ func (s stage) describe(group []cueerrors.Error) diagnostic {
 	if len(group) > 1 {
 		s.describeBranches(&found, group[1:])
 	}
+	if s.more != nil {
+		s.more(&found, first.Path())
+	}
 	s.advise(&found, first)
 	return found
 }
@@ -148,6 +151,7 @@ func (s stage) classify(err cueerrors.Error) diagnostic {
 	case incompleteText.MatchString(found.Message):
 		match := incompleteText.FindStringSubmatch(found.Message)
 		found.Kind, found.Expected = kindMissing, match[1]+match[2]
+		found.Message = "incomplete value " + found.Expected
 	case found.Message == "field not allowed":
 		found.Kind = kindUnknown
 	case mayCome(found.Message):

@@ -91,10 +91,10 @@ func (e *explanation) note(where stage, value cue.Value) {
 // object is what is asked about, as far as it is made.
 func (e *explanation) object() cue.Value {
 	if e.request.Output == "" {
-		return e.renderer.base
+		return e.renderer.workload.value
 	}
 	for _, other := range e.renderer.outputs {
-		if other.name == e.request.Output && sameTrait(other.trait, e.request.Trait) {
+		if other.name == e.request.Output && sameTrait(other.by.trait, e.request.Trait) {
 			return other.value
 		}
 	}

@@ -25,9 +25,9 @@ func (s stage) advise(found *diagnostic, err cueerrors.Error) {
 	case kindUnknown:
 		found.Hint = s.hintUnknown(path)
 	case kindReference, kindPackage:
-		found.Hint = s.hintReference(err)
+		found.Hint = s.hintReference(err, found.Positions)
 	case kindConflict:
-		found.Hint = hintConflict(found.Expected, found.Found)
+		found.Hint = join(found.Hint, hintConflict(found.Expected, found.Found))
 	}
 }
 
@@ -95,13 +95,26 @@ func didYouMean(name string, known []string) string {
 	return ""
 }
 
+func join(first, second string) string {
+	if first == "" || second == "" {
+		return first + second
+	}
+	return first + "; " + second
+}
+
 // hintReference looks for the name that a reference was meant to be.
-func (s stage) hintReference(reported cueerrors.Error) string {
+func (s stage) hintReference(reported cueerrors.Error, places []position) string {
 	format, args := reported.Msg()
 	if match := packageText.FindStringSubmatch(message(reported)); match != nil {
 		return hintPackage(match[1])
 	}
-	if s.source == nil || !strings.HasPrefix(format, "reference %") || len(args) == 0 {
+	if s.source == nil || len(args) == 0 {
+		return ""
+	}
+	if strings.HasPrefix(format, "undefined field: %") {
+		return s.hintAbsent(places)
+	}
+	if !strings.HasPrefix(format, "reference %") {
 		return ""
 	}
 	file, err := parser.ParseFile(s.source.file, s.source.author)

@@ -20,6 +20,9 @@ func applyPatch(base, patch cue.Value) (cue.Value, error) {
 	return sets.StrategyUnify(base, patch, sets.CreateUnifyOptionsForPatcher(patch)...)
 }
 
+// unify merges a patch into an object that is not the workload: it has no strategies for the whole.
+func unify(base, patch cue.Value) (cue.Value, error) { return sets.StrategyUnify(base, patch) }
+
 // mergePatch is RFC 7396 with a result that later patches can add to; ok is false where there is an error, which is
 // KubeVela's to word.
 func mergePatch(base, patch cue.Value) (merged cue.Value, ok bool) {

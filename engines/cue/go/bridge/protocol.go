@@ -229,6 +229,7 @@ type evalError struct {
 	Stage        string       `json:"stage"`
 	Definition   string       `json:"definition"`
 	TraitIndex   *int         `json:"traitIndex,omitempty"`
+	NoticedBy    *int         `json:"noticedBy,omitempty"`
 	Errors       []diagnostic `json:"errors"`
 	KubevelaText string       `json:"kubevelaText"`
 }

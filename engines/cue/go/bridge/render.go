@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"cuelang.org/go/cue"
-	"github.com/kubevela/workflow/pkg/cue/model/sets"
 )
 
 var (
@@ -22,24 +21,12 @@ var (
 // renderer carries a component through its template and its traits. The base stays CUE on the way, so
 // that later patches see defaults and comments (rows REN-003 to REN-006, REN-018).
 type renderer struct {
-	request *renderRequest
-	base    cue.Value
-	outputs []auxiliary
-	// template is the evaluated component template: what an export error is explained with.
-	template  cue.Value
-	component *source
-	warnings  []diagnostic
+	request  *renderRequest
+	workload made
+	outputs  []made
+	warnings []diagnostic
 	// observe sees each template that was evaluated, before it has an effect; may be nil.
 	observe func(stage, cue.Value)
-}
-
-// auxiliary is one further object.
-type auxiliary struct {
-	name  string
-	value cue.Value
-	trait *int
-	// origin is where the value was made; positions in its errors are in there.
-	origin *source
 }
 
 func render(request *renderRequest) (*renderResult, error) {
@@ -67,16 +54,17 @@ func (r *renderer) begin() error {
 		return &badRequestError{"a render needs a component or a base"}
 	}
 	ctx := newContext()
-	var err error
-	if r.base, err = valueOf(ctx, "base", orEmpty(r.request.Base.Output)); err != nil {
+	workload, err := valueOf(ctx, "base", orEmpty(r.request.Base.Output))
+	if err != nil {
 		return err
 	}
+	r.workload = newMade("", stage{}, workload)
 	for _, name := range sortedKeys(r.request.Base.Outputs) {
 		value, err := valueOf(ctx, "base", r.request.Base.Outputs[name])
 		if err != nil {
 			return err
 		}
-		r.outputs = append(r.outputs, auxiliary{name: name, value: value})
+		r.outputs = append(r.outputs, newMade(name, stage{}, value))
 	}
 	return nil
 }
@@ -91,9 +79,9 @@ func (r *renderer) applyComponent(component *template) error {
 	if err != nil {
 		return err
 	}
-	r.component, r.template = src, value
-	r.base = value.LookupPath(outputPath)
-	return r.collectOutputs(where, value)
+	where.value = value
+	r.workload = newMade("", where, value.LookupPath(outputPath))
+	return r.collectOutputs(where)
 }
 
 // contextName is what KubeVela's messages call a workload.
@@ -126,8 +114,8 @@ func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
 }
 
 // collectOutputs takes the objects under `outputs`; definitions, hidden and optional fields are none.
-func (r *renderer) collectOutputs(where stage, value cue.Value) error {
-	outputs := value.LookupPath(outputsPath)
+func (r *renderer) collectOutputs(where stage) error {
+	outputs := where.value.LookupPath(outputsPath)
 	if !outputs.Exists() {
 		return nil
 	}
@@ -140,12 +128,7 @@ func (r *renderer) collectOutputs(where stage, value cue.Value) error {
 		if selector.IsDefinition() || selector.PkgPath() != "" || fields.IsOptional() {
 			continue
 		}
-		r.outputs = append(r.outputs, auxiliary{
-			name:   labelOf(selector),
-			value:  fields.Value(),
-			trait:  where.trait,
-			origin: where.source,
-		})
+		r.outputs = append(r.outputs, newMade(labelOf(selector), where, fields.Value()))
 	}
 	return nil
 }
@@ -166,23 +149,23 @@ func (r *renderer) applyTrait(index int) error {
 	where := stage{source: src, definition: trait.Name, entity: "trait", label: trait.Name, trait: &index, parameters: trait.Parameters}
 	context, err := r.traitContext()
 	if err != nil {
-		return where.failure(stageExport, err, err.Error())
+		return noticedBy(err, index)
 	}
 	src.appendData("context", context.text())
 	value, err := r.evaluateTrait(where, index)
 	if err != nil {
 		return err
 	}
-	if value, err = r.processHTTP(where, value); err != nil {
+	if where.value, err = r.processHTTP(where, value); err != nil {
 		return err
 	}
-	if err := r.collectOutputs(where, value); err != nil {
+	if err := r.collectOutputs(where); err != nil {
 		return err
 	}
-	if err := r.patchBase(where, value.LookupPath(patchPath)); err != nil {
+	if err := r.patchWorkload(where); err != nil {
 		return err
 	}
-	return r.patchOutputs(where, value.LookupPath(patchOutputsPath))
+	return r.patchOutputs(where)
 }
 
 // evaluateTrait evaluates a trait's template with the evaluator of its own definition. What it makes is merged
@@ -202,18 +185,19 @@ func (r *renderer) evaluateTrait(where stage, index int) (cue.Value, error) {
 
 // traitContext adds what earlier stages made; it must be concrete by now.
 func (r *renderer) traitContext() (jsonObject, error) {
-	base, err := r.base.MarshalJSON()
+	workload, err := r.workload.value.MarshalJSON()
 	if err != nil {
-		return nil, err
+		return nil, r.workload.failure(err, err.Error(), true)
 	}
-	context := r.request.Context.with("output", base)
+	context := r.request.Context.with("output", workload)
 	if len(r.outputs) == 0 {
 		return context, nil
 	}
 	outputs := jsonObject{}
-	for _, other := range r.outputs {
+	for i := range r.outputs {
+		other := &r.outputs[i]
 		if outputs[other.name], err = other.value.MarshalJSON(); err != nil {
-			return nil, err
+			return nil, other.failure(err, err.Error(), false)
 		}
 	}
 	return context.with("outputs", outputs.text()), nil
@@ -246,23 +230,20 @@ func (r *renderer) processHTTP(where stage, value cue.Value) (cue.Value, error) 
 	return value.FillPath(cue.ParsePath("processing.output"), result), nil
 }
 
-func (r *renderer) patchBase(where stage, patch cue.Value) error {
+func (r *renderer) patchWorkload(where stage) error {
+	patch := where.value.LookupPath(patchPath)
 	if !patch.Exists() {
 		return nil
 	}
-	if r.base.Err() != nil || !r.base.Exists() {
+	if r.workload.value.Err() != nil || !r.workload.value.Exists() {
 		return where.failure(stagePatch, nil, fmt.Sprintf("patch trait %s into an invalid workload", where.label))
 	}
-	merged, err := applyPatch(r.base, patch)
-	if err != nil {
-		return where.failure(stagePatch, err, fmt.Sprintf("invalid patch trait %s into workload: %s", where.label, err))
-	}
-	r.base = merged
-	return nil
+	return r.workload.lay(where, patch, applyPatch, fmt.Sprintf("invalid patch trait %s into workload", where.label))
 }
 
 // patchOutputs patches objects of the component and of earlier traits, by their name.
-func (r *renderer) patchOutputs(where stage, patches cue.Value) error {
+func (r *renderer) patchOutputs(where stage) error {
+	patches := where.value.LookupPath(patchOutputsPath)
 	if !patches.Exists() {
 		return nil
 	}
@@ -272,12 +253,10 @@ func (r *renderer) patchOutputs(where stage, patches cue.Value) error {
 		if !patch.Exists() {
 			continue
 		}
-		merged, err := sets.StrategyUnify(other.value, patch)
-		if err != nil {
-			return where.failure(stagePatch, err, fmt.Sprintf(
-				"trait=%s, to=%s, invalid patch trait into auxiliary workload: %s", where.label, other.name, err))
+		doing := fmt.Sprintf("trait=%s, to=%s, invalid patch trait into auxiliary workload", where.label, other.name)
+		if err := other.lay(where, patch, unify, doing); err != nil {
+			return err
 		}
-		other.value = merged
 	}
 	return nil
 }
@@ -290,11 +269,9 @@ func (r *renderer) applyPatches() error {
 		if err != nil {
 			return err
 		}
-		merged, err := applyPatch(r.base, patch)
-		if err != nil {
-			return where.failure(stagePatch, err, fmt.Sprintf("patch workload: %s", err))
+		if err := r.workload.lay(where, patch, applyPatch, "patch workload"); err != nil {
+			return err
 		}
-		r.base = merged
 	}
 	for i := range r.outputs {
 		other := &r.outputs[i]
@@ -307,11 +284,9 @@ func (r *renderer) applyPatches() error {
 		if err != nil {
 			return err
 		}
-		merged, err := sets.StrategyUnify(other.value, patch)
-		if err != nil {
-			return where.failure(stagePatch, err, fmt.Sprintf("patch outputs.%s: %s", other.name, err))
+		if err := other.lay(where, patch, unify, "patch outputs."+other.name); err != nil {
+			return err
 		}
-		other.value = merged
 	}
 	return nil
 }
@@ -340,52 +315,32 @@ func (r *renderer) export() (*renderResult, error) {
 	result := &renderResult{Output: json.RawMessage("null"), Outputs: []renderedOutput{}, Warnings: r.warnings}
 	isLive := r.request.Base != nil && r.request.Base.Live
 	if !isLive {
-		output, err := exportObject(r.base)
+		output, err := exportObject(r.workload.value)
 		if err != nil {
-			return nil, r.workloadFailure(err)
+			return nil, r.workload.failure(err, r.workload.by.exportText(err), true)
 		}
 		result.Output = output
 	}
-	for _, other := range r.outputs {
-		if isLive && other.trait == nil {
+	for i := range r.outputs {
+		other := &r.outputs[i]
+		if isLive && other.by.trait == nil {
 			continue
 		}
 		object, err := exportObject(other.value)
 		if err != nil {
-			return nil, r.outputFailure(other, err)
+			return nil, other.failure(err, unstructuredText(err), false)
 		}
-		result.Outputs = append(result.Outputs, renderedOutput{Name: other.name, TraitIndex: other.trait, Object: object})
+		result.Outputs = append(result.Outputs, renderedOutput{Name: other.name, TraitIndex: other.by.trait, Object: object})
 	}
 	return result, nil
 }
 
-func (r *renderer) workloadFailure(err error) error {
-	where := stage{source: r.component, entity: "workload"}
-	if r.request.Component == nil {
-		return where.failure(stageExport, err, err.Error())
-	}
-	where.definition = r.request.Component.Name
-	where.label = r.contextName(r.request.Component)
-	where.parameters = r.request.Component.Parameters
-	return where.exportFailure(err, r.template)
-}
-
-func (r *renderer) outputFailure(other auxiliary, err error) error {
-	where := stage{source: other.origin, trait: other.trait}
-	switch {
-	case other.trait != nil:
-		where.definition = r.request.Traits[*other.trait].Name
-		where.parameters = r.request.Traits[*other.trait].Parameters
-	case r.request.Component != nil:
-		where.definition = r.request.Component.Name
-		where.parameters = r.request.Component.Parameters
-	}
-	text := err.Error()
+func unstructuredText(err error) string {
 	var shape *shapeError
-	if !errors.As(err, &shape) {
-		text = "failed to have the workload/trait unstructured: " + text
+	if errors.As(err, &shape) {
+		return err.Error()
 	}
-	return where.failure(stageExport, err, text)
+	return "failed to have the workload/trait unstructured: " + err.Error()
 }
 
 // shapeError says that a value is JSON, but no Kubernetes object; in the words of client-go.

@@ -18,8 +18,12 @@ type stage struct {
 	entity, label string
 	trait         *int
 	parameters    json.RawMessage
+	// value is what the template came to, once that is known.
+	value cue.Value
 	// unparsed says that the error is one of syntax.
 	unparsed bool
+	// more adds what is known of a mistake at a path besides what CUE says; may be nil.
+	more func(found *diagnostic, path []string)
 }
 
 // failure makes an error of one CUE error, or of a text alone.
@@ -82,12 +86,23 @@ func (s stage) validationFailure(err error, users []string, value cue.Value) err
 	return s.wrap(stageValidate, found, groups.text("validation failed for "+s.entity+" "+s.label+":"))
 }
 
-// exportFailure explains why the workload is not concrete.
-func (s stage) exportFailure(err error, value cue.Value) error {
-	all := withConcrete(err, value)
+// exportText is what KubeVela says where the workload is not concrete.
+func (s stage) exportText(err error) string {
+	if s.source == nil {
+		return err.Error()
+	}
 	var groups sections
-	groups.add(all)
-	return s.wrap(stageExport, s.reduce(all), groups.text("cannot generate manifests from component "+s.label+":"))
+	groups.add(withConcrete(err, s.value))
+	return groups.text("cannot generate manifests from component " + s.label + ":")
+}
+
+// noticedBy says at which trait's turn an error of what was made before shows: KubeVela's text names that one.
+func noticedBy(err error, trait int) error {
+	var wrong *templateError
+	if errors.As(err, &wrong) {
+		wrong.body.NoticedBy = &trait
+	}
+	return err
 }
 
 // withConcrete lists the errors and what else is not concrete in the value: a missing parameter is found
