@@ -154,11 +154,16 @@ fn keeps_last_applied(manifest: &Value) -> bool {
 
 fn without_last_applied(manifest: &Value) -> Value {
     let mut manifest = manifest.clone();
-    if let Some(map) = manifest["metadata"]["annotations"].as_object_mut() {
+    // Indexing with `[]` would write a null where there is nothing.
+    let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return manifest;
+    };
+    if let Some(map) = metadata
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut)
+    {
         map.remove(annotations::LAST_APPLIED_CONFIGURATION);
-        if map.is_empty()
-            && let Some(metadata) = manifest["metadata"].as_object_mut()
-        {
+        if map.is_empty() {
             metadata.remove("annotations");
         }
     }
@@ -182,5 +187,74 @@ fn as_object(value: &mut Value) -> &mut serde_json::Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => unreachable!("the line above made it a map"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const MARK: &str = annotations::LAST_APPLIED_CONFIGURATION;
+
+    /// A manifest with the owner's labels, with no annotations.
+    fn manifest(revision: &str) -> Value {
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": "web",
+                "labels": {"app.oam.dev/name": "shop", labels::APP_REVISION: revision},
+            },
+            "spec": {"replicas": 2},
+        })
+    }
+
+    /// The object as KubeVela applied it: its own hash, and the text of what it applied.
+    fn as_kubevela_applied(mut manifest: Value) -> Value {
+        object_at(&mut manifest, "labels").insert(labels::RENDER_HASH.to_owned(), "d14c5b".into());
+        let applied = manifest.to_string();
+        object_at(&mut manifest, "annotations").insert(MARK.to_owned(), applied.into());
+        manifest
+    }
+
+    #[test]
+    fn the_last_applied_text_says_nothing_that_the_manifest_does_not() {
+        let stamped = stamp(&manifest("shop-v1"));
+        let applied = text(&stamped["metadata"]["annotations"][MARK]);
+        let applied: Value = serde_json::from_str(applied).unwrap();
+        let mut expected = manifest("shop-v1");
+        expected["metadata"]["labels"][labels::RENDER_HASH] =
+            stamped["metadata"]["labels"][labels::RENDER_HASH].clone();
+        assert_eq!(applied, expected);
+    }
+
+    #[test]
+    fn an_object_that_kubevela_applied_keeps_its_marks() {
+        let live = as_kubevela_applied(manifest("shop-v1"));
+        let wanted = as_applied(&stamp(&manifest("shop-v1")), &live);
+        assert_eq!(wanted, live);
+    }
+
+    #[test]
+    fn another_revision_alone_changes_no_mark() {
+        let live = stamp(&manifest("shop-v1"));
+        let wanted = as_applied(&stamp(&manifest("shop-v2")), &live);
+        let marks = |object: &Value| object["metadata"]["annotations"].clone();
+        assert_eq!(marks(&wanted), marks(&live));
+        assert_eq!(
+            wanted["metadata"]["labels"][labels::APP_REVISION],
+            "shop-v2"
+        );
+    }
+
+    #[test]
+    fn an_object_that_says_something_else_gets_new_marks() {
+        let live = as_kubevela_applied(manifest("shop-v1"));
+        let mut changed = manifest("shop-v1");
+        changed["spec"]["replicas"] = 3.into();
+        let stamped = stamp(&changed);
+        assert_eq!(as_applied(&stamped, &live), stamped);
     }
 }

@@ -1,14 +1,19 @@
 //! An Application that KubeVela made, handed over: it keeps running untouched, and is ours from then on.
 
 mod recorded;
+mod standing;
+
+use std::path::Path;
 
 use caravel_core::api::{Algorithm, ManagedResource, ResourceTracker};
 use caravel_core::yaml;
 use caravel_tests::conformance;
+use caravel_tests::kubectl::Kubectl;
 use caravel_tests::wait::eventually;
 use serde_json::{Value, json};
 
 use self::recorded::{Definitions, Recorded};
+use self::standing::Standing;
 use crate::place::Place;
 
 const NAMESPACE: &str = "batch-web0-1000";
@@ -41,6 +46,14 @@ fn as_kubevela_applies(mut manifest: Value) -> Value {
     let text = manifest.to_string();
     manifest["metadata"]["annotations"]["app.oam.dev/last-applied-configuration"] = text.into();
     manifest
+}
+
+/// Writes the status that KubeVela left.
+fn set_status(kubectl: &Kubectl, namespace: &str, name: &str, status: &Value) {
+    let status = json!({ "status": status }).to_string();
+    let place = ["-n", namespace, "patch", "app", name];
+    let patch = ["--subresource=status", "--type=merge", "-p", &status];
+    kubectl.run_args(&[&place[..], &patch].concat()).ok();
 }
 
 fn create(place: &Place, object: &Value) -> Value {
@@ -84,21 +97,7 @@ fn an_application_that_kubevela_made_is_not_rolled() {
     let mut revision = bare(sample("applicationrevision.yaml").expect("a revision"));
     revision["metadata"]["ownerReferences"][0]["uid"] = uid;
     create(&place, &revision);
-    let status = json!({"status": application["status"]}).to_string();
-    place
-        .kubectl
-        .run_args(&[
-            "-n",
-            NAMESPACE,
-            "patch",
-            "app",
-            "b0500",
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &status,
-        ])
-        .ok();
+    set_status(&place.kubectl, NAMESPACE, "b0500", &application["status"]);
     place.run("rollout status deploy b0500").ok();
     // What the simulated cluster writes of it besides is its own affair.
     let written = || {
@@ -155,67 +154,17 @@ fn an_application_that_kubevela_made_is_not_rolled() {
     assert!(place.get("svc", "b0500").is_some());
 }
 
-/// The objects of all of them, by what nobody may touch: identity, generation and what KubeVela wrote.
-fn standing(place: &Place, cases: &[Recorded]) -> Vec<Value> {
-    let text = place
-        .kubectl
-        .run("get deploy,sts,ds,svc,cm,secret,ingress,hpa,cronjob -A -o json")
-        .ok();
-    let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
-    let is_handed_over = |object: &&Value| {
-        let metadata = &object["metadata"];
-        let is_case = cases
-            .iter()
-            .any(|case| metadata["namespace"] == case.namespace.as_str());
-        is_case && metadata["labels"]["app.oam.dev/name"].is_string()
-    };
-    let all = list["items"].as_array().expect("objects").iter();
-    all.filter(is_handed_over)
-        .map(|object| {
-            let metadata = &object["metadata"];
-            json!([
-                object["kind"],
-                metadata["namespace"],
-                metadata["name"],
-                metadata["uid"],
-                metadata["generation"],
-                metadata["labels"],
-                object["spec"],
-                object["data"]
-            ])
-        })
-        .collect()
-}
-
-/// Cases of which an object is written once when they are taken over, and why.
-const WRITTEN: [(&str, &str); 2] = [
-    (
-        "c-multi-stage-traits",
-        "a trait of stage PostDispatch is rendered anew over the live objects, as KubeVela does at each look",
-    ),
-    (
-        "doc-end-flow-built-in-workflow-defs-2",
-        "OPEN: an object that a step made alone is taken for drifted once; its specification stays as it is",
-    ),
-];
-
 /// Which part of the cases is handed over: one in so many. `HANDOVER_EVERY=1` takes all.
 fn every() -> usize {
     let given = std::env::var("HANDOVER_EVERY").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(5)
 }
 
-#[test]
-fn applications_of_all_kinds_are_not_rolled() {
-    let Some(root) = conformance::folder() else {
-        return;
-    };
-    let mut folders: Vec<_> = std::fs::read_dir(root.join("live"))
-        .expect("recorded cases")
-        .map(|entry| entry.expect("a case").path())
-        .collect();
+/// The recorded cases that could be put into a hub, each held still.
+fn handed_over(place: &Place, root: &Path) -> Vec<Recorded> {
+    let entries = std::fs::read_dir(root.join("live")).expect("recorded cases");
+    let mut folders: Vec<_> = entries.map(|entry| entry.expect("a case").path()).collect();
     folders.sort();
-    let place = Place::own("handover");
     let mut definitions = Definitions::default();
     let (mut cases, mut refused) = (Vec::new(), Vec::new());
     // All of them take minutes.
@@ -232,68 +181,46 @@ fn applications_of_all_kinds_are_not_rolled() {
         cases.len(),
         refused.join("\n")
     );
-    let before = standing(&place, &cases);
+    cases
+}
+
+/// Lets go of the Applications, and returns when each has been looked at: when it has repaired what is missing of it.
+fn look_at(place: &Place, cases: &[Recorded]) {
     let label = "label app --all -A controller.core.oam.dev/pause-";
     place.kubectl.run(label).ok();
-    // All have been looked at when each has repaired what is missing of it.
-    for case in &cases {
-        let gone = case.first_object();
-        let arguments = ["-n", &case.namespace, "delete", &gone, "--wait=true"];
+    for case in cases {
+        let (kind, name) = case.first_object();
+        let arguments = ["-n", &case.namespace, "delete", kind, name, "--wait=true"];
         place.kubectl.run_args(&arguments).ok();
     }
-    for case in &cases {
-        let (kind, name) = case
-            .first_object()
-            .split_once('/')
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))
-            .expect("a name");
-        eventually(
-            &format!("{}: {kind} {name} is back", case.namespace),
-            || place.kubectl.get(&kind, &case.namespace, &name),
-        );
+    for case in cases {
+        let (kind, name) = case.first_object();
+        let what = format!("{}: {kind} {name} is back", case.namespace);
+        eventually(&what, || place.kubectl.get(kind, &case.namespace, name));
     }
-    let after = standing(&place, &cases);
-    let mut rolled = Vec::new();
-    let is_excused = |old: &&Value| {
-        WRITTEN
-            .iter()
-            .any(|(case, _)| old[1] == *case && old[6].is_null())
+}
+
+#[test]
+fn applications_of_all_kinds_are_not_rolled() {
+    let Some(root) = conformance::folder() else {
+        return;
     };
-    for old in before.iter().filter(|old| !is_excused(old)) {
-        let is_written = WRITTEN.iter().any(|(case, _)| old[1] == *case);
-        let is_one = |new: &&Value| (0..3).all(|at| new[at] == old[at]);
-        let is_first = cases.iter().any(|case| {
-            let named = format!(
-                "{}/{}",
-                old[0].as_str().unwrap_or_default().to_lowercase(),
-                old[2].as_str().unwrap_or_default()
-            );
-            old[1] == case.namespace.as_str() && case.first_object().to_lowercase() == named
-        });
-        match after.iter().find(is_one) {
-            Some(new) if new == old => {}
-            // What was missing is made anew.
-            Some(new) if (is_first || is_written) && new[6] == old[6] && new[7] == old[7] => {}
-            Some(new) => {
-                let differs = |at: &usize| new[*at] != old[*at];
-                let parts = (3..8).filter(differs);
-                let parts: Vec<_> = parts
-                    .map(|at| format!("{} is now {}", old[at], new[at]))
-                    .collect();
-                let named = format!("{} {} {}", old[0], old[1], old[2]);
-                rolled.push(format!("{named}: {}", parts.join("; ")));
-            }
-            None => rolled.push(format!("{old}\nis gone")),
-        }
-    }
+    let place = Place::own("handover");
+    let cases = handed_over(&place, &root);
+    let before = Standing::of_all(&place, &cases);
+    look_at(&place, &cases);
+    let after = Standing::of_all(&place, &cases);
+
     let columns = "-o=custom-columns=NS:.metadata.namespace,NAME:.metadata.name";
     let arguments = ["get", "apprev", "-A", "--no-headers", columns];
     let revisions = place.kubectl.run_args(&arguments).ok();
-    let second: Vec<&str> = revisions
-        .lines()
-        .filter(|name| !name.trim_end().ends_with("-v1"))
-        .collect();
+    let is_second = |name: &&str| !name.trim_end().ends_with("-v1");
+    let second: Vec<&str> = revisions.lines().filter(is_second).collect();
     assert!(second.is_empty(), "new revisions: {second:?}");
+    let rolled: Vec<String> = before
+        .iter()
+        .filter_map(|old| old.touched(&after, &cases))
+        .collect();
     assert!(
         rolled.is_empty(),
         "{} objects were touched:\n{}",

@@ -8,6 +8,8 @@ use caravel_core::yaml;
 use caravel_tests::kubectl::Kubectl;
 use serde_json::{Map, Value, json};
 
+use super::{as_kubevela_applies, bare, set_status};
+
 /// Kinds that belong to no namespace, or that end by themselves: another case may have one of the same name, or it is
 /// gone by now.
 const LEFT_OUT: [&str; 7] = [
@@ -23,11 +25,11 @@ const LEFT_OUT: [&str; 7] = [
 /// An Application that ran at its end, with one revision and one inventory.
 pub(super) struct Recorded {
     pub(super) namespace: String,
-    pub(super) name: String,
+    name: String,
     /// What was applied beside it.
     others: Vec<Value>,
     application: Value,
-    pub(super) status: Value,
+    status: Value,
     tracker: Value,
     revision: Value,
 }
@@ -79,10 +81,10 @@ impl Recorded {
     }
 
     /// Kind and name of the object that its inventory lists first.
-    pub(super) fn first_object(&self) -> String {
+    pub(super) fn first_object(&self) -> (&str, &str) {
         let first = &self.tracker["spec"]["managedResources"][0];
         let text = |key: &str| first[key].as_str().unwrap_or_default();
-        format!("{}/{}", text("kind"), text("name"))
+        (text("kind"), text("name"))
     }
 
     /// Puts everything into a hub as KubeVela left it, with the Application held still. An error is what the hub does not
@@ -123,20 +125,7 @@ impl Recorded {
             self.tracked(create, &uid)?,
             self.revised(&held, &uid, definitions, kubectl),
         ])?;
-        let status = json!({ "status": self.status }).to_string();
-        let arguments = [
-            "-n",
-            &self.namespace,
-            "patch",
-            "app",
-            &self.name,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-        ];
-        kubectl
-            .run_args(&[&arguments[..], &[&status]].concat())
-            .ok();
+        set_status(kubectl, &self.namespace, &self.name, &self.status);
         Ok(())
     }
 
@@ -146,13 +135,13 @@ impl Recorded {
         create: impl Fn(&[Value]) -> Result<Vec<Value>, String>,
         uid: &Value,
     ) -> Result<Value, String> {
-        let mut tracker = bare(&self.tracker);
+        let mut tracker = bare(self.tracker.clone());
         tracker["metadata"]["labels"]["app.oam.dev/uid"] = uid.clone();
         let resources = tracker["spec"]["managedResources"].as_array_mut();
         let resources = resources.expect("resources");
         let manifests: Vec<Value> = resources
             .iter()
-            .map(|resource| super::as_kubevela_applies(resource["raw"].clone()))
+            .map(|resource| as_kubevela_applies(resource["raw"].clone()))
             .collect();
         for (resource, live) in resources.iter_mut().zip(create(&manifests)?) {
             resource["uid"] = live["metadata"]["uid"].clone();
@@ -168,46 +157,19 @@ impl Recorded {
         definitions: &mut Definitions,
         kubectl: &Kubectl,
     ) -> Value {
-        let mut revision = bare(&self.revision);
+        let mut revision = bare(self.revision.clone());
         revision["metadata"]["ownerReferences"][0]["uid"] = uid.clone();
-        let mut application = bare(held);
+        let mut application = bare(held.clone());
         application["metadata"]["labels"]
             .as_object_mut()
             .map(|labels| labels.remove("controller.core.oam.dev/pause"));
         let mut spec = json!({ "application": application, "compression": {} });
-        let parts = held["spec"]["components"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let traits = parts
-            .iter()
-            .filter_map(|part| part["traits"].as_array())
-            .flatten();
-        let workflow = self.status["workflow"]["steps"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        for (field, kind, used) in [
-            (
-                "componentDefinitions",
-                "ComponentDefinition",
-                types(parts.iter()),
-            ),
-            ("traitDefinitions", "TraitDefinition", types(traits)),
-            (
-                "workflowStepDefinitions",
-                "WorkflowStepDefinition",
-                types(workflow.iter()),
-            ),
-        ] {
+        for (field, kind, used) in self.used(held) {
             let found = used.into_iter().filter_map(|name| {
-                let own = self
-                    .others
-                    .iter()
-                    .find(|one| one["kind"] == kind && one["metadata"]["name"] == name.as_str());
-                let definition = own
-                    .cloned()
-                    .or_else(|| definitions.get(kubectl, kind, &name))?;
+                let is_it =
+                    |one: &&Value| one["kind"] == kind && one["metadata"]["name"] == name.as_str();
+                let own = self.others.iter().find(is_it).cloned();
+                let definition = own.or_else(|| definitions.get(kubectl, kind, &name))?;
                 Some((name, definition))
             });
             let found: Map<String, Value> = found.collect();
@@ -227,6 +189,26 @@ impl Recorded {
         revision["spec"] = spec;
         revision
     }
+
+    /// The names of the definitions that it is made with, by the revision's field and their kind.
+    fn used(&self, held: &Value) -> [(&'static str, &'static str, Vec<String>); 3] {
+        let list = |of: &Value| of.as_array().cloned().unwrap_or_default();
+        let parts = list(&held["spec"]["components"]);
+        let traits: Vec<Value> = parts
+            .iter()
+            .flat_map(|part| list(&part["traits"]))
+            .collect();
+        let steps = list(&self.status["workflow"]["steps"]);
+        [
+            ("componentDefinitions", "ComponentDefinition", types(&parts)),
+            ("traitDefinitions", "TraitDefinition", types(&traits)),
+            (
+                "workflowStepDefinitions",
+                "WorkflowStepDefinition",
+                types(&steps),
+            ),
+        ]
+    }
 }
 
 /// Built-in definitions, with other words than ours.
@@ -237,7 +219,7 @@ impl Definitions {
     fn get(&mut self, kubectl: &Kubectl, kind: &str, name: &str) -> Option<Value> {
         let key = (kind.to_owned(), name.to_owned());
         let known = self.0.entry(key).or_insert_with(|| {
-            let mut found = bare(&kubectl.get(kind, "vela-system", name)?);
+            let mut found = bare(kubectl.get(kind, "vela-system", name)?);
             let template = found.pointer_mut("/spec/schematic/cue/template")?;
             *template = format!("// In other words.\n{}", template.as_str()?).into();
             Some(found)
@@ -246,8 +228,9 @@ impl Definitions {
     }
 }
 
-fn types<'a>(parts: impl Iterator<Item = &'a Value>) -> Vec<String> {
+fn types(parts: &[Value]) -> Vec<String> {
     parts
+        .iter()
         .filter_map(|part| part["type"].as_str())
         .map(str::to_owned)
         .collect()
@@ -255,8 +238,4 @@ fn types<'a>(parts: impl Iterator<Item = &'a Value>) -> Vec<String> {
 
 fn single(mut documents: Vec<Value>) -> Option<Value> {
     (documents.len() == 1).then(|| documents.remove(0))
-}
-
-fn bare(object: &Value) -> Value {
-    super::bare(object.clone())
 }
