@@ -12,13 +12,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use caravel_apiserver::simulator::SystemClock;
 use caravel_apiserver::{ApiServer, Config, Identity, controllers, simulator};
-use caravel_controller::{ApplicationOptions, Authentication, Controllers, DAEMON, Options};
+use caravel_controller::{
+    ApplicationOptions, Authentication, Controllers, DAEMON, Options, UNLOAD_AFTER,
+};
 use caravel_core::engine::Evaluator;
 use caravel_core::render::ClusterVersion;
 use caravel_engines::{Cached, Charts, Engine, Pool, PoolOptions};
 use caravel_store::{Retention, Sqlite};
 use caravel_workflow::Limits;
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,6 +70,15 @@ pub(crate) struct ServeArgs {
         default_value_t = 20
     )]
     definition_revision_limit: usize,
+    /// How long all of an Application stays in memory after its last turn; it is loaded again when something happens.
+    #[arg(
+        long,
+        env = "CARAVEL_UNLOAD_AFTER",
+        value_name = "SECONDS",
+        default_value_t = UNLOAD_AFTER.as_secs(),
+        value_parser = clap::value_parser!(i64).range(0..=86_400)
+    )]
+    unload_after: i64,
     /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
     #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
     charts_program: Option<PathBuf>,
@@ -223,6 +235,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
                 charts: charts(arguments.charts_program.clone()),
                 authentication: authentication(&arguments),
                 limits: arguments.retries.into(),
+                unload_after: SignedDuration::from_secs(arguments.unload_after),
                 ..ApplicationOptions::new(store.clone(), version)
             },
         },

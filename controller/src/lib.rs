@@ -13,7 +13,7 @@ mod packages;
 mod rendering;
 mod start;
 
-pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions};
+pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions, UNLOAD_AFTER};
 pub use author::{Authentication, DAEMON};
 pub use start::{Controllers, Options};
 

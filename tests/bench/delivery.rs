@@ -12,6 +12,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
+use crate::memory;
 use crate::record::{Recorder, Write};
 use crate::table::{Table, percentile, time};
 
@@ -33,7 +34,7 @@ pub(crate) async fn measure(
 ) -> Result<Recorded> {
     let daemon = Daemon::start(&["--local-runtime", "instant"]);
     let client = client(&daemon.kubeconfig()).await?;
-    let empty = memory(daemon.pid())?;
+    let empty = memory::of(daemon.pid())?;
     table.row(
         "memory of the empty daemon with its workers",
         format!("{} MiB", empty / 1024),
@@ -67,19 +68,7 @@ pub(crate) async fn measure(
 
     let recorder = Recorder::start(&client).await?;
     let begin = Instant::now();
-    let names: Vec<String> = (0..at_once).map(|index| format!("burst-{index}")).collect();
-    let mut applied = futures::stream::iter(names)
-        .map(|name| {
-            let client = client.clone();
-            async move { apply(&client, &name).await }
-        })
-        .buffer_unordered(CLIENTS);
-    while let Some(applied) = applied.next().await {
-        applied?;
-    }
-    wait(|| (recorder.count_running() >= at_once).then_some(()))
-        .await
-        .context("the burst")?;
+    apply_at_once(&client, &recorder, "burst", at_once).await?;
     let took = begin.elapsed();
     let writes = recorder.take();
     table.row(
@@ -90,18 +79,40 @@ pub(crate) async fn measure(
             ratio(writes.len(), 1) / took.as_secs_f64()
         ),
     );
+    let full = memory::of(daemon.pid())?;
+    let each = full.saturating_sub(empty) / u64::try_from(one_by_one + at_once)?;
     table.row(
         format!(
-            "memory of the daemon with its workers, {} Applications at rest",
+            "memory of the daemon with its workers, {} Applications just applied",
             one_by_one + at_once
         ),
-        {
-            let full = memory(daemon.pid())?;
-            let each = full.saturating_sub(empty) / u64::try_from(one_by_one + at_once)?;
-            format!("{} MiB, {each} KiB each", full / 1024)
-        },
+        format!("{} MiB, {each} KiB each", full / 1024),
     );
     Ok(Recorded { writes, took })
+}
+
+/// Applies many, and waits until all of them run.
+pub(crate) async fn apply_at_once(
+    client: &Client,
+    recorder: &Recorder,
+    prefix: &str,
+    count: usize,
+) -> Result<()> {
+    let names: Vec<String> = (0..count)
+        .map(|index| format!("{prefix}-{index}"))
+        .collect();
+    let mut applied = futures::stream::iter(names)
+        .map(|name| {
+            let client = client.clone();
+            async move { apply(&client, &name).await }
+        })
+        .buffer_unordered(CLIENTS);
+    while let Some(applied) = applied.next().await {
+        applied?;
+    }
+    wait(|| (recorder.count_running(prefix) >= count).then_some(()))
+        .await
+        .with_context(|| prefix.to_owned())
 }
 
 /// A client of the administrator.
@@ -158,35 +169,6 @@ async fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Result<T> {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-/// Memory of the daemon and of its worker processes in KiB, each page counted once.
-fn memory(daemon: u32) -> Result<u64> {
-    let mut kib = proportional(daemon)?;
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
-            continue;
-        };
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // The fields after the name, which is in parentheses: state, parent, …
-        let parent = stat
-            .rsplit(") ")
-            .next()
-            .and_then(|rest| rest.split(' ').nth(1));
-        if parent == Some(daemon.to_string().as_str()) {
-            kib += proportional(pid).unwrap_or(0);
-        }
-    }
-    Ok(kib)
-}
-
-fn proportional(pid: u32) -> Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Pss:"))
-        .context("Pss")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]

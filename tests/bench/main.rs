@@ -2,9 +2,11 @@
 //! Applications that are applied at once.
 
 mod delivery;
+mod memory;
 mod record;
 mod render;
 mod replay;
+mod rest;
 mod table;
 
 use std::process::ExitCode;
@@ -33,9 +35,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run(table: &mut Table) -> anyhow::Result<()> {
-    render::measure(table).await?;
-    // `bench render` is enough for whoever works on the engines.
-    if std::env::args().nth(1).is_some_and(|only| only == "render") {
+    // One part is enough for whoever works on it.
+    let only = std::env::args().nth(1);
+    let is_wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if is_wanted("render") {
+        render::measure(table).await?;
+    }
+    if is_wanted("rest") {
+        rest::measure(table).await?;
+    }
+    if !is_wanted("delivery") {
         return Ok(());
     }
     let at_once = match std::env::var("BENCH_AT_ONCE") {

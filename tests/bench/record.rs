@@ -93,9 +93,13 @@ impl Recorder {
         self.seen().running.get(name).copied()
     }
 
-    /// How many Applications ran.
-    pub(crate) fn count_running(&self) -> usize {
-        self.seen().running.len()
+    /// How many Applications ran whose names begin so.
+    pub(crate) fn count_running(&self, prefix: &str) -> usize {
+        let seen = self.seen();
+        seen.running
+            .keys()
+            .filter(|name| name.starts_with(prefix))
+            .count()
     }
 
     /// How many writes there were besides delivered objects and events.

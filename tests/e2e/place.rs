@@ -24,7 +24,8 @@ impl Place {
     pub(crate) fn shared(namespace: &str) -> Self {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let daemon = shared.upgrade().unwrap_or_else(|| {
-            let daemon = Arc::new(Daemon::start(&[]));
+            // Applications are unloaded soon, so that all tests see that nothing is lost by that.
+            let daemon = Arc::new(Daemon::start(&["--unload-after", "0"]));
             *shared = Arc::downgrade(&daemon);
             daemon
         });

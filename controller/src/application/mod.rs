@@ -75,6 +75,8 @@ use crate::rendering::Renderer;
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
 /// How long to wait after somebody else wrote at the same time.
 const SOON: SignedDuration = SignedDuration::from_millis(20);
+/// How long all of an Application stays in memory after its last turn, by default. What happens to it comes in bursts.
+pub const UNLOAD_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// How many events of objects may wait.
 const OBSERVED: usize = 4096;
 
@@ -97,6 +99,8 @@ pub struct Options {
     pub cluster_version: ClusterVersion,
     /// When steps are tried again, and when no more.
     pub limits: Limits,
+    /// How long all of an Application stays in memory after its last turn.
+    pub unload_after: SignedDuration,
 }
 
 impl Options {
@@ -106,6 +110,7 @@ impl Options {
             store,
             cluster_version,
             limits: Limits::default(),
+            unload_after: UNLOAD_AFTER,
             clock: Arc::new(SystemClock),
             http: client_builder().build().unwrap_or_default(),
             charts: Charts::beside_this_program(),
@@ -370,8 +375,14 @@ pub(crate) fn start(
             let context = context.clone();
             async move { intent::follow(&context).await }
         });
+        let unloading = shutdown.clone().run_until_cancelled_owned({
+            let context = context.clone();
+            async move { unload(&context, options.unload_after).await }
+        });
         let turning = queue.run(turns, move |key| make_turn(context.clone(), key), shutdown);
-        tokio::join!(watching, waiting, following, indexing, numbering, turning);
+        tokio::join!(
+            watching, waiting, following, indexing, numbering, unloading, turning
+        );
     };
     Ok((Handle { metrics }, work))
 }
@@ -400,6 +411,20 @@ async fn follow(context: Arc<Context>, shutdown: CancellationToken) {
             Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
             Err(error) => warn!(%error, "the watch of Applications is tried again"),
         }
+    }
+}
+
+/// Keeps little of Applications at rest in memory.
+async fn unload(context: &Context, after: SignedDuration) {
+    // Never more often than a second: it looks at all of them.
+    let pause = (after / 2).max(SignedDuration::from_secs(1));
+    loop {
+        let now = context.now();
+        let count = context.sessions.unload(now - after);
+        if count > 0 {
+            debug!(count, "Applications at rest are unloaded");
+        }
+        context.clock.sleep_until(now + pause).await;
     }
 }
 

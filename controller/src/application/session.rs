@@ -43,6 +43,8 @@ pub(crate) struct Memory {
     pub(crate) uid: String,
     /// Its version after our last write, or our last look.
     pub(crate) seen: Option<String>,
+    /// When it was looked at last.
+    pub(crate) looked: Option<Timestamp>,
     /// When its status was written last.
     pub(crate) reported: Option<Timestamp>,
     /// When the next turn is due by itself.
@@ -53,6 +55,22 @@ pub(crate) struct Memory {
     pub(crate) active: Option<Active>,
     /// It names what is not there: a new definition may help.
     pub(crate) is_unresolved: bool,
+}
+
+impl Memory {
+    /// Lets go of what the next turn finds again, where the run is over and dealt with and nobody has looked since
+    /// `before`: that is most of what an Application takes, and most Applications are at rest. Says whether it did.
+    fn unload(&mut self, before: Timestamp) -> bool {
+        let is_quiet = self.looked.is_some_and(|looked| looked < before);
+        let is_done = self.active.as_ref().is_some_and(|active| active.is_settled);
+        let is_at_rest = is_quiet && is_done;
+        if is_at_rest {
+            self.active = None;
+            // One that follows definitions is known by its intent, and looks at it when they change.
+            self.intent.take_if(|(key, _)| key.library.is_none());
+        }
+        is_at_rest
+    }
 }
 
 /// What an intent was decided from.
@@ -133,6 +151,17 @@ impl Sessions {
     /// Forgets one that is gone.
     pub(crate) fn forget(&self, key: &Key) {
         self.all().remove(key);
+    }
+
+    /// Lets go of what is remembered of Applications at rest that were not looked at since `before`; how many there
+    /// were. One whose turn is under way is not at rest.
+    pub(crate) fn unload(&self, before: Timestamp) -> usize {
+        let sessions: Vec<_> = self.all().values().cloned().collect();
+        let is_unloaded = |session: &&Arc<Session>| {
+            let memory = session.memory.try_lock();
+            memory.is_ok_and(|mut memory| memory.unload(before))
+        };
+        sessions.iter().filter(is_unloaded).count()
     }
 
     /// All Applications that are known.

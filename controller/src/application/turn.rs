@@ -57,6 +57,7 @@ pub(crate) async fn turn(
     if !is_marked && !is_due && memory.seen == object.resource_version() {
         return Ok(memory.due);
     }
+    memory.looked = Some(now);
     let object = object.without_managed_fields();
     let application = Application::deserialize(&object)
         .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
