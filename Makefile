@@ -26,6 +26,7 @@ run: build ## Build, start the daemon, apply the example, follow it to running, 
 
 .PHONY: test
 test: toolchains tools ## Install what the tests need and run them all
+	cd engines/charts/go && GOFLAGS=-mod=readonly go test ./...
 	cargo test --workspace --locked --no-fail-fast
 
 .PHONY: check

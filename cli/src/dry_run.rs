@@ -1,5 +1,7 @@
 //! `caravel dry-run`: the objects that an Application would be delivered as, offline.
 
+mod charts;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +10,6 @@ use caravel_core::api::Application;
 use caravel_core::appfile::{
     DefinitionSet, Finding, FindingKind, Layered, Policy, PolicyRule, read_application,
 };
-use caravel_core::charts::ChartCall;
 use caravel_core::check::{Check, of_render, unknown_fields};
 use caravel_core::engine::{Call, Evaluator, Reply, Request};
 use caravel_core::plan::{
@@ -19,20 +20,19 @@ use caravel_core::render::{
     offline_with,
 };
 use caravel_core::yaml;
-use caravel_engines::Charts;
-use kube::ResourceExt as _;
-use miette::Report;
+use miette::{MietteDiagnostic, Report, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::engine;
+use crate::hub::HubArgs;
 use crate::manifest::{self, Manifest, files_of, plain, read_text};
-use crate::serve::charts;
+use charts::{Hooks, OfApplication, World};
 
 /// Arguments of `caravel dry-run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Manifests with Applications; what they refer to may stand in them too. A folder stands for all in it, and `-` for
-    /// standard input.
+    /// Manifests with Applications; what they refer to may stand in them too, and what their charts read. A folder stands
+    /// for all in it, and `-` for standard input.
     #[arg(short = 'f', long = "file", required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     /// Definitions, policies, workflows: YAML or JSON manifests, or definitions in CUE; a folder stands
@@ -51,6 +51,12 @@ pub(crate) struct Args {
     /// Results of the calls that templates make (`path: result`, YAML or JSON): a dry run does not carry them out.
     #[arg(long, value_name = "FILE")]
     returns: Option<PathBuf>,
+    /// Charts read what they need from the hub, as its user: what their templates look up, `valuesFrom`, logins. They are
+    /// rendered for its version, unless --cluster-version is given.
+    #[arg(long = "hub")]
+    with_hub: bool,
+    #[command(flatten)]
+    hub: HubArgs,
     /// How the objects are written: a stream of documents, or one array.
     #[arg(short = 'o', long, value_enum, default_value = "yaml")]
     output: Format,
@@ -105,10 +111,11 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
             read_definitions(&file, &mut set).map_err(one)?;
         }
     }
+    let mut world = World::of(args).map_err(|error| one(plain(&format!("{error:#}"), "")))?;
     let mut manifests = Vec::new();
     for path in &args.files {
         for file in files_of(path).map_err(one)? {
-            manifests.extend(read_manifests(&file, &mut set).map_err(one)?);
+            manifests.extend(read_manifests(&file, &mut set, &mut world).map_err(one)?);
         }
     }
     if manifests.is_empty() {
@@ -126,15 +133,17 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
     let returns = read_returns(args).map_err(one)?;
     let (mut objects, mut is_whole) = (Vec::new(), true);
     for manifest in &manifests {
-        let rendered = render(args, manifest, &source, &returns);
+        let rendered = render(args, manifest, &source, &returns, &world);
         if let Some(problem) = source.problems().first() {
             return Err(one(plain(problem, "this is a fault of Caravel itself")));
         }
         let Shown {
             objects: shown,
             open,
+            hooks,
         } = rendered?;
         objects.extend(shown);
+        manifest.tell_hooks(args.output, &hooks);
         if !open.is_empty() {
             is_whole = false;
             manifest.tell_open(args.output, &open);
@@ -148,6 +157,7 @@ fn render(
     manifest: &Manifest,
     source: &Layered<'_>,
     returns: &Map<String, Value>,
+    world: &World,
 ) -> Result<Shown, Failure> {
     let version = args.cluster_version.clone().unwrap_or_default();
     let evaluator = args.evaluator();
@@ -158,9 +168,7 @@ fn render(
     let written = read_application(&manifest.object)
         .map_err(|rejection| manifest.failure([unknown.clone(), rejection.findings].concat()))?;
     let mut local = Local {
-        charts: charts(args.charts_program.clone()),
-        version: &version,
-        namespace: written.namespace().unwrap_or_default(),
+        charts: OfApplication::new(world, &written),
         returns,
     };
     let mut check = checked(&written, source, evaluator);
@@ -206,12 +214,15 @@ fn render(
                 if findings.iter().all(|finding| finding.kind.is_warning()) {
                     findings.extend(of_render(&error));
                 }
+                findings.extend(local.charts.findings);
                 let mut failure = manifest.failure(findings);
                 failure.all = error.kubevela_text;
                 return Err(failure);
             }
         }
     }
+    findings.extend(local.charts.findings);
+    shown.hooks = local.charts.hooks;
     manifest.warn(args.output, &manifest.in_order(findings));
     Ok(shown)
 }
@@ -234,6 +245,8 @@ struct Shown {
     objects: Vec<Value>,
     /// What depends on calls, which nobody carried out.
     open: Vec<OpenCalls>,
+    /// Of its charts.
+    hooks: Vec<Hooks>,
 }
 
 /// The Application as policies of scope `Application` make it: those that it names, and global ones among the definitions
@@ -293,12 +306,9 @@ fn copies(group: &DryRunGroup) -> Option<Finding> {
     )
 }
 
-/// What answers a dry run: the engine in this process, and Helm charts. They are rendered as KubeVela's dry run shows
-/// them: without `valuesFrom`, which only a hub has, and without hooks.
+/// What answers a dry run: the engine in this process, and Helm charts.
 struct Local<'a> {
-    charts: Charts,
-    version: &'a ClusterVersion,
-    namespace: String,
+    charts: OfApplication<'a>,
     /// Results of calls by their paths.
     returns: &'a Map<String, Value>,
 }
@@ -313,31 +323,7 @@ impl Answers for Local<'_> {
             return Some(Ok(known.clone()));
         }
         let is_chart = (call.provider.as_str(), call.action.as_str()) == ("helm", "render");
-        is_chart.then(|| self.chart(&call.params))
-    }
-}
-
-impl Local<'_> {
-    fn chart(&self, params: &Value) -> Result<Value, String> {
-        let ChartCall { mut request, .. } = ChartCall::read(params, &self.namespace)?;
-        request.kube_version.clone_from(&self.version.git_version);
-        request.chart.local = true;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| error.to_string())?;
-        let rendered = runtime.block_on(self.charts.render(&request));
-        let rendered = rendered.map_err(|error| unfit(error.to_string()))?;
-        Ok(rendered.returns(false))
-    }
-}
-
-/// Tells how to render a chart for another cluster than the one that is assumed.
-fn unfit(error: String) -> String {
-    if error.contains("chart requires kubeVersion:") {
-        error + "; --cluster-version gives the version of the cluster that it is meant for"
-    } else {
-        error
+        is_chart.then(|| self.charts.render(&call.params))
     }
 }
 
@@ -486,6 +472,22 @@ impl Manifest {
         )
     }
 
+    /// Lists the hooks of charts, whether they are among the objects or not.
+    fn tell_hooks(&self, format: Format, all: &[Hooks]) {
+        let mut out = std::io::stderr();
+        if matches!(format, Format::Json) {
+            if !all.is_empty() {
+                let charts: Vec<Value> = all.iter().map(Hooks::to_json).collect();
+                let _ = writeln!(out, "{:#}", json!({"file": self.file, "charts": charts}));
+            }
+            return;
+        }
+        for hooks in all {
+            let note = MietteDiagnostic::new(hooks.told()).with_severity(Severity::Advice);
+            let _ = writeln!(out, "{:?}", Report::new(note));
+        }
+    }
+
     /// Says what is not among the objects.
     fn tell_open(&self, format: Format, open: &[OpenCalls]) {
         let mut out = std::io::stderr();
@@ -526,7 +528,8 @@ fn read_definitions(file: &Path, set: &mut DefinitionSet) -> Result<(), Report> 
     if file.extension().is_some_and(|extension| extension == "cue") {
         let object =
             engine::parse_definition(&name, text).map_err(|problem| plain(&problem, ""))?;
-        return take(&name, object, set);
+        take(&name, object, set)?;
+        return Ok(());
     }
     for manifest in manifest::parse(&name, &text)? {
         take(&name, manifest.object, set)?;
@@ -534,28 +537,41 @@ fn read_definitions(file: &Path, set: &mut DefinitionSet) -> Result<(), Report> 
     Ok(())
 }
 
-/// Takes what Applications refer to.
-fn take(file: &str, mut object: Value, set: &mut DefinitionSet) -> Result<(), Report> {
+/// Takes what Applications refer to; what is of another kind is given back.
+fn take(file: &str, mut object: Value, set: &mut DefinitionSet) -> Result<Option<Value>, Report> {
     default_terraform(&mut object);
     let wrong = |problem| plain(&format!("{file}: {problem}"), "");
-    if !engine::take_package(&object).map_err(wrong)? {
-        set.add(&object, "default").map_err(wrong)?;
-    }
-    Ok(())
+    let is_taken = engine::take_package(&object).map_err(wrong)?
+        || set.add(&object, "default").map_err(wrong)?;
+    Ok((!is_taken).then_some(object))
 }
 
-/// The Applications of a file; what else is in it goes to the set.
-fn read_manifests(file: &Path, set: &mut DefinitionSet) -> Result<Vec<Manifest>, Report> {
+/// The Applications of a file; what else is in it goes to the set, or is what charts may read.
+fn read_manifests(
+    file: &Path,
+    set: &mut DefinitionSet,
+    world: &mut World,
+) -> Result<Vec<Manifest>, Report> {
     if file.extension().is_some_and(|extension| extension == "cue") {
         read_definitions(file, set)?;
         return Ok(Vec::new());
     }
     let (name, text) = read_text(file)?;
-    let (applications, others): (Vec<_>, Vec<_>) = manifest::parse(&name, &text)?
+    let (mut applications, others): (Vec<_>, Vec<_>) = manifest::parse(&name, &text)?
         .into_iter()
         .partition(|manifest| manifest.object["kind"] == "Application");
     for other in others {
-        take(&name, other.object, set)?;
+        if let Some(object) = take(&name, other.object, set)? {
+            world.give(object);
+        }
+    }
+    if let Some(namespace) = &world.namespace {
+        for application in &mut applications {
+            let metadata = &mut application.object["metadata"];
+            if metadata.is_object() && metadata["namespace"].is_null() {
+                metadata["namespace"] = namespace.as_str().into();
+            }
+        }
     }
     Ok(applications)
 }

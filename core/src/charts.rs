@@ -1,6 +1,14 @@
 //! What is asked of the program that renders Helm charts (operation `chart` of `docs/protocol.md`), and what a
 //! `helm.#Render` of a template means by its parameters (rows REN-037, PRV-041).
 
+mod hook;
+mod input;
+mod lookup;
+
+pub use hook::ChartHook;
+pub use input::{ValuesFrom, as_stored};
+pub use lookup::{Found, Lookup, without_secrets};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -20,8 +28,8 @@ pub struct ChartRequest {
     pub api_versions: Vec<String>,
     /// Whether the `crds` folder is given.
     pub include_crds: bool,
-    /// Whether hooks are left out.
-    pub skip_hooks: bool,
+    /// What its templates looked up so far.
+    pub lookups: Vec<Found>,
     /// How long the archive is kept.
     pub cache: ChartCache,
 }
@@ -105,23 +113,12 @@ pub struct RenderedChart {
     pub version: String,
     /// Its objects, in the order in which Helm installs them.
     pub resources: Vec<Value>,
-    /// Its hooks of installation and upgrade.
+    /// Its hooks, those with a lower weight first.
     pub hooks: Vec<ChartHook>,
     /// Its `crds` folder.
     pub crds: Vec<Value>,
     /// What it says after installing.
     pub notes: String,
-}
-
-/// An object that Helm would make at some moment of an installation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ChartHook {
-    /// For instance `pre-install`.
-    pub events: Vec<String>,
-    /// Lower ones go first.
-    pub weight: i64,
-    /// The object.
-    pub object: Value,
 }
 
 /// What a `helm.#Render` asks for: the chart, and what has to be read first.
@@ -135,22 +132,10 @@ pub struct ChartCall {
     pub values_from: Vec<ValuesFrom>,
     /// Whether the namespace of the release is made where it is missing.
     pub create_namespace: bool,
-}
-
-/// An object with values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct ValuesFrom {
-    /// `Secret` or `ConfigMap`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// Its namespace; that of the release unless named.
-    pub namespace: Option<String>,
-    /// The key whose text is YAML; `values.yaml` unless named.
-    pub key: Option<String>,
-    /// Whether it may be absent.
-    #[serde(default)]
-    pub optional: bool,
+    /// Whether its hooks are left out.
+    pub skip_hooks: bool,
+    /// The Application's namespace.
+    pub namespace: String,
 }
 
 impl ChartCall {
@@ -196,7 +181,6 @@ impl ChartCall {
                 },
                 values,
                 include_crds: flag("includeCRDs", true),
-                skip_hooks: flag("skipHooks", false),
                 cache,
                 ..ChartRequest::default()
             },
@@ -208,17 +192,21 @@ impl ChartCall {
             }),
             values_from,
             create_namespace: flag("createNamespace", true),
+            skip_hooks: flag("skipHooks", false),
+            namespace: namespace.to_owned(),
         })
     }
 }
 
 impl RenderedChart {
-    /// What the call returns. Hooks are among it where they are to be delivered.
-    pub fn returns(self, with_hooks: bool) -> Value {
+    /// What the call returns, with the hooks that are delivered.
+    pub fn returns(self, skip_hooks: bool) -> Value {
         let mut returns = json!({"resources": self.resources, "notes": self.notes});
-        if with_hooks && !self.hooks.is_empty() {
-            let objects: Vec<Value> = self.hooks.into_iter().map(|hook| hook.object).collect();
-            returns["hooks"] = objects.into();
+        let delivered = self.hooks.into_iter();
+        let delivered = delivered.filter(|hook| hook.left_out(skip_hooks).is_none());
+        let hooks: Vec<Value> = delivered.map(|hook| hook.object).collect();
+        if !hooks.is_empty() {
+            returns["hooks"] = hooks.into();
         }
         returns
     }
@@ -260,7 +248,7 @@ mod tests {
         let request = &call.request;
         assert_eq!(request.release.name, "rel");
         assert_eq!(request.release.namespace, "prod");
-        assert!(request.include_crds && request.skip_hooks && call.create_namespace);
+        assert!(request.include_crds && call.skip_hooks && call.create_namespace);
         assert_eq!(request.cache.mutable_ttl, "1m");
         assert_eq!(call.login, Some(("s".to_owned(), None)));
         assert!(call.values_from[0].optional);

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use caravel_core::charts::{ChartRequest, RenderedChart};
+use caravel_core::charts::{ChartRequest, Found, Lookup, RenderedChart, without_secrets};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,8 +31,14 @@ const MEMORY: u64 = 2 << 30;
 /// How many files and connections it may have open.
 #[cfg(target_os = "linux")]
 const OPEN_FILES: u64 = 256;
+/// Longest request that the program reads.
+const LONGEST_REQUEST: usize = 16 << 20;
 /// Longest reply that is read.
 const LONGEST_REPLY: usize = 64 << 20;
+/// How often a chart may look something up that it did not know of before.
+const ROUNDS: usize = 16;
+/// How much it may look up altogether.
+const MOST_LOOKUPS: usize = 256;
 /// How much of a dying process' last words is kept.
 const LAST_WORDS: usize = 4096;
 /// What of the environment says how to reach the world.
@@ -108,13 +114,54 @@ impl Charts {
         Self::new(folder.join(CHARTS_PROGRAM))
     }
 
-    /// Fetches a chart and renders it.
+    /// Fetches a chart and renders it. What its templates look up is read by `look_up`: an object, a list, or none.
     ///
     /// # Errors
     /// [`ChartError::Chart`] where somebody can mend it; the others say what is wrong with the program.
-    pub async fn render(&self, request: &ChartRequest) -> Result<RenderedChart, ChartError> {
+    pub async fn render<R>(
+        &self,
+        mut request: ChartRequest,
+        look_up: impl Fn(Lookup) -> R,
+    ) -> Result<RenderedChart, ChartError>
+    where
+        R: Future<Output = Result<Option<Value>, String>>,
+    {
+        for _ in 0..ROUNDS {
+            let wanted = match self.ask(&request).await {
+                Ok(Answer::Rendered(rendered)) => return Ok(*rendered),
+                Ok(Answer::Wants(lookups)) => lookups,
+                Err(ChartError::Chart(why)) => {
+                    return Err(ChartError::Chart(without_secrets(&why, &request.lookups)));
+                }
+                Err(other) => return Err(other),
+            };
+            for lookup in wanted.into_iter().take(MOST_LOOKUPS) {
+                request.lookups.push(found(lookup, &look_up).await);
+            }
+            if request.lookups.len() > MOST_LOOKUPS {
+                break;
+            }
+        }
+        let last = request.lookups.last().map(|one| one.lookup.to_string());
+        Err(ChartError::Chart(format!(
+            "the chart looks up ever more, at last {}: expected at most {MOST_LOOKUPS} lookups in {ROUNDS} rounds; what is looked up \
+             must not be random",
+            last.unwrap_or_default(),
+        )))
+    }
+
+    /// Asks a process of the program.
+    async fn ask(&self, request: &ChartRequest) -> Result<Answer, ChartError> {
         let frame = serde_json::to_vec(&json!({"id": 1, "op": "chart", "body": request}))
             .map_err(|error| ChartError::Fault(error.to_string()))?;
+        if frame.len() > LONGEST_REQUEST {
+            return Err(ChartError::Chart(format!(
+                "the chart's values and what it looks up are {} MiB: expected at most {}; look up single objects, or those of one \
+                 namespace",
+                frame.len() >> 20,
+                LONGEST_REQUEST >> 20
+            )));
+        }
         let turn = self.shared.turns.acquire().await;
         let _turn = turn.map_err(|_| ChartError::Fault("shut down".to_owned()))?;
         let mut worker = self.worker()?;
@@ -158,13 +205,44 @@ struct Reply {
     body: Value,
 }
 
-fn read(frame: &[u8]) -> Result<RenderedChart, ChartError> {
+/// What the program has to say of a chart.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Rendered(Box<RenderedChart>),
+    /// It has to know this first.
+    Wants(Vec<Lookup>),
+}
+
+async fn found<R>(lookup: Lookup, look_up: &impl Fn(Lookup) -> R) -> Found
+where
+    R: Future<Output = Result<Option<Value>, String>>,
+{
+    let (object, error) = match look_up(lookup.clone()).await {
+        Ok(object) => (object, String::new()),
+        Err(why) => (None, why),
+    };
+    Found {
+        lookup,
+        object,
+        error,
+    }
+}
+
+fn read(frame: &[u8]) -> Result<Answer, ChartError> {
     let unknown = |error: serde_json::Error| {
         ChartError::Fault(format!("the reply is not of the protocol: {error}"))
     };
     let reply: Reply = serde_json::from_slice(frame).map_err(unknown)?;
-    if reply.status == "ok" {
-        return serde_json::from_value(reply.body).map_err(unknown);
+    match reply.status.as_str() {
+        "ok" => {
+            let rendered = serde_json::from_value(reply.body).map_err(unknown)?;
+            return Ok(Answer::Rendered(rendered));
+        }
+        "need" => {
+            let wanted = serde_json::from_value(reply.body).map_err(unknown)?;
+            return Ok(Answer::Wants(wanted));
+        }
+        _ => {}
     }
     let message = reply.body["message"].as_str().unwrap_or_default();
     Err(match reply.status.as_str() {
@@ -263,10 +341,16 @@ impl Worker {
 mod tests {
     use super::*;
 
+    /// A cluster without objects.
+    async fn rendered(charts: &Charts) -> Result<RenderedChart, ChartError> {
+        let nothing = |_| std::future::ready(Ok(None));
+        charts.render(ChartRequest::default(), nothing).await
+    }
+
     #[tokio::test]
     async fn without_the_program_it_is_said_how_to_get_it() {
         let charts = Charts::new("/nowhere/caravel-charts");
-        let error = charts.render(&ChartRequest::default()).await;
+        let error = rendered(&charts).await;
         let words = error.expect_err("no program").to_string();
         assert!(words.contains("/nowhere/caravel-charts"), "{words}");
         assert!(words.contains("make build"), "{words}");
@@ -275,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_ends_is_a_fault_not_a_hang() {
         let charts = Charts::new("/bin/true");
-        let error = charts.render(&ChartRequest::default()).await;
+        let error = rendered(&charts).await;
         assert!(matches!(error, Err(ChartError::Fault(_))), "{error:?}");
     }
 
@@ -285,6 +369,11 @@ mod tests {
             read(br#"{"id":1,"status":"error","body":{"message":"no chart"}}"#),
             Err(ChartError::Chart("no chart".to_owned()))
         );
+        let wanted = read(br#"{"id":1,"status":"need","body":[{"apiVersion":"v1","kind":"Secret","namespace":"a","name":"b"}]}"#);
+        let Ok(Answer::Wants(lookups)) = wanted else {
+            panic!("{wanted:?}");
+        };
+        assert_eq!(lookups[0].to_string(), "Secret \"b\" in namespace a");
         assert!(matches!(read(b"{}"), Err(ChartError::Fault(_))));
     }
 }

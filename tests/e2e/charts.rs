@@ -1,5 +1,8 @@
 //! Helm charts are components like all others: fetched, rendered, delivered, repaired, collected.
 
+mod dry_run;
+mod lookup;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,7 @@ fn program() -> String {
 }
 
 /// A chart of each sort of thing that a chart has.
-const CHART: [(&str, &str); 6] = [
+const CHART: [(&str, &str); 7] = [
     (
         "Chart.yaml",
         "apiVersion: v2\nname: shop\nversion: 1.2.3\nappVersion: \"9\"\nkubeVersion: '>=1.20.0-0'\n",
@@ -75,11 +78,22 @@ const CHART: [(&str, &str); 6] = [
         "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {helm.sh/hook: 'pre-install,pre-upgrade'}\n\
          spec: {template: {spec: {restartPolicy: Never, containers: [{name: m, image: 'shop:1'}]}}}\n",
     ),
+    (
+        "templates/tests/others.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: sweep\n  annotations: {helm.sh/hook: pre-delete, helm.sh/hook-weight: '-2'}\n\
+         spec: {template: {spec: {restartPolicy: Never, containers: [{name: m, image: 'shop:1'}]}}}\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata: {name: probe, annotations: {helm.sh/hook: test}}\n\
+         spec: {restartPolicy: Never, containers: [{name: m, image: 'shop:1'}]}\n",
+    ),
 ];
 
 fn write_chart(folder: &Path) {
-    for (name, text) in CHART {
-        let file = folder.join("shop").join(name);
+    write_files(&folder.join("shop"), &CHART);
+}
+
+fn write_files(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let file = folder.join(name);
         fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         fs::write(file, text).expect("a file");
     }
@@ -116,14 +130,24 @@ impl Repository {
 
 /// The chart as an archive, in a repository with an index.
 fn repository() -> (Repository, TempDir) {
+    packed("shop", &CHART)
+}
+
+/// A chart as the archive `NAME-VERSION.tgz`, in a repository with an index.
+fn packed(name: &str, files: &[(&str, &str)]) -> (Repository, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    write_chart(folder.path());
-    let packed = Command::new("tar")
-        .args(["-czf", "shop-1.2.3.tgz", "shop"])
+    write_files(&folder.path().join(name), files);
+    let chart = yaml::parse_one(files[0].1).expect("a Chart.yaml");
+    let version = chart["version"].as_str().expect("a version");
+    let archive = format!("{name}-{version}.tgz");
+    let tar = Command::new("tar")
+        .args(["-czf", &archive, name])
         .current_dir(folder.path())
         .status();
-    assert!(packed.expect("tar can be run").success());
-    let index = "apiVersion: v1\nentries:\n  shop:\n  - {version: 1.2.3, urls: [shop-1.2.3.tgz]}\n";
+    assert!(tar.expect("tar can be run").success());
+    let index = format!(
+        "apiVersion: v1\nentries:\n  {name}:\n  - {{version: {version}, urls: [{archive}]}}\n"
+    );
     fs::write(folder.path().join("index.yaml"), index).expect("a file");
     (Repository::start(folder.path()), folder)
 }
@@ -162,10 +186,17 @@ fn a_chart_of_a_folder_is_shown_without_any_cluster() {
         .iter()
         .filter_map(|object| object["kind"].as_str())
         .collect();
-    // Helm's order of installation; neither hooks nor the folder of CRDs are objects of the release.
+    // Helm's order of installation, then the hooks; the folder of CRDs is no part of the release.
     assert_eq!(
         kinds,
-        ["ConfigMap", "ConfigMap", "ConfigMap", "Deployment", "Visit"]
+        [
+            "ConfigMap",
+            "ConfigMap",
+            "ConfigMap",
+            "Deployment",
+            "Visit",
+            "Job"
+        ]
     );
     assert_eq!(objects[3]["spec"]["replicas"], 4);
     let told = dry_run(
@@ -281,7 +312,7 @@ fn without_the_program_the_step_says_how_to_get_it() {
     });
 }
 
-/// The goldens: charts that KubeVela rendered itself.
+/// The goldens: charts that KubeVela rendered itself. It shows no hooks, and knows no values of objects.
 #[test]
 fn kubevelas_charts_come_out_as_kubevelas() {
     let Some(root) = folder() else { return };
@@ -303,6 +334,7 @@ fn kubevelas_charts_come_out_as_kubevelas() {
                 continue;
             }
             let application = read("application.yaml").expect("an Application");
+            let skips_hooks = application.contains("skipHooks: true");
             let definitions = read("definitions.yaml").unwrap_or_default();
             fs::write(folder.path().join("app.yaml"), application).expect("a file");
             fs::write(folder.path().join("more.yaml"), definitions).expect("a file");
@@ -320,8 +352,14 @@ fn kubevelas_charts_come_out_as_kubevelas() {
             ];
             let shown = dry_run(folder.path(), &arguments);
             if let Some(expected) = read("expected.yaml") {
-                let shown = yaml::parse(&shown.ok()).expect("documents");
-                let expected = yaml::parse(&expected).expect("documents");
+                let mut shown = yaml::parse(&shown.ok()).expect("documents");
+                let hooks = take_hooks(&mut shown);
+                let wanted = usize::from(!skips_hooks);
+                assert_eq!(hooks.len(), wanted, "{}", case.display());
+                let mut expected = yaml::parse(&expected).expect("documents");
+                if case.ends_with("helm-valuesfrom-ignored-in-dryrun") {
+                    expected[4]["spec"]["replicas"] = 6.into();
+                }
                 assert_eq!(shown, expected, "{}", case.display());
             } else {
                 let expected = read("expected-error.txt").expect("an error");
@@ -333,6 +371,15 @@ fn kubevelas_charts_come_out_as_kubevelas() {
         }
     }
     assert_eq!(compared, 11);
+}
+
+/// Takes the hooks out.
+fn take_hooks(objects: &mut Vec<Value>) -> Vec<Value> {
+    let is_hook = |object: &mut Value| {
+        let annotations = &object["metadata"]["annotations"];
+        annotations["helm.sh/hook"].is_string()
+    };
+    objects.extract_if(.., is_hook).collect()
 }
 
 /// What KubeVela says after its own frames. How a schema's violation is worded is the validator's business, which Helm

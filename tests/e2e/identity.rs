@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use crate::place::{Place, application};
 
-const ANN: &str = "system:serviceaccount:dev:ann";
+pub(crate) const ANN: &str = "system:serviceaccount:dev:ann";
 
 /// What Ann may do: write Applications and ConfigMaps of her namespace, and no more.
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: ann}
@@ -58,16 +58,17 @@ spec:
         parameter: of: string
 "#;
 
-struct Office(Place);
+/// Where people write Applications in their own names.
+pub(crate) struct Office(pub(crate) Place);
 
 impl Office {
-    fn apply_as(&self, who: &str, manifest: &str) -> caravel_tests::kubectl::Output {
+    pub(crate) fn apply_as(&self, who: &str, manifest: &str) -> caravel_tests::kubectl::Output {
         self.0.kubectl.file("manifest.yaml", manifest);
         self.0.run(&format!("apply -f manifest.yaml --as={who}"))
     }
 
     /// Waits until the status of an Application has some words in it.
-    fn says(&self, name: &str, words: &str) -> Value {
+    pub(crate) fn says(&self, name: &str, words: &str) -> Value {
         eventually(&format!("{name} says {words}"), || {
             let found = self.0.object("app", name);
             found["status"].to_string().contains(words).then_some(found)

@@ -5,6 +5,7 @@
 
 mod acting;
 mod discovery;
+mod lookup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -264,6 +265,17 @@ impl Cluster {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.code() == 404 => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Its version, for instance `v1.32.0`.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn version(&self) -> Result<String, ClusterError> {
+        match self.within_time(self.client().apiserver_version()).await {
+            Ok(version) => Ok(version.git_version),
+            Err(error) => Err(self.failed("version".to_owned(), error)),
         }
     }
 

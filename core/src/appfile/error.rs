@@ -26,7 +26,7 @@ pub enum FindingKind {
     Missing,
     /// A value of the wrong type or form.
     Invalid,
-    /// A parameter that the definition does not declare: it has no effect.
+    /// A parameter that has no effect: the definition does not declare it, or nothing comes of it.
     Undeclared,
     /// A required parameter that is not given, and that rendering does without.
     Omitted,

@@ -6,6 +6,7 @@
 //! a warning, and hides nothing.
 
 mod before;
+mod chart;
 mod condition;
 mod definition;
 mod input;
@@ -102,10 +103,9 @@ impl Check {
         for variant in &variants {
             findings.extend(unfit::misapplied(app, variant, source));
         }
-        let mut questions: Vec<Question> = usage::usages(app, before.as_ref(), &variants, source)
-            .into_iter()
-            .map(Usage::question)
-            .collect();
+        let usages = usage::usages(app, before.as_ref(), &variants, source);
+        findings.extend(usages.iter().flat_map(chart::without_effect));
+        let mut questions: Vec<Question> = usages.into_iter().map(Usage::question).collect();
         questions.extend(condition::questions(app));
         Self {
             findings,

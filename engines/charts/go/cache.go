@@ -39,7 +39,7 @@ func newCache() *cache { return &cache{archives: map[string]kept{}, now: time.No
 
 // get gives the archive of a chart, fetched or kept. What is kept for one login is not given to another.
 func (c *cache) get(wanted source, rules cacheRules) ([]byte, error) {
-	ttl, err := rules.ttl(wanted.isFixed())
+	ttl, err := rules.ttl(wanted.isMutable())
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +101,10 @@ func keyOf(wanted source, rules cacheRules) (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256(text)), nil
 }
 
-func (r cacheRules) ttl(fixed bool) (time.Duration, error) {
-	text, otherwise, name := r.MutableTTL, mutableTTL, "mutableTTL"
-	if fixed {
-		text, otherwise, name = r.ImmutableTTL, immutableTTL, "immutableTTL"
+func (r cacheRules) ttl(mutable bool) (time.Duration, error) {
+	text, otherwise, name := r.ImmutableTTL, immutableTTL, "immutableTTL"
+	if mutable {
+		text, otherwise, name = r.MutableTTL, mutableTTL, "mutableTTL"
 	}
 	if r.TTL != "" {
 		text, name = r.TTL, "ttl"

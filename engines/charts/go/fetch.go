@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -57,13 +58,23 @@ func (s source) wanted() string {
 	return s.Version
 }
 
-// isFixed tells whether what is fetched now is what is fetched tomorrow.
+// isFixed tells whether the version is one, and no range or branch.
 func (s source) isFixed() bool {
-	if isArchiveAddress(s.Source) {
-		return true
-	}
 	_, err := semver.NewVersion(s.wanted())
 	return err == nil
+}
+
+// stages are parts of versions that are published again and again until the version is done.
+var stages = []string{"snapshot", "dev", "alpha", "beta", "rc"}
+
+// isMutable tells whether what is fetched now may be something else tomorrow.
+func (s source) isMutable() bool {
+	version, err := semver.NewVersion(s.wanted())
+	if err != nil {
+		return true
+	}
+	stage := strings.ToLower(version.Prerelease())
+	return slices.ContainsFunc(stages, func(one string) bool { return strings.Contains(stage, one) })
 }
 
 func isArchiveAddress(text string) bool {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -106,6 +107,9 @@ func serve(frame []byte, kept *cache) (answer reply) {
 			return reply{asked.ID, "badRequest", fault{err.Error()}}
 		}
 		rendered, err := wanted.render(kept)
+		if open := (*needs)(nil); errors.As(err, &open) {
+			return reply{asked.ID, "need", open.lookups}
+		}
 		if err != nil {
 			return reply{asked.ID, "error", fault{err.Error()}}
 		}

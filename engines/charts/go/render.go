@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"sort"
@@ -26,7 +27,7 @@ type chartRequest struct {
 	KubeVersion string         `json:"kubeVersion"`
 	APIVersions []string       `json:"apiVersions"`
 	IncludeCRDs bool           `json:"includeCrds"`
-	SkipHooks   bool           `json:"skipHooks"`
+	Lookups     []found        `json:"lookups"`
 	Cache       cacheRules     `json:"cache"`
 }
 
@@ -45,9 +46,9 @@ type rendered struct {
 }
 
 type hook struct {
-	Events []string `json:"events"`
-	Weight int      `json:"weight"`
-	Object object   `json:"object"`
+	Events []release.HookEvent `json:"events"`
+	Weight int                 `json:"weight"`
+	Object object              `json:"object"`
 }
 
 func (r chartRequest) render(kept *cache) (*rendered, error) {
@@ -61,6 +62,9 @@ func (r chartRequest) render(kept *cache) (*rendered, error) {
 		return nil, fmt.Errorf("failed to load chart: %w", err)
 	}
 	result, err := r.renderChart(loaded)
+	if open := (*needs)(nil); errors.As(err, &open) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("failed to dry-run render chart: dry-run render failed for chart %s: %w", loaded.Name(), err)
 	}
@@ -89,7 +93,11 @@ func (r chartRequest) renderChart(loaded *chart.Chart) (*rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := engine.Render(loaded, values)
+	seen := newCluster(r.Lookups)
+	files, err := engine.RenderWithClientProvider(loaded, values, seen)
+	if len(seen.wanted) > 0 {
+		return nil, &needs{seen.wanted}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,12 +114,8 @@ func (r chartRequest) renderChart(loaded *chart.Chart) (*rendered, error) {
 		}
 		result.Resources = append(result.Resources, r.owned(objects)...)
 	}
-	if !r.SkipHooks {
-		if result.Hooks, err = r.hooks(loaded, hooks); err != nil {
-			return nil, err
-		}
-	}
-	return result, nil
+	result.Hooks, err = r.hooks(loaded, hooks)
+	return result, err
 }
 
 // capabilities are those of the cluster, with the chart's own kinds, which are made before its objects; without a cluster
@@ -232,9 +236,8 @@ func takeNotes(loaded *chart.Chart, files map[string]string) string {
 	return notes
 }
 
-// hooks gives those of installation and upgrade, by weight. Tests, roll-backs and deletions have no counterpart in a
-// delivery. What runs to an end is named after the release's content: whatever changes it makes it run anew, and the
-// delivery collects the one before.
+// hooks gives all, by weight; which are delivered is the caller's to say. What runs to an end is named after the release's
+// content: whatever changes it makes it run anew, and the delivery collects the one before.
 func (r chartRequest) hooks(loaded *chart.Chart, all []*release.Hook) ([]hook, error) {
 	wanted := []hook{}
 	content, err := json.Marshal([]any{loaded.Metadata.Version, r.Values})
@@ -243,16 +246,6 @@ func (r chartRequest) hooks(loaded *chart.Chart, all []*release.Hook) ([]hook, e
 	}
 	suffix := fmt.Sprintf("-%x", sha256.Sum256(content))[:9]
 	for _, one := range all {
-		var events []string
-		for _, event := range one.Events {
-			switch event {
-			case release.HookPreInstall, release.HookPostInstall, release.HookPreUpgrade, release.HookPostUpgrade:
-				events = append(events, string(event))
-			}
-		}
-		if len(events) == 0 {
-			continue
-		}
 		objects, err := parse(one.Path, one.Manifest)
 		if err != nil {
 			return nil, err
@@ -263,7 +256,7 @@ func (r chartRequest) hooks(loaded *chart.Chart, all []*release.Hook) ([]hook, e
 				name, _ := metadata["name"].(string)
 				metadata["name"] = name[:min(len(name), 63-len(suffix))] + suffix
 			}
-			wanted = append(wanted, hook{events, one.Weight, object})
+			wanted = append(wanted, hook{one.Events, one.Weight, object})
 		}
 	}
 	sort.SliceStable(wanted, func(a, b int) bool { return wanted[a].Weight < wanted[b].Weight })
