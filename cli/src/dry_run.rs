@@ -17,7 +17,6 @@ use caravel_core::plan::{
 };
 use caravel_core::render::{
     Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, offline,
-    offline_with,
 };
 use caravel_core::yaml;
 use miette::{MietteDiagnostic, Report, Severity};
@@ -261,7 +260,7 @@ fn changed_by_policies(
     let policies = scoped::of_set(app, source.set(), source)
         .map_err(|finding| manifest.failure(vec![*finding]))?;
     let mut render = ScopedRender::new(app, &policies, &[], evaluator);
-    match offline_with(&mut render, local) {
+    match offline(&mut render, local) {
         Ok(Offline::Done(made)) => Ok(made),
         Ok(Offline::Calls(calls)) => {
             let open = OpenCalls {
@@ -382,7 +381,7 @@ fn checked(app: &Application, source: &Layered<'_>, evaluator: Evaluator) -> Che
 fn try_all(check: &mut Check, evaluator: Evaluator) {
     for trial in check.trials() {
         let mut render = trial.render(Target::dry_run(ClusterVersion::default()), evaluator);
-        match offline(|input| render.next(input), &mut engine::eval) {
+        match offline(&mut render, &mut engine::eval) {
             Ok(Offline::Done(rendered)) => check.tried(&trial, Ok(&rendered)),
             Ok(Offline::Calls(_)) => {}
             Err(error) => check.tried(&trial, Err(&error)),

@@ -69,9 +69,7 @@ pub(crate) fn compare(folder: &Path) -> Option<Compared> {
         let (stage, evaluator) = (RenderStage::Dispatch, Evaluator::V3);
         let mut render =
             ComponentRender::new(&delivery.appfile, component, target, stage, evaluator);
-        let Ok(Offline::Done(done)) = offline(|input| render.next(input), &mut |request| {
-            run::eval(request)
-        }) else {
+        let Ok(Offline::Done(done)) = offline(&mut render, &mut run::eval) else {
             return None;
         };
         for rendered in done.objects {

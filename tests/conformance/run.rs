@@ -4,7 +4,7 @@ use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, FindingKind, Layered, Rejection, read_application};
 use caravel_core::engine::{Evaluator, Operation, Outcome, Reply, Request};
 use caravel_core::plan::{DryRunError, dry_run, render_group, scoped};
-use caravel_core::render::{Offline, Render as _, Scoped, ScopedRender, offline};
+use caravel_core::render::{Offline, Scoped, ScopedRender, offline};
 pub(crate) use caravel_tests::render::{builtin, eval, parse_file};
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ pub(crate) fn changed_by_policies(
 ) -> Result<Scoped, String> {
     let policies = scoped::of_set(app, source.set(), source).map_err(|finding| finding.message)?;
     let mut render = ScopedRender::new(app, &policies, &[], evaluator);
-    match offline(|input| render.next(input), &mut eval) {
+    match offline(&mut render, &mut eval) {
         Ok(Offline::Done(made)) => Ok(made),
         Ok(Offline::Calls(_)) => Err("calls of policies".to_owned()),
         Err(error) => Err(error.kubevela_text),

@@ -86,7 +86,7 @@ fn application(
     }
     for trial in check.trials() {
         let mut render = trial.render(Target::dry_run(ClusterVersion::default()), Evaluator::V2);
-        match offline(|input| render.next(input), &mut engine::eval) {
+        match offline(&mut render, &mut engine::eval) {
             Ok(Offline::Done(rendered)) => check.tried(&trial, Ok(&rendered)),
             Ok(Offline::Calls(_)) => {}
             Err(error) => check.tried(&trial, Err(&error)),

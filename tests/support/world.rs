@@ -501,7 +501,7 @@ impl<'a> World<'a> {
         };
         let stage = RenderStage::All;
         let mut render = ComponentRender::new(&appfile, component, target, stage, self.evaluator);
-        match offline(|input| render.next(input), &mut |request| eval(request)) {
+        match offline(&mut render, &mut eval) {
             Ok(Offline::Done(done)) => Ok(done),
             Ok(Offline::Calls(calls)) => Err(format!("calls {}", calls[0].path)),
             Err(error) => Err(error.kubevela_text.clone()),

@@ -1,9 +1,10 @@
 //! A run as `status.workflow` shows it (CRD-020), and back.
 
 use caravel_core::api::{WorkflowStatus, WorkflowStepStatus, WorkflowSubStepStatus};
+use caravel_core::appfile::StepState;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::dag::StepRef;
 use crate::phase::Phase;
@@ -88,19 +89,13 @@ fn seconds(at: Timestamp) -> Time {
 pub(crate) fn abbreviated(state: &State, step: StepRef) -> Option<Value> {
     let (phase, reason, message) = state.standing(step)?;
     let shape = state.dag().step(step);
-    let reason = reason.map(crate::phase::Reason::as_str).unwrap_or_default();
-    Some(json!({
-        "id": state.step_id(step),
-        "name": shape.name,
-        "type": shape.type_,
-        "phase": phase.as_str(),
-        "message": message,
-        "reason": reason,
-        "failed": phase == Phase::Failed,
-        "succeeded": phase == Phase::Succeeded,
-        "skipped": phase == Phase::Skipped,
-        "timeout": reason == "Timeout",
-        "failedAfterRetries": reason == "FailedAfterRetries",
-        "terminate": reason == "Terminate",
-    }))
+    let state = StepState {
+        id: state.step_id(step),
+        name: &shape.name,
+        type_: &shape.type_,
+        phase: phase.as_str(),
+        message: &message,
+        reason: reason.map(crate::phase::Reason::as_str).unwrap_or_default(),
+    };
+    Some(Value::Object(state.fields()))
 }

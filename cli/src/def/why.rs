@@ -11,12 +11,12 @@ use caravel_core::appfile::{
 };
 use caravel_core::engine::{
     DefinitionKind, Evaluator, ExplainRequest, ExplainResult, Operation, Origin, OriginParameter,
-    Position, RenderRequest,
+    Position, RenderRequest, Request,
 };
 use caravel_core::plan::dry_run;
 use caravel_core::render::{
-    ClusterVersion, ComponentRender, Input, Offline, PolicyRender, Progress, RenderError,
-    RenderStage, RenderedComponent, RenderedObject, Target, object, offline,
+    ClusterVersion, ComponentRender, Offline, PolicyRender, Render, RenderStage, RenderedComponent,
+    RenderedObject, Target, object, offline,
 };
 use caravel_core::yaml;
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
@@ -242,7 +242,7 @@ impl Case {
                 let render =
                     PolicyRender::new(appfile, policy, &components, target, self.evaluator);
                 let Some(mut render) = render else { continue };
-                let (done, asked) = carry_out(&policy.name, |input| render.next(input))?;
+                let (done, asked) = carry_out(&policy.name, &mut render)?;
                 found.extend(done.into_iter().map(|made| Candidate {
                     appfile,
                     component: None,
@@ -261,7 +261,7 @@ impl Case {
         let target = Target::dry_run(ClusterVersion::default());
         let stage = RenderStage::All;
         let mut render = ComponentRender::new(appfile, component, target, stage, self.evaluator);
-        carry_out(&component.spec.name, |input| render.next(input))
+        carry_out(&component.spec.name, &mut render)
     }
 
     /// The text of a definition: a file of the user's, a built-in one, or the template alone.
@@ -317,27 +317,18 @@ struct Asked {
 }
 
 /// Renders, and keeps the last request: that with all results of calls.
-fn carry_out<T>(
-    owner: &str,
-    mut next: impl FnMut(Input) -> Result<Progress<T>, Box<RenderError>>,
-) -> Result<(T, Asked)> {
+fn carry_out<R: Render>(owner: &str, render: &mut R) -> Result<(R::Output, Asked)> {
     let mut last = Asked::default();
-    let outcome = offline(
-        |input| {
-            let progress = next(input)?;
-            if let Progress::Eval(request) = &progress
-                && let Operation::Render(render) = &request.operation
-            {
-                last = Asked {
-                    request: render.clone(),
-                    evaluator: request.evaluator,
-                };
-            }
-            Ok(progress)
-        },
-        &mut engine::eval,
-    );
-    match outcome {
+    let mut eval = |request: &Request| {
+        if let Operation::Render(asked) = &request.operation {
+            last = Asked {
+                request: asked.clone(),
+                evaluator: request.evaluator,
+            };
+        }
+        engine::eval(request)
+    };
+    match offline(render, &mut eval) {
         Ok(Offline::Done(done)) => Ok((done, last)),
         Ok(Offline::Calls(_)) => {
             bail!("the objects of {owner} depend on calls, which are not carried out here")

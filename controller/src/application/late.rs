@@ -12,7 +12,7 @@ use std::time::Duration;
 use caravel_core::api::{ComponentStatus, TraitStatus};
 use caravel_core::appfile::{AppComponent, Stage};
 use caravel_core::engine::{RenderBase, Request};
-use caravel_core::render::{Input, Progress, RenderStage};
+use caravel_core::render::{Input, Progress, Render as _, RenderStage};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

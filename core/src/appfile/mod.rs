@@ -9,6 +9,7 @@ mod error;
 mod order;
 mod policy;
 mod set;
+mod step_state;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use policy::{
     Selector, Topology, TraitPatch, UpdateOp, UpdateStrategy, read_properties,
 };
 pub use set::{DefinitionSet, Layered};
+pub use step_state::{StepState, step_alias};
 pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_builtin, named};
 
 use crate::api::{Application, ApplicationComponent, WorkflowStep};

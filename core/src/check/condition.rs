@@ -3,25 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::{About, Question};
-use crate::api::{Application, WorkflowStep, WorkflowSubStep};
-use crate::appfile::{Finding, FindingKind, did_you_mean};
+use crate::api::Application;
+use crate::appfile::{Finding, FindingKind, StepState, did_you_mean, step_alias};
 use crate::engine::{Diagnostic, DiagnosticKind, ExpressionRequest, Operation, Outcome};
 
 /// The names that a condition may use (row WF-004).
 const NAMES: [&str; 4] = ["status", "inputs", "context", "parameter"];
-
-/// What the state of a step tells that is true or false (row WF-004).
-const FLAGS: [&str; 6] = [
-    "succeeded",
-    "failed",
-    "skipped",
-    "timeout",
-    "failedAfterRetries",
-    "terminate",
-];
-
-/// What it tells in words.
-const TEXTS: [&str; 6] = ["phase", "message", "reason", "id", "name", "type"];
 
 /// A condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +28,9 @@ pub(super) fn questions(app: &Application) -> Vec<Question> {
         .steps
         .iter()
         .flat_map(|step| {
-            let inner = step.sub_steps.iter().flat_map(names_of_sub_step);
-            names_of_step(step).chain(inner)
+            let inner = step.sub_steps.iter();
+            names_of(&step.name, step.properties.as_ref())
+                .chain(inner.flat_map(|one| names_of(&one.name, one.properties.as_ref())))
         })
         .map(str::to_owned)
         .collect();
@@ -80,29 +68,35 @@ pub(super) fn questions(app: &Application) -> Vec<Question> {
 }
 
 /// A step is known by its name and by what it applies.
-fn names_of_step(step: &WorkflowStep) -> impl Iterator<Item = &str> {
-    std::iter::once(step.name.as_str()).chain(alias(step.properties.as_ref()))
+fn names_of<'a>(
+    name: &'a str,
+    properties: Option<&'a Value>,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    std::iter::once(name).chain(properties.and_then(step_alias))
 }
 
-fn names_of_sub_step(step: &WorkflowSubStep) -> impl Iterator<Item = &str> {
-    std::iter::once(step.name.as_str()).chain(alias(step.properties.as_ref()))
-}
-
-fn alias(properties: Option<&Value>) -> Option<&str> {
-    let properties = properties?;
-    ["name", "component"]
-        .into_iter()
-        .find_map(|key| properties.get(key)?.as_str())
+/// What can be asked of a step; the truth values are true.
+fn state() -> Map<String, Value> {
+    let fields = StepState::default().fields().into_iter();
+    fields
+        .map(|(field, value)| {
+            (
+                field,
+                if value.is_boolean() {
+                    true.into()
+                } else {
+                    value
+                },
+            )
+        })
+        .collect()
 }
 
 /// The names with values of the kind that they will have.
 fn scope(steps: &[String]) -> Map<String, Value> {
-    let flags = FLAGS.iter().map(|name| ((*name).to_owned(), json!(true)));
-    let texts = TEXTS.iter().map(|name| ((*name).to_owned(), json!("")));
-    let state: Map<String, Value> = flags.chain(texts).collect();
     let status: Map<String, Value> = steps
         .iter()
-        .map(|step| (step.clone(), Value::Object(state.clone())))
+        .map(|step| (step.clone(), Value::Object(state())))
         .collect();
     let mut scope: Map<String, Value> = NAMES
         .iter()
@@ -140,6 +134,12 @@ impl Condition {
         !self.steps.is_empty() && !NAMES[1..].iter().any(|name| self.text.contains(name))
     }
 
+    fn no_expression(&self, message: String) -> Finding {
+        let example = "an expression such as `status.build.succeeded`";
+        self.finding(FindingKind::Invalid, message)
+            .expected(example, &self.text)
+    }
+
     fn finding(&self, kind: FindingKind, message: String) -> Finding {
         Finding::new(kind, &self.path, message)
     }
@@ -150,30 +150,14 @@ fn unusable(condition: &Condition, error: &Diagnostic) -> Option<Finding> {
     let said = &error.message;
     if error.kind == DiagnosticKind::Syntax {
         let message = format!("this condition is no CUE expression: {said}");
-        return Some(
-            condition
-                .finding(FindingKind::Invalid, message)
-                .expected(
-                    "an expression such as `status.build.succeeded`",
-                    &condition.text,
-                )
-                .hint("write `if: always` to run the step in any case"),
-        );
+        let hint = "write `if: always` to run the step in any case";
+        return Some(condition.no_expression(message).hint(hint));
     }
     let name = said.split('"').nth(1);
     if let Some(name) = name.filter(|_| said.starts_with("reference ")) {
-        let hint = did_you_mean(name, NAMES)
-            .unwrap_or_else(|| format!("the names are {}", NAMES.join(", ")));
         let message = format!("this condition uses a name that does not exist: `{name}`");
-        return Some(
-            condition
-                .finding(FindingKind::Invalid, message)
-                .expected(
-                    "an expression such as `status.build.succeeded`",
-                    &condition.text,
-                )
-                .hint(hint),
-        );
+        let hint = one_of("names", name, &NAMES);
+        return Some(condition.no_expression(message).hint(hint));
     }
     let field = said
         .strip_prefix("undefined field: ")
@@ -184,28 +168,25 @@ fn unusable(condition: &Condition, error: &Diagnostic) -> Option<Finding> {
         text.contains(&format!("{step}.{field}")) || text.contains(&format!("\"{step}\"].{field}"))
     });
     Some(if is_of_step {
+        let state = state();
+        let fields: Vec<&str> = state.keys().map(String::as_str).collect();
+        let message = format!("the state of a step has no field `{field}`");
         condition
-            .finding(
-                FindingKind::Invalid,
-                format!("the state of a step has no field `{field}`"),
-            )
+            .finding(FindingKind::Invalid, message)
             .expected("a field of a step's state", &condition.text)
-            .hint(
-                did_you_mean(field, FLAGS.into_iter().chain(TEXTS)).unwrap_or_else(|| {
-                    format!("the fields are {}, {}", FLAGS.join(", "), TEXTS.join(", "))
-                }),
-            )
+            .hint(one_of("fields", field, &fields))
     } else {
-        let names = condition.steps.iter().map(String::as_str);
+        let steps: Vec<&str> = condition.steps.iter().map(String::as_str).collect();
+        let message = format!("the workflow has no step `{field}`: this cannot be decided");
         condition
-            .finding(
-                FindingKind::UnknownReference,
-                format!("the workflow has no step `{field}`: this cannot be decided"),
-            )
+            .finding(FindingKind::UnknownReference, message)
             .expected("the name of a step", &condition.text)
-            .hint(
-                did_you_mean(field, names)
-                    .unwrap_or_else(|| format!("the steps are {}", condition.steps.join(", "))),
-            )
+            .hint(one_of("steps", field, &steps))
     })
+}
+
+/// Which of the names that there are was meant.
+fn one_of(what: &str, found: &str, names: &[&str]) -> String {
+    did_you_mean(found, names.iter().copied())
+        .unwrap_or_else(|| format!("the {what} are {}", names.join(", ")))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::name::is_subdomain;
+use super::name::{is_subdomain, proper};
 use super::unfit;
 use crate::appfile::{AppComponent, Finding, FindingKind};
 use crate::render::{RenderedComponent, RenderedObject};
@@ -66,12 +66,4 @@ fn misnamed(component: &AppComponent, object: &RenderedObject) -> Option<Finding
         )
         .hint(hint),
     )
-}
-
-fn proper(name: &str) -> String {
-    let letters = name.to_lowercase();
-    let letters = letters
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-    letters.collect::<String>().trim_matches('-').to_owned()
 }

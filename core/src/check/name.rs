@@ -18,6 +18,14 @@ pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= SUBDOMAIN && text.split('.').all(is_part)
 }
 
+/// The names of the components of an Application.
+pub(super) fn names_of_components(app: &Application) -> Vec<&str> {
+    let components = app.spec.components.iter();
+    components
+        .map(|component| component.name.as_str())
+        .collect()
+}
+
 /// Names that nothing can be delivered under: every object carries them in its labels.
 pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -71,20 +79,25 @@ fn missing(path: &str, message: &str) -> Finding {
 }
 
 fn wrong(path: &str, message: &str, found: &str) -> Finding {
-    let proper: String = found
+    let finding = Finding::new(FindingKind::Invalid, path, message).expected(
+        "at most 63 letters, digits, `-`, `_` and `.`, a letter or digit first and last",
+        found,
+    );
+    match proper(found).as_str() {
+        "" => finding,
+        proper => finding.hint(format!("for instance `{proper}`")),
+    }
+}
+
+/// The most similar name that everything can have; empty where there is none.
+pub(super) fn proper(name: &str) -> String {
+    let letters: String = name
         .to_lowercase()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .take(labels::LONGEST_VALUE - REVISION)
         .collect();
-    let finding = Finding::new(FindingKind::Invalid, path, message).expected(
-        "at most 63 letters, digits, `-`, `_` and `.`, a letter or digit first and last",
-        found,
-    );
-    match proper.trim_matches('-') {
-        "" => finding,
-        proper => finding.hint(format!("for instance `{proper}`")),
-    }
+    letters.trim_matches('-').to_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Override policies that name components which are not there.
 
 use super::Finding;
+use super::name::names_of_components;
 use crate::api::Application;
 use crate::appfile::{Appfile, ComponentPatch, FindingKind, Override, PolicyRule, did_you_mean};
 use crate::plan::overrides;
@@ -24,12 +25,7 @@ pub(super) fn findings(app: &Application, appfile: &Appfile) -> Vec<Finding> {
 }
 
 fn of_override(app: &Application, rule: &Override, path: &str) -> Vec<Finding> {
-    let names: Vec<&str> = app
-        .spec
-        .components
-        .iter()
-        .map(|component| component.name.as_str())
-        .collect();
+    let names = names_of_components(app);
     let hint = |wanted: &str| {
         did_you_mean(wanted, names.iter().copied())
             .unwrap_or_else(|| format!("the components are: {}", names.join(", ")))

@@ -12,6 +12,11 @@ pub fn last_name(path: &str) -> &str {
     name.split('[').next().unwrap_or_default()
 }
 
+/// Whether a path is another, or leads into the value there.
+pub(super) fn is_at(path: &str, outer: &str) -> bool {
+    path == outer || is_inside(path, outer)
+}
+
 /// Line and column, from 1, of the first place where a field of that name is given a value.
 pub fn place_of_field(template: &str, field: &str) -> Option<(u32, u32)> {
     if field.is_empty() {

@@ -1,6 +1,7 @@
 //! A trial: components are rendered as they will be, without a cluster and without calls.
 
 use super::parameter::{of_diagnostic, places};
+use super::place::is_at;
 use super::variant::Variant;
 use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule, REF_OBJECTS};
 use crate::engine::Evaluator;
@@ -31,7 +32,7 @@ impl Trial {
     /// Whether a finding is about the component as it is tried here, or a trait of it.
     pub(super) fn has(&self, finding: &Finding) -> bool {
         let subject = finding.subject.strip_suffix(self.subject.as_str());
-        is_within(&finding.path, &self.component.path)
+        is_at(&finding.path, &self.component.path)
             && subject.is_some_and(|before| before.is_empty() || before.ends_with(" of "))
     }
 
@@ -55,7 +56,7 @@ pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Findin
             let is_error = !finding.kind.is_warning() && finding.kind != FindingKind::Missing;
             // What took too long once is not tried again.
             let is_hopeless = finding.kind.may_resolve() || finding.kind == FindingKind::Unchecked;
-            is_within(&finding.path, path) && (is_error || is_hopeless)
+            is_at(&finding.path, path) && (is_error || is_hopeless)
         })
     };
     let mut trials = Vec::new();
@@ -95,11 +96,6 @@ pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Findin
         });
     }
     trials
-}
-
-fn is_within(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn has_same_traits(known: &AppComponent, variant: &Variant) -> bool {

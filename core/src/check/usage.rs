@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::before::{self, Before};
+use super::name::names_of_components;
 use super::variant::Variant;
 use super::{About, Question};
 use crate::api::{Application, StepInput};
@@ -267,12 +268,7 @@ fn is_typed_policy(type_: &str) -> bool {
 
 /// Steps that apply a component which the Application does not have (trap 6).
 pub(super) fn unknown_components(app: &Application) -> Vec<Finding> {
-    let names: Vec<&str> = app
-        .spec
-        .components
-        .iter()
-        .map(|component| component.name.as_str())
-        .collect();
+    let names = names_of_components(app);
     let mut findings = Vec::new();
     let mut look =
         |type_: &str, properties: Option<&Value>, inputs: &[StepInput], path: &str, step: &str| {

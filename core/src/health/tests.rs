@@ -4,7 +4,7 @@ use super::*;
 use crate::api::Application;
 use crate::appfile::{DefinitionSet, parse};
 use crate::engine::{Diagnostic, Evaluator, Outcome, RenderResult, RenderedOutput, Reply};
-use crate::render::{ComponentRender, Input, Progress, RenderStage};
+use crate::render::{ComponentRender, Input, Progress, Render as _, RenderStage};
 
 fn library() -> DefinitionSet {
     let mut set = DefinitionSet::default();

@@ -9,7 +9,7 @@ use crate::appfile::{
 use crate::engine::{Call, DiagnosticKind, Evaluator};
 use crate::render::{
     Answers, ClusterVersion, ComponentRender, Offline, PolicyRender, RenderError, RenderStage,
-    RenderedComponent, RenderedObject, Target, offline_with,
+    RenderedComponent, RenderedObject, Target, offline,
 };
 
 use serde_json::Value;
@@ -226,7 +226,7 @@ pub fn show_group(
     for component in &appfile.components {
         let mut at = |stage| {
             let mut render = ComponentRender::new(appfile, component, target(), stage, evaluator);
-            offline_with(&mut render, answers)
+            offline(&mut render, answers)
         };
         let outcome = match at(RenderStage::All) {
             // What a trait reads of the live workload is not there: the rest can be shown.
@@ -251,7 +251,7 @@ pub fn show_group(
         else {
             continue;
         };
-        match offline_with(&mut render, answers)? {
+        match offline(&mut render, answers)? {
             Offline::Done(objects) => shown.policies.extend(objects),
             Offline::Calls(calls) => shown.open.push(OpenCalls {
                 subject: policy.name.clone(),

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
+use super::asks::{Asks, Uncalled, go_on, uncalled};
 use super::error::{RenderError, RenderFailure};
-use super::{Input, Progress, Render, calls};
+use super::{Input, Progress, Render};
 use crate::engine::{
-    Call, ConfigRequest, ConfigResult, Diagnostic, DiagnosticKind, EvalError, EvalStage, Evaluator,
-    Operation, Outcome, Replay, Request, Template,
+    Call, ConfigRequest, ConfigResult, EvalError, Evaluator, Operation, Replay, Request, Template,
 };
 
 /// Evaluates the template of one configuration.
@@ -32,9 +32,12 @@ impl ConfigRender {
             },
         }
     }
+}
 
-    fn eval(&mut self, results: Replay) -> Progress<ConfigResult> {
-        self.request.replay.extend(results);
+impl Asks for ConfigRender {
+    type Answer = ConfigResult;
+
+    fn ask(&self) -> Progress<ConfigResult> {
         Progress::Eval(Box::new(Request {
             id: 0,
             evaluator: self.evaluator,
@@ -42,13 +45,21 @@ impl ConfigRender {
         }))
     }
 
-    fn plain(&self, failure: RenderFailure, message: String) -> Box<RenderError> {
-        RenderError::plain(failure, &self.name, "", message)
+    fn replay(&mut self) -> &mut Replay {
+        &mut self.request.replay
+    }
+
+    fn take(&mut self, made: ConfigResult) -> Result<Progress<ConfigResult>, Box<RenderError>> {
+        Ok(Progress::Done(made))
     }
 
     fn evaluated(&self, error: EvalError) -> Box<RenderError> {
         let text = error.kubevela_text.clone();
         RenderError::evaluated(&self.name, None, String::new(), error, text)
+    }
+
+    fn plain(&self, failure: RenderFailure, message: String) -> Box<RenderError> {
+        RenderError::plain(failure, &self.name, "", message)
     }
 }
 
@@ -56,54 +67,19 @@ impl Render for ConfigRender {
     type Output = ConfigResult;
 
     fn next(&mut self, input: Input) -> Result<Progress<ConfigResult>, Box<RenderError>> {
-        let outcome = match input {
-            Input::Start => return Ok(self.eval(Replay::new())),
-            Input::Results(results) => return Ok(self.eval(results)),
-            Input::Reply(reply) => reply.outcome,
-        };
-        match outcome {
-            Outcome::Need(calls) => {
-                let rest = calls::carry_out(calls, &mut self.request.replay)
-                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
-                Ok(if rest.is_empty() {
-                    self.eval(Replay::new())
-                } else {
-                    Progress::Do(rest)
-                })
-            }
-            Outcome::Ok(body) => {
-                serde_json::from_value(body)
-                    .map(Progress::Done)
-                    .map_err(|error| {
-                        let why = format!("the engine's answer is malformed: {error}");
-                        self.plain(RenderFailure::Protocol, why)
-                    })
-            }
-            Outcome::Error(error) => Err(self.evaluated(error)),
-            Outcome::Limit(fault) => Err(self.plain(RenderFailure::Limit, fault.message)),
-            Outcome::BadRequest(fault) => Err(self.plain(RenderFailure::Protocol, fault.message)),
-            Outcome::Panic(fault) => Err(self.plain(RenderFailure::Engine, fault.message)),
-        }
+        go_on(self, input)
     }
 
     fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError> {
-        let mut failed = self.evaluated(EvalError {
-            stage: EvalStage::Export,
-            definition: self.request.template.name.clone(),
+        let told = Uncalled {
+            definition: &self.request.template.name,
             trait_index: None,
-            noticed_by: None,
-            errors: vec![Diagnostic {
-                kind: DiagnosticKind::Other,
-                path: call.path.clone(),
-                message: format!("{}.{}: {why}", call.provider, call.action),
-                ..Diagnostic::default()
-            }],
+            why,
             kubevela_text: format!(
                 "failed to compile config template: function call error for {}: {why}",
                 call.path
             ),
-        });
-        failed.failure = RenderFailure::Call;
-        failed
+        };
+        uncalled(self, call, told)
     }
 }

@@ -109,58 +109,6 @@ impl RenderError {
         Self::evaluated(policy, None, path.to_owned(), error, kubevela_text)
     }
 
-    /// Says that a call of a template did not succeed. `trait_index` is that of the trait in the request.
-    pub(super) fn of_call(
-        appfile: &Appfile,
-        subject: Subject<'_>,
-        trait_index: Option<usize>,
-        call: &Call,
-        why: &str,
-    ) -> Box<Self> {
-        let (entity, label) = match &subject {
-            Subject::Component { component, traits } => {
-                let part = trait_index
-                    .and_then(|index| traits.get(index))
-                    .and_then(|index| component.traits.get(*index));
-                match part {
-                    Some(part) => ("trait", part.resolved.type_name.as_str()),
-                    None => ("workload", component.spec.name.as_str()),
-                }
-            }
-            Subject::Policy { name, .. } => ("workload", *name),
-        };
-        let text = if call.provider == PROCESSING {
-            format!("invalid process of trait {label}: fail to exec http task, {why}")
-        } else {
-            format!(
-                "failed to compile {entity} {label} after merge parameter and context: function call \
-                 error for {}: {why}",
-                call.path
-            )
-        };
-        let error = EvalError {
-            stage: EvalStage::Export,
-            definition: label.to_owned(),
-            trait_index,
-            noticed_by: None,
-            errors: vec![Diagnostic {
-                kind: DiagnosticKind::Other,
-                path: call.path.clone(),
-                message: format!("{}.{}: {why}", call.provider, call.action),
-                ..Diagnostic::default()
-            }],
-            kubevela_text: text,
-        };
-        let mut failed = match subject {
-            Subject::Component { component, traits } => {
-                Self::of_component(appfile, component, traits, error)
-            }
-            Subject::Policy { name, path } => Self::of_policy(appfile, name, path, error),
-        };
-        failed.failure = RenderFailure::Call;
-        failed
-    }
-
     /// What is wrong, without where in the Application.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         if !self.problems.is_empty() {
@@ -208,20 +156,20 @@ impl RenderError {
     }
 }
 
-/// What a template belongs to.
-#[derive(Clone, Copy)]
-pub(super) enum Subject<'a> {
-    /// A component, with the traits that take part.
-    Component {
-        component: &'a AppComponent,
-        traits: &'a [usize],
-    },
-    /// A policy, with its place in the Application.
-    Policy { name: &'a str, path: &'a str },
-}
-
 /// The provider of the request that a trait declares (row REN-006).
 const PROCESSING: &str = "processing";
+
+/// What KubeVela says of a call that did not succeed; `entity` is a workload or a trait.
+pub(super) fn text_of_call(entity: &str, label: &str, call: &Call, why: &str) -> String {
+    if call.provider == PROCESSING {
+        format!("invalid process of trait {label}: fail to exec http task, {why}")
+    } else {
+        format!(
+            "failed to compile {entity} {label} after merge parameter and context: function call error for {}: {why}",
+            call.path
+        )
+    }
+}
 
 /// `parameter.ports[0].port` of a template is `properties.ports[0].port` in the Application.
 fn place(path: &str, diagnostic: &Diagnostic) -> String {

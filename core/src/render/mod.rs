@@ -3,6 +3,7 @@
 //! A render is a small state machine: [`ComponentRender::next`] says what it needs, the caller does it
 //! and comes back with the answer. The same inputs give the same objects (invariant 1).
 
+mod asks;
 mod calls;
 mod config;
 mod context;
@@ -30,14 +31,14 @@ pub use scoped::{Scoped, ScopedPolicy, ScopedRender};
 use crate::api::{LOCAL_CLUSTER, labels};
 use crate::appfile::{AppComponent, Appfile, Stage};
 use crate::engine::{
-    Call, Diagnostic, Evaluator, Operation, Outcome, RenderBase, RenderRequest, RenderResult,
+    Call, Diagnostic, EvalError, Evaluator, Operation, RenderBase, RenderRequest, RenderResult,
     Replay, Reply, Request, Template,
 };
 
 use crate::reads::Reads;
 
+use asks::{Asks, Uncalled, go_on, uncalled};
 use contract::Contract;
-use error::Subject;
 
 /// For which place, and as part of what, a component is rendered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -211,24 +212,6 @@ pub enum Offline<T> {
     Calls(Vec<Call>),
 }
 
-/// Runs a render to its end, or to the first call that it wants carried out.
-///
-/// # Errors
-/// As the render.
-pub fn offline<T>(
-    mut next: impl FnMut(Input) -> Result<Progress<T>, Box<RenderError>>,
-    eval: &mut dyn FnMut(&Request) -> Reply,
-) -> Result<Offline<T>, Box<RenderError>> {
-    let mut input = Input::Start;
-    loop {
-        match next(input)? {
-            Progress::Eval(request) => input = Input::Reply(eval(&request)),
-            Progress::Do(calls) => return Ok(Offline::Calls(calls)),
-            Progress::Done(done) => return Ok(Offline::Done(done)),
-        }
-    }
-}
-
 /// What answers a render outside of a delivery.
 pub trait Answers {
     /// Evaluates.
@@ -251,7 +234,7 @@ impl<F: FnMut(&Request) -> Reply> Answers for F {
 ///
 /// # Errors
 /// As the render, and if a call fails.
-pub fn offline_with<R: Render>(
+pub fn offline<R: Render>(
     render: &mut R,
     answers: &mut dyn Answers,
 ) -> Result<Offline<R::Output>, Box<RenderError>> {
@@ -312,21 +295,30 @@ impl Render for ComponentRender<'_> {
     type Output = RenderedComponent;
 
     fn next(&mut self, input: Input) -> Result<Progress<RenderedComponent>, Box<RenderError>> {
-        ComponentRender::next(self, input)
+        go_on(self, input)
     }
 
     fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError> {
-        let subject = Subject::Component {
-            component: self.component,
-            traits: &self.traits,
-        };
         // The engine files what a trait asks for under `trait.<index>|<path>`.
-        let of_trait = call
+        let trait_index: Option<usize> = call
             .key
             .strip_prefix("trait.")
             .and_then(|rest| rest.split_once('|'))
             .and_then(|(index, _)| index.parse().ok());
-        RenderError::of_call(self.appfile, subject, of_trait, call, why)
+        let part = trait_index
+            .and_then(|index| self.traits.get(index))
+            .and_then(|index| self.component.traits.get(*index));
+        let (entity, definition) = match part {
+            Some(part) => ("trait", &part.resolved.type_name),
+            None => ("workload", &self.component.spec.name),
+        };
+        let told = Uncalled {
+            definition,
+            trait_index,
+            why,
+            kubevela_text: error::text_of_call(entity, definition, call, why),
+        };
+        uncalled(self, call, told)
     }
 }
 
@@ -365,22 +357,86 @@ impl<'a> ComponentRender<'a> {
         self
     }
 
-    /// Goes on with what was asked for.
-    ///
-    /// # Errors
-    /// If the component cannot be rendered.
-    pub fn next(&mut self, input: Input) -> Result<Progress<RenderedComponent>, Box<RenderError>> {
-        match input {
-            Input::Start => Ok(self.request()),
-            Input::Results(results) => {
-                self.replay.extend(results);
-                Ok(self.request())
-            }
-            Input::Reply(reply) => self.outcome(reply.outcome),
+    /// The evaluators of the traits, as far as they are not the component's.
+    fn trait_evaluators(&self, component: Evaluator) -> Vec<Option<Evaluator>> {
+        let own = |index: &usize| {
+            let definition = &self.component.traits[*index].resolved.definition;
+            let chosen = definition.evaluator.unwrap_or(self.evaluator);
+            (chosen != component).then_some(chosen)
+        };
+        let all: Vec<_> = self.traits.iter().map(own).collect();
+        if all.iter().any(Option::is_some) {
+            all
+        } else {
+            Vec::new()
         }
     }
 
-    fn request(&self) -> Progress<RenderedComponent> {
+    fn is_late(&self) -> bool {
+        matches!(self.stage, RenderStage::PostDispatch(_))
+    }
+
+    fn component_template(&self) -> Template {
+        let definition = &self.component.resolved.definition;
+        Template {
+            name: definition.name.clone(),
+            source: definition.template.clone(),
+            parameters: self.component.spec.properties.clone().unwrap_or_default(),
+        }
+    }
+
+    fn terraform(&self) -> Option<Value> {
+        let namespace = match self.target.namespace.as_str() {
+            "" => &self.appfile.namespace,
+            placed => placed,
+        };
+        terraform::configuration(self.component, namespace)
+    }
+
+    fn finish(&self, result: RenderResult) -> Result<RenderedComponent, Box<RenderError>> {
+        let contract = Contract::new(self.appfile, self.component, &self.target);
+        let post_dispatch = self.is_late();
+        let mut objects = Vec::with_capacity(result.outputs.len() + 1);
+        let workload = contract.workload(match &self.stage {
+            RenderStage::PostDispatch(base) => base.output.clone(),
+            _ => result.output,
+        });
+        for output in result.outputs {
+            let index = output
+                .trait_index
+                .and_then(|index| self.traits.get(index).copied());
+            let rendered = contract
+                .output(output.object, &output.name, index, &workload.object)
+                .map_err(|message| {
+                    let path = match index {
+                        Some(index) => format!("{}.traits[{index}]", self.component.path),
+                        None => self.component.path.clone(),
+                    };
+                    let name = &self.component.spec.name;
+                    RenderError::plain(RenderFailure::Result, name, &path, message)
+                })?;
+            let mut rendered = rendered;
+            if post_dispatch {
+                // What is dispatched late does not carry it in KubeVela (measured: `c-multi-stage-traits`).
+                object::remove_texts(&mut rendered.object, "labels", [labels::RESOURCE_TYPE]);
+            }
+            objects.push(rendered);
+        }
+        if !post_dispatch {
+            objects.insert(0, workload);
+        }
+        Ok(RenderedComponent {
+            name: self.component.spec.name.clone(),
+            objects,
+            warnings: result.warnings,
+        })
+    }
+}
+
+impl Asks for ComponentRender<'_> {
+    type Answer = RenderResult;
+
+    fn ask(&self) -> Progress<RenderedComponent> {
         let traits = self
             .traits
             .iter()
@@ -430,118 +486,24 @@ impl<'a> ComponentRender<'a> {
         }))
     }
 
-    /// The evaluators of the traits, as far as they are not the component's.
-    fn trait_evaluators(&self, component: Evaluator) -> Vec<Option<Evaluator>> {
-        let own = |index: &usize| {
-            let definition = &self.component.traits[*index].resolved.definition;
-            let chosen = definition.evaluator.unwrap_or(self.evaluator);
-            (chosen != component).then_some(chosen)
-        };
-        let all: Vec<_> = self.traits.iter().map(own).collect();
-        if all.iter().any(Option::is_some) {
-            all
-        } else {
-            Vec::new()
-        }
+    fn replay(&mut self) -> &mut Replay {
+        &mut self.replay
     }
 
-    fn is_late(&self) -> bool {
-        matches!(self.stage, RenderStage::PostDispatch(_))
-    }
-
-    fn component_template(&self) -> Template {
-        let definition = &self.component.resolved.definition;
-        Template {
-            name: definition.name.clone(),
-            source: definition.template.clone(),
-            parameters: self.component.spec.properties.clone().unwrap_or_default(),
-        }
-    }
-
-    fn terraform(&self) -> Option<Value> {
-        let namespace = match self.target.namespace.as_str() {
-            "" => &self.appfile.namespace,
-            placed => placed,
-        };
-        terraform::configuration(self.component, namespace)
-    }
-
-    fn outcome(
+    fn take(
         &mut self,
-        outcome: Outcome,
+        result: RenderResult,
     ) -> Result<Progress<RenderedComponent>, Box<RenderError>> {
-        let component = self.component;
-        let plain = |failure, message: String| {
-            RenderError::plain(failure, &component.spec.name, &component.path, message)
-        };
-        match outcome {
-            Outcome::Need(calls) => {
-                let rest = calls::carry_out(calls, &mut self.replay)
-                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
-                Ok(if rest.is_empty() {
-                    self.request()
-                } else {
-                    Progress::Do(rest)
-                })
-            }
-            Outcome::Ok(body) => {
-                let result: RenderResult = serde_json::from_value(body).map_err(|error| {
-                    plain(
-                        RenderFailure::Protocol,
-                        format!("the engine's answer is malformed: {error}"),
-                    )
-                })?;
-                self.finish(result).map(Progress::Done)
-            }
-            Outcome::Error(error) => Err(RenderError::of_component(
-                self.appfile,
-                self.component,
-                &self.traits,
-                error,
-            )),
-            Outcome::Limit(fault) => Err(plain(RenderFailure::Limit, fault.message)),
-            Outcome::BadRequest(fault) => Err(plain(RenderFailure::Protocol, fault.message)),
-            Outcome::Panic(fault) => Err(plain(RenderFailure::Engine, fault.message)),
-        }
+        self.finish(result).map(Progress::Done)
     }
 
-    fn finish(&self, result: RenderResult) -> Result<RenderedComponent, Box<RenderError>> {
-        let contract = Contract::new(self.appfile, self.component, &self.target);
-        let post_dispatch = self.is_late();
-        let mut objects = Vec::with_capacity(result.outputs.len() + 1);
-        let workload = contract.workload(match &self.stage {
-            RenderStage::PostDispatch(base) => base.output.clone(),
-            _ => result.output,
-        });
-        for output in result.outputs {
-            let index = output
-                .trait_index
-                .and_then(|index| self.traits.get(index).copied());
-            let rendered = contract
-                .output(output.object, &output.name, index, &workload.object)
-                .map_err(|message| {
-                    let path = match index {
-                        Some(index) => format!("{}.traits[{index}]", self.component.path),
-                        None => self.component.path.clone(),
-                    };
-                    let name = &self.component.spec.name;
-                    RenderError::plain(RenderFailure::Result, name, &path, message)
-                })?;
-            let mut rendered = rendered;
-            if post_dispatch {
-                // What is dispatched late does not carry it in KubeVela (measured: `c-multi-stage-traits`).
-                object::remove_texts(&mut rendered.object, "labels", [labels::RESOURCE_TYPE]);
-            }
-            objects.push(rendered);
-        }
-        if !post_dispatch {
-            objects.insert(0, workload);
-        }
-        Ok(RenderedComponent {
-            name: self.component.spec.name.clone(),
-            objects,
-            warnings: result.warnings,
-        })
+    fn evaluated(&self, error: EvalError) -> Box<RenderError> {
+        RenderError::of_component(self.appfile, self.component, &self.traits, error)
+    }
+
+    fn plain(&self, failure: RenderFailure, message: String) -> Box<RenderError> {
+        let component = self.component;
+        RenderError::plain(failure, &component.spec.name, &component.path, message)
     }
 }
 

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::asks::{Asks, Uncalled, go_on, uncalled};
 use super::contract::label_policy_object;
-use super::error::{RenderError, RenderFailure, Subject};
-use super::{
-    Input, Progress, Render, RenderedComponent, RenderedObject, Role, Target, calls, context,
-};
+use super::error::{self, RenderError, RenderFailure};
+use super::{Input, Progress, Render, RenderedComponent, RenderedObject, Role, Target, context};
 use crate::api::labels;
 use crate::appfile::{Appfile, Policy, PolicyRule};
 use crate::engine::{
-    Call, Evaluator, Operation, Outcome, RenderRequest, RenderResult, Replay, Request, Template,
+    Call, EvalError, Evaluator, Operation, RenderRequest, RenderResult, Replay, Request, Template,
 };
 
 /// Renders the objects of one policy.
@@ -25,20 +24,51 @@ pub struct PolicyRender<'a> {
     evaluator: Evaluator,
 }
 
+impl Asks for PolicyRender<'_> {
+    type Answer = RenderResult;
+
+    fn ask(&self) -> Progress<Self::Output> {
+        let operation = Operation::Render(self.request.clone());
+        Progress::Eval(Box::new(Request {
+            id: 0,
+            evaluator: self.evaluator,
+            operation,
+        }))
+    }
+
+    fn replay(&mut self) -> &mut Replay {
+        &mut self.request.replay
+    }
+
+    fn take(&mut self, result: RenderResult) -> Result<Progress<Self::Output>, Box<RenderError>> {
+        Ok(Progress::Done(self.finish(result)))
+    }
+
+    fn evaluated(&self, error: EvalError) -> Box<RenderError> {
+        RenderError::of_policy(self.appfile, &self.policy.name, &self.path(), error)
+    }
+
+    fn plain(&self, failure: RenderFailure, message: String) -> Box<RenderError> {
+        RenderError::plain(failure, &self.policy.name, &self.path(), message)
+    }
+}
+
 impl Render for PolicyRender<'_> {
     type Output = Vec<RenderedObject>;
 
     fn next(&mut self, input: Input) -> Result<Progress<Self::Output>, Box<RenderError>> {
-        PolicyRender::next(self, input)
+        go_on(self, input)
     }
 
     fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError> {
-        let path = self.path();
-        let subject = Subject::Policy {
-            name: &self.policy.name,
-            path: &path,
+        let name = &self.policy.name;
+        let told = Uncalled {
+            definition: name,
+            trait_index: None,
+            why,
+            kubevela_text: error::text_of_call("workload", name, call, why),
         };
-        RenderError::of_call(self.appfile, subject, None, call, why)
+        uncalled(self, call, told)
     }
 }
 
@@ -80,63 +110,6 @@ impl<'a> PolicyRender<'a> {
 
     fn path(&self) -> String {
         format!("spec.policies[{}]", self.policy.name)
-    }
-
-    /// Goes on with what was asked for.
-    ///
-    /// # Errors
-    /// If the policy cannot be rendered.
-    pub fn next(
-        &mut self,
-        input: Input,
-    ) -> Result<Progress<Vec<RenderedObject>>, Box<RenderError>> {
-        let outcome = match input {
-            Input::Start => return Ok(self.eval(Replay::new())),
-            Input::Results(results) => return Ok(self.eval(results)),
-            Input::Reply(reply) => reply.outcome,
-        };
-        let path = self.path();
-        let name = self.policy.name.as_str();
-        let plain = |failure, message: String| RenderError::plain(failure, name, &path, message);
-        match outcome {
-            Outcome::Need(calls) => {
-                let rest = calls::carry_out(calls, &mut self.request.replay)
-                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
-                Ok(if rest.is_empty() {
-                    self.eval(Replay::new())
-                } else {
-                    Progress::Do(rest)
-                })
-            }
-            Outcome::Ok(body) => {
-                let result: RenderResult = serde_json::from_value(body).map_err(|error| {
-                    plain(
-                        RenderFailure::Protocol,
-                        format!("the engine's answer is malformed: {error}"),
-                    )
-                })?;
-                Ok(Progress::Done(self.finish(result)))
-            }
-            Outcome::Error(error) => Err(RenderError::of_policy(
-                self.appfile,
-                &self.policy.name,
-                &path,
-                error,
-            )),
-            Outcome::Limit(fault) => Err(plain(RenderFailure::Limit, fault.message)),
-            Outcome::BadRequest(fault) => Err(plain(RenderFailure::Protocol, fault.message)),
-            Outcome::Panic(fault) => Err(plain(RenderFailure::Engine, fault.message)),
-        }
-    }
-
-    fn eval(&mut self, results: Replay) -> Progress<Vec<RenderedObject>> {
-        self.request.replay.extend(results);
-        let operation = Operation::Render(self.request.clone());
-        Progress::Eval(Box::new(Request {
-            id: 0,
-            evaluator: self.evaluator,
-            operation,
-        }))
     }
 
     fn finish(&self, result: RenderResult) -> Vec<RenderedObject> {

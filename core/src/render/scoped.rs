@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::asks::{Asks, Uncalled, go_on, uncalled};
 use super::error::{RenderError, RenderFailure};
-use super::{Input, Progress, Render, calls};
+use super::{Input, Progress, Render};
 use crate::api::{
     AppPolicy, AppWorkflow, Application, ApplicationComponent, AppliedApplicationPolicy, labels,
 };
 use crate::appfile::Definition;
 use crate::engine::{
-    Call, Diagnostic, DiagnosticKind, EvalError, EvalStage, Evaluator, Operation, Outcome, Package,
-    PolicyOutput, PolicyRequest, PolicyResult, Replay, Request, Template,
+    Call, EvalError, Evaluator, Operation, Package, PolicyOutput, PolicyRequest, PolicyResult,
+    Replay, Request, Template,
 };
 
 /// Prefixes of labels and annotations that such policies do not see (POL-018).
@@ -136,27 +137,6 @@ impl<'a> ScopedRender<'a> {
         }
     }
 
-    fn request(&self) -> Progress<Scoped> {
-        let Some(policy) = self.policies.get(self.at) else {
-            return Progress::Done(self.made.clone());
-        };
-        let operation = Operation::Policy(PolicyRequest {
-            template: Template {
-                name: policy.type_.clone(),
-                source: policy.template.clone(),
-                parameters: policy.properties.clone().unwrap_or_default(),
-            },
-            context: self.context(policy),
-            packages: self.packages.to_vec(),
-            replay: self.replay.clone(),
-        });
-        Progress::Eval(Box::new(Request {
-            id: 0,
-            evaluator: policy.evaluator.unwrap_or(self.evaluator),
-            operation,
-        }))
-    }
-
     /// `context` of the policy (rows REN-105, POL-018).
     fn context(&self, policy: &ScopedPolicy) -> Map<String, Value> {
         let application = &self.made.application;
@@ -187,36 +167,8 @@ impl<'a> ScopedRender<'a> {
         context
     }
 
-    fn outcome(&mut self, outcome: Outcome) -> Result<Progress<Scoped>, Box<RenderError>> {
-        match outcome {
-            Outcome::Need(calls) => {
-                let rest = calls::carry_out(calls, &mut self.replay)
-                    .map_err(|failed| self.call_failed(&failed.call, &failed.why))?;
-                Ok(if rest.is_empty() {
-                    self.request()
-                } else {
-                    Progress::Do(rest)
-                })
-            }
-            Outcome::Ok(body) => {
-                let result: PolicyResult = serde_json::from_value(body).map_err(|error| {
-                    let why = format!("the engine's answer is malformed: {error}");
-                    self.plain(RenderFailure::Protocol, why)
-                })?;
-                self.take(result)?;
-                self.at += 1;
-                self.replay.clear();
-                Ok(self.request())
-            }
-            Outcome::Error(error) => Err(self.failed(error)),
-            Outcome::Limit(fault) => Err(self.plain(RenderFailure::Limit, fault.message)),
-            Outcome::BadRequest(fault) => Err(self.plain(RenderFailure::Protocol, fault.message)),
-            Outcome::Panic(fault) => Err(self.plain(RenderFailure::Engine, fault.message)),
-        }
-    }
-
     /// Makes of the Application what a policy says.
-    fn take(&mut self, result: PolicyResult) -> Result<(), Box<RenderError>> {
+    fn apply(&mut self, result: PolicyResult) -> Result<(), Box<RenderError>> {
         let Some(policy) = self.policies.get(self.at) else {
             return Ok(());
         };
@@ -370,16 +322,52 @@ impl<'a> ScopedRender<'a> {
             .get(self.at)
             .map_or("", |policy| policy.name.as_str())
     }
+}
 
-    fn plain(&self, failure: RenderFailure, message: impl Into<String>) -> Box<RenderError> {
+impl Asks for ScopedRender<'_> {
+    type Answer = PolicyResult;
+
+    fn ask(&self) -> Progress<Scoped> {
+        let Some(policy) = self.policies.get(self.at) else {
+            return Progress::Done(self.made.clone());
+        };
+        let operation = Operation::Policy(PolicyRequest {
+            template: Template {
+                name: policy.type_.clone(),
+                source: policy.template.clone(),
+                parameters: policy.properties.clone().unwrap_or_default(),
+            },
+            context: self.context(policy),
+            packages: self.packages.to_vec(),
+            replay: self.replay.clone(),
+        });
+        Progress::Eval(Box::new(Request {
+            id: 0,
+            evaluator: policy.evaluator.unwrap_or(self.evaluator),
+            operation,
+        }))
+    }
+
+    fn replay(&mut self) -> &mut Replay {
+        &mut self.replay
+    }
+
+    fn take(&mut self, result: PolicyResult) -> Result<Progress<Scoped>, Box<RenderError>> {
+        self.apply(result)?;
+        self.at += 1;
+        self.replay.clear();
+        Ok(self.ask())
+    }
+
+    fn evaluated(&self, error: EvalError) -> Box<RenderError> {
+        let text = self.told(&error.kubevela_text);
+        RenderError::evaluated(self.name(), None, self.path(), error, text)
+    }
+
+    fn plain(&self, failure: RenderFailure, message: String) -> Box<RenderError> {
         let mut error = RenderError::plain(failure, self.name(), &self.path(), message);
         error.kubevela_text = self.told(&error.kubevela_text);
         error
-    }
-
-    fn failed(&self, error: EvalError) -> Box<RenderError> {
-        let text = self.told(&error.kubevela_text);
-        RenderError::evaluated(self.name(), None, self.path(), error, text)
     }
 }
 
@@ -387,35 +375,20 @@ impl Render for ScopedRender<'_> {
     type Output = Scoped;
 
     fn next(&mut self, input: Input) -> Result<Progress<Scoped>, Box<RenderError>> {
-        match input {
-            Input::Start => Ok(self.request()),
-            Input::Results(results) => {
-                self.replay.extend(results);
-                Ok(self.request())
-            }
-            Input::Reply(reply) => self.outcome(reply.outcome),
-        }
+        go_on(self, input)
     }
 
     fn call_failed(&self, call: &Call, why: &str) -> Box<RenderError> {
-        let mut failed = self.failed(EvalError {
-            stage: EvalStage::Export,
-            definition: self.name().to_owned(),
+        let told = Uncalled {
+            definition: self.name(),
             trait_index: None,
-            noticed_by: None,
-            errors: vec![Diagnostic {
-                kind: DiagnosticKind::Other,
-                path: call.path.clone(),
-                message: format!("{}.{}: {why}", call.provider, call.action),
-                ..Diagnostic::default()
-            }],
+            why,
             kubevela_text: format!(
                 "failed to render CUE template: failed to compile CUE template: function call error for {}: {why}",
                 call.path
             ),
-        });
-        failed.failure = RenderFailure::Call;
-        failed
+        };
+        uncalled(self, call, told)
     }
 }
 
@@ -442,7 +415,7 @@ fn merge(base: &mut Map<String, Value>, over: Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Reply;
+    use crate::engine::{Outcome, Reply};
 
     fn application() -> Application {
         serde_json::from_value(json!({

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use caravel_core::appfile::step_alias;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -230,7 +231,7 @@ impl State {
         {
             let named = self.dag.step(*other);
             let mut names = vec![named.name.as_str()];
-            names.extend(alias(&named.properties));
+            names.extend(step_alias(&named.properties));
             for name in names.into_iter().filter(|name| expression.contains(name)) {
                 if let Some(value) = abbreviated(self, *other)
                     && (name == named.name || !status.contains_key(name))
@@ -319,14 +320,4 @@ impl State {
             })
             .collect()
     }
-}
-
-/// The other name of a step in `status`: `name` or `component` of its properties (WF-004).
-fn alias(properties: &Value) -> Option<&str> {
-    ["name", "component"].into_iter().find_map(|key| {
-        properties
-            .get(key)?
-            .as_str()
-            .filter(|name| !name.is_empty())
-    })
 }
