@@ -13,7 +13,7 @@ use caravel_core::appfile::{
 use caravel_core::check::{Check, of_render, unknown_fields};
 use caravel_core::engine::{Call, Evaluator, Reply, Request};
 use caravel_core::plan::{
-    DryRunError, DryRunGroup, OpenCalls, dry_run, render_group, scoped, show_group,
+    DryRunError, DryRunGroup, OpenCalls, dry_run_of, render_group, scoped, show_group,
 };
 use caravel_core::render::{
     Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, offline,
@@ -176,7 +176,7 @@ fn render(
     }
     let mut findings = [unknown, check.clone().findings()].concat();
     let made = changed_by_policies(manifest, &written, source, evaluator, &mut local)?;
-    let groups = match dry_run(&made.application, source) {
+    let groups = match dry_run_of(&made, source) {
         // What admission lets pass because it may mend itself cannot be shown either.
         Err(rejection) => {
             let is_new = |found: &Finding| !findings.iter().any(|known| known.path == found.path);
@@ -194,10 +194,8 @@ fn render(
         }
         Ok(groups) => groups,
     };
-    let custom = (!made.custom.is_empty()).then(|| Value::Object(made.custom.clone()));
     let mut shown = Shown::default();
-    for mut group in groups {
-        group.custom.clone_from(&custom);
+    for group in groups {
         match show_group(&group, &version, evaluator, &mut local) {
             Ok(rendered) => {
                 let objects = rendered.objects().map(|object| object.object.clone());

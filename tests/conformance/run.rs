@@ -3,7 +3,7 @@
 use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, FindingKind, Layered, Rejection, read_application};
 use caravel_core::engine::{Evaluator, Operation, Outcome, Reply, Request};
-use caravel_core::plan::{DryRunError, dry_run, render_group, scoped};
+use caravel_core::plan::{DryRunError, dry_run_of, render_group, scoped};
 use caravel_core::render::{Offline, Scoped, ScopedRender, offline};
 pub(crate) use caravel_tests::render::{builtin, eval, parse_file};
 use serde_json::{Value, json};
@@ -43,15 +43,10 @@ pub(crate) fn run(case: &Case, evaluator: Evaluator) -> Ran {
         Ok(made) => made,
         Err(problem) => return failed("parse", problem),
     };
-    let mut groups = match dry_run(&made.application, &source) {
+    let groups = match dry_run_of(&made, &source) {
         Ok(groups) => groups,
         Err(rejection) => return rejected(case, &rejection),
     };
-    if !made.custom.is_empty() {
-        for group in &mut groups {
-            group.custom = Some(Value::Object(made.custom.clone()));
-        }
-    }
     if let Some(problem) = source.problems().first() {
         return failed("parse", problem.clone());
     }

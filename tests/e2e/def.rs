@@ -314,6 +314,54 @@ fn a_file_is_compared_with_the_hub() {
     assert_eq!(trouble.exit, 2, "{}", trouble.stdout);
 }
 
+/// A definition that is used, and what `def diff` says of another text of it.
+fn differs(place: &Place, before: &str, after: &str) -> String {
+    place.kubectl.file("used.yaml", after);
+    place.apply(before).ok();
+    place.caravel("def diff used.yaml").stdout
+}
+
+/// A trait that waits for the live workload, and policies that change the Application, are rendered as a delivery does.
+#[test]
+fn the_plan_knows_late_traits_and_policies_of_applications() {
+    let place = Place::own("def-plan");
+    let late = |text: &str| {
+        format!(
+            "apiVersion: core.oam.dev/v1beta1\nkind: TraitDefinition\nmetadata: {{name: late, namespace: def-plan}}\nspec:\n  stage: PostDispatch\n\
+             \x20 schematic:\n    cue:\n      template: |\n        parameter: {{}}\n        outputs: note: {{apiVersion: \"v1\", \
+             kind: \"ConfigMap\", data: {text}: \"\\(context.output.status.readyReplicas)\"}}\n"
+        )
+    };
+    let everywhere = |value: &str| {
+        format!(
+            "apiVersion: core.oam.dev/v1beta1\nkind: PolicyDefinition\nmetadata: {{name: every, namespace: def-plan}}\nspec:\n  scope: Application\n\
+             \x20 global: true\n  schematic:\n    cue:\n      template: |\n        parameter: {{}}\n        output: components: [for c in context.appComponents \
+             {{c & {{properties: cmd: [\"{value}\"]}}}}]\n"
+        )
+    };
+    place.apply(&late("ready")).ok();
+    place
+        .apply(
+            "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: web}\nspec:\n  components:\n  - {name: web, type: webservice, \
+             properties: {image: nginx}, traits: [{type: late, properties: {}}]}\n",
+        )
+        .ok();
+    let told = differs(&place, &late("ready"), &late("count"));
+    assert!(
+        told.contains(
+            "def-plan/web: pending: late of web is rendered when the workload is healthy"
+        ),
+        "{told}"
+    );
+    let told = differs(&place, &everywhere("a"), &everywhere("b"));
+    assert!(
+        told.contains("def-plan/web: renders differently (+1 -1 lines)"),
+        "{told}"
+    );
+    // The late trait is not what changes there.
+    assert!(!told.contains("pending"), "{told}");
+}
+
 /// `caravel def dev` in the background, and what it has said so far.
 struct Dev {
     child: Child,

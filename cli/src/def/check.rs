@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use caravel_core::check::{
-    DefinitionCheck, Extent, is_of_author, last_name, sample, unknown_output,
+    DefinitionCheck, Extent, SAMPLE_NAME, is_of_author, last_name, sample, unknown_output,
 };
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, Evaluator, Operation, Template, ValidateRequest, ValidateResult,
@@ -262,6 +262,7 @@ fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Proble
         };
         let faults = served.faults(&shown.object).into_iter();
         faults
+            .filter(|fault| fault.field != SAMPLE_NAME)
             .map(|fault| at_field(source, format!("{name}: {}", fault.message), &fault.field))
             .collect::<Vec<_>>()
     };
@@ -477,13 +478,22 @@ pub(crate) fn difference(
             .zip(b)
             .enumerate()
             .find_map(|(index, (a, b))| difference(a, b, &format!("{path}[{index}]"))),
-        // Evaluators write the fields of JSON in a text in another order.
+        // Evaluators write the fields of JSON in a text in another order. An annotation of the object itself is read by
+        // programs, and its order restarts nothing.
         (Value::String(a), Value::String(b)) if is_same_json(a, b) => {
+            if is_annotation(path) {
+                return None;
+            }
             let other = "the same JSON with its fields in another order".to_owned();
             Some((path.to_owned(), short(left), other))
         }
         _ => Some((path.to_owned(), short(left), short(right))),
     }
+}
+
+fn is_annotation(path: &str) -> bool {
+    let inner = path.split_once('.').map(|(_, inner)| inner);
+    inner.is_some_and(|inner| inner.starts_with("metadata.annotations."))
 }
 
 fn is_same_json(left: &str, right: &str) -> bool {
@@ -499,4 +509,29 @@ pub(crate) fn short(value: &Value) -> String {
     }
     let start: String = text.chars().take(117).collect();
     format!("{start}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_fields_counts_where_a_text_counts() {
+        let text = |text: &str| {
+            let annotated = |value: Value| json!({"metadata": {"annotations": value}});
+            let inner = annotated(json!({"a": text}));
+            [
+                annotated(json!({"a": text})),
+                json!({"spec": {"template": inner}}),
+            ]
+            .map(|object| json!({ "output": object }))
+        };
+        let (ours, theirs) = (text(r#"{"a": 1, "b": 2}"#), text(r#"{"b": 2, "a": 1}"#));
+        assert_eq!(difference(&ours[0], &theirs[0], ""), None);
+        let in_pod = difference(&ours[1], &theirs[1], "").map(|(path, ..)| path);
+        assert_eq!(
+            in_pod.as_deref(),
+            Some("output.spec.template.metadata.annotations.a")
+        );
+    }
 }

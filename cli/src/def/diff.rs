@@ -363,7 +363,13 @@ pub(crate) fn tell_impacts(impacts: &[Impact], full: bool) -> Result<()> {
     for impact in impacts {
         let name = format!("{}/{}", impact.namespace, impact.application);
         match &impact.effect {
-            Effect::Same => writeln!(out, "  {name}: renders the same")?,
+            Effect::Same if impact.pending.is_empty() => {
+                writeln!(out, "  {name}: renders the same")?;
+            }
+            Effect::Same => {
+                let said = crate::paint::wait("pending");
+                writeln!(out, "  {name}: {said}: {}", impact.pending.join("; "))?;
+            }
             Effect::Mends => writeln!(out, "  {name}: did not render, and does now")?,
             Effect::Breaks { reason } => {
                 let said = crate::paint::bad("does not render any more");
@@ -379,6 +385,11 @@ pub(crate) fn tell_impacts(impacts: &[Impact], full: bool) -> Result<()> {
                         writeln!(out, "    {line}")?;
                     }
                 }
+            }
+        }
+        if impact.effect != Effect::Same {
+            for pending in &impact.pending {
+                writeln!(out, "    {} {pending}", crate::paint::wait("pending:"))?;
             }
         }
         for warning in &impact.warnings {

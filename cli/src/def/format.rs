@@ -9,7 +9,7 @@ use caravel_core::engine::{Evaluator, FormatRequest, Operation};
 use super::ask::{Refusal, ask};
 use super::impact::unified;
 use super::problem::{Problem, Problems};
-use super::source::{files, is_cue, read_text};
+use super::source::{files, is_cue, of_file, read_text};
 
 /// Formats CUE files as the `cue` tool does. Without an option the text goes to standard output.
 #[derive(clap::Args, Debug)]
@@ -36,9 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         if file != "-" && !is_cue(&file) {
             continue;
         }
-        let text = read_text(&file)?;
-        let formatted = match formatted(&file, &text) {
-            Ok(formatted) => formatted,
+        let (text, formatted) = match read_and_format(&file) {
+            Ok(done) => done,
             Err(wrong) => {
                 problems.extend(wrong);
                 continue;
@@ -66,6 +65,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn read_and_format(file: &str) -> Result<(String, String), Vec<Problem>> {
+    let text = read_text(file).map_err(|error| of_file(file, error).0)?;
+    let formatted = formatted(file, &text)?;
+    Ok((text, formatted))
 }
 
 fn formatted(file: &str, text: &str) -> Result<String, Vec<Problem>> {

@@ -1,18 +1,19 @@
 //! Which Applications use a definition, and what another text of it would change for them.
 
+use std::fmt;
+
 use anyhow::Result;
-use caravel_core::appfile::{
-    DefinitionSet, DefinitionSource, Finding, Layered, Rejection, read_application,
-};
+use caravel_core::appfile::{DefinitionSet, DefinitionSource, Finding, Layered, read_application};
 use caravel_core::engine::{DefinitionKind, Evaluator};
-use caravel_core::plan::{DryRunError, dry_run, render_group};
-use caravel_core::render::ClusterVersion;
+use caravel_core::plan::show_group;
+use caravel_core::render::{ClusterVersion, RenderError};
 use caravel_core::yaml;
 use kube::api::ListParams;
 use serde::Serialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
+use super::groups::{Ungrouped, groups};
 use super::kind::{KINDS, resource};
 use super::source::Source;
 use super::trial::{Outcome, Trial};
@@ -39,6 +40,9 @@ pub(crate) struct Impact {
     /// What would be warned of, and is not now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
+    /// What shows only when the workload is there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pending: Vec<String>,
     #[serde(flatten)]
     pub(crate) effect: Effect,
 }
@@ -165,7 +169,14 @@ impl World {
             object["metadata"]["namespace"] = namespace.into();
             world.replace(&object);
         }
-        let users = self.users(definition.kind, namespace, &definition.name, false);
+        let is_global = [old, new].iter().any(|one| one.definition.global.is_some());
+        let users = if is_global {
+            let everywhere = namespace == SYSTEM;
+            let held = |one: &&Value| everywhere || namespace_of(one) == namespace;
+            self.applications.iter().filter(held).collect()
+        } else {
+            self.users(definition.kind, namespace, &definition.name, false)
+        };
         users
             .into_iter()
             .map(|application| {
@@ -175,6 +186,7 @@ impl World {
                     namespace: namespace_of(application).to_owned(),
                     application: name_of(application).to_owned(),
                     warnings: new_warnings(&before, &after),
+                    pending: pending(new, &after),
                     effect: effect(before, after),
                 }
             })
@@ -184,55 +196,90 @@ impl World {
     /// The objects of an Application, and the calls of its steps of this definition.
     fn objects(&self, application: &Value, source: &Source) -> Result<Rendered, Unrendered> {
         let behind = Layered::new(self.set.clone(), engine::builtin).listing(engine::builtin_names);
-        let rejected = |rejection: Rejection| Unrendered::Wrong(texts(&rejection.findings));
-        let app = read_application(application).map_err(rejected)?;
-        let (warnings, errors): (Vec<_>, Vec<_>) = admission(&app, &behind, Evaluator::default())
+        let evaluator = Evaluator::default();
+        let app = read_application(application)
+            .map_err(|rejection| Unrendered::Wrong(texts(&rejection.findings)))?;
+        let (warnings, errors): (Vec<_>, Vec<_>) = admission(&app, &behind, evaluator)
             .into_iter()
             .partition(|finding| finding.kind.is_warning());
         if !errors.is_empty() {
             return Err(Unrendered::Wrong(texts(&errors)));
         }
-        let groups = dry_run(&app, &behind).map_err(rejected)?;
-        let mut objects = Vec::new();
-        for group in &groups {
-            let rendered = render_group(
-                group,
-                &ClusterVersion::default(),
-                Evaluator::default(),
-                &mut engine::eval,
-            );
-            match rendered {
-                Ok(rendered) => objects.extend(rendered.objects().map(|one| one.object.clone())),
-                Err(DryRunError::Render(error)) => {
-                    return Err(Unrendered::Wrong(error.to_string()));
-                }
-                Err(DryRunError::Calls { component, .. }) => {
-                    return Err(Unrendered::Calls(component));
-                }
-            }
+        let mut rendered = Rendered {
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+            ..Rendered::default()
+        };
+        let version = ClusterVersion::default();
+        for group in &groups(&app, &behind, evaluator)? {
+            let shown = show_group(group, &version, evaluator, &mut engine::eval)
+                .map_err(|error| Unrendered::Wrong(error.to_string()))?;
+            let objects = shown.objects().map(|one| one.object.clone());
+            rendered.objects.extend(objects);
+            let open = shown.open.into_iter();
+            rendered.open.extend(open.map(|open| open.subject));
+            let late = shown.late.iter();
+            rendered.late.extend(late.map(|error| Late::of(error)));
         }
         if source.definition.kind == DefinitionKind::WorkflowStep {
-            objects.extend(steps(application, source));
+            rendered.objects.extend(steps(application, source));
         }
-        Ok(Rendered {
-            objects,
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-        })
+        Ok(rendered)
     }
 }
 
 /// What an Application is delivered as.
+#[derive(Default)]
 struct Rendered {
     objects: Vec<Value>,
     /// What admission lets pass with a word about it.
     warnings: Vec<String>,
+    /// Whose objects depend on calls.
+    open: Vec<String>,
+    /// Traits that wait for the live workload.
+    late: Vec<Late>,
+}
+
+/// A trait that reads what only a live workload has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Late {
+    type_: String,
+    component: String,
+}
+
+impl Late {
+    fn of(error: &RenderError) -> Self {
+        Self {
+            type_: error.trait_type.clone().unwrap_or_default(),
+            component: error.component.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { type_, component } = self;
+        write!(
+            f,
+            "{type_} of {component} is rendered when the workload is healthy"
+        )
+    }
 }
 
 /// Why an Application has no objects to compare.
 enum Unrendered {
     Wrong(String),
-    /// They depend on calls of this component.
+    /// They depend on calls of somebody.
     Calls(String),
+}
+
+impl From<Ungrouped> for Unrendered {
+    fn from(why: Ungrouped) -> Self {
+        match why {
+            Ungrouped::Wrong(findings) => Self::Wrong(texts(&findings)),
+            Ungrouped::Policy(error) => Self::Wrong(error.to_string()),
+            Ungrouped::Calls => Self::Calls("its policies".to_owned()),
+        }
+    }
 }
 
 fn new_warnings(
@@ -246,28 +293,41 @@ fn new_warnings(
 }
 
 fn effect(before: Result<Rendered, Unrendered>, after: Result<Rendered, Unrendered>) -> Effect {
-    let objects = |rendered: Result<Rendered, Unrendered>| rendered.map(|one| one.objects);
-    match (objects(before), objects(after)) {
-        (Ok(before), Ok(after)) if before == after => Effect::Same,
+    match (before, after) {
+        (Ok(before), Ok(after)) if before.objects == after.objects => {
+            let mut open = before.open.into_iter().chain(after.open);
+            open.next().map_or(Effect::Same, |name| on_calls(&name))
+        }
         (Ok(before), Ok(after)) => Effect::Differs {
             diff: unified(
-                &yaml::stream(&before),
-                &yaml::stream(&after),
+                &yaml::stream(&before.objects),
+                &yaml::stream(&after.objects),
                 "before",
                 "after",
             ),
         },
         (Ok(_), Err(Unrendered::Wrong(reason))) => Effect::Breaks { reason },
         (Err(Unrendered::Wrong(_)), Ok(_)) => Effect::Mends,
-        (_, Err(Unrendered::Calls(name))) | (Err(Unrendered::Calls(name)), _) => Effect::Unknown {
-            reason: format!(
-                "the objects of {name} depend on calls, which are not carried out here"
-            ),
-        },
+        (_, Err(Unrendered::Calls(name))) | (Err(Unrendered::Calls(name)), _) => on_calls(&name),
         (Err(Unrendered::Wrong(_)), Err(Unrendered::Wrong(reason))) => Effect::Unknown {
             reason: format!("it renders with neither: {reason}"),
         },
     }
+}
+
+fn on_calls(name: &str) -> Effect {
+    Effect::Unknown {
+        reason: format!("the objects of {name} depend on calls, which are not carried out here"),
+    }
+}
+
+/// The late traits of a changed definition: what becomes of them shows when the workload is there.
+fn pending(new: &Source, after: &Result<Rendered, Unrendered>) -> Vec<String> {
+    let late = after.iter().flat_map(|after| &after.late);
+    let is_changed = |late: &&Late| {
+        new.definition.kind == DefinitionKind::Trait && late.type_ == new.definition.name
+    };
+    late.filter(is_changed).map(ToString::to_string).collect()
 }
 
 /// A unified diff with names for the two sides.

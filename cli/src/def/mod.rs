@@ -16,6 +16,7 @@ mod field;
 mod format;
 mod gen_api;
 mod get;
+mod groups;
 mod impact;
 mod init;
 mod kind;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use caravel_core::check::unidentified;
 use caravel_core::engine::{
     Call, Diagnostic, DiagnosticKind, Evaluator, Operation, Template, ValidateRequest,
     ValidateResult,
@@ -225,8 +226,14 @@ impl Input {
         let mut trial = Trial::new(&source.definition, parameters);
         trial.context = object(&self.with_context)?;
         trial.returns = object(&self.returns)?;
-        if self.workload.is_some() {
-            trial.workload = Some(Value::Object(object(&self.workload)?));
+        if let Some(file) = &self.workload {
+            let workload = Value::Object(object(&self.workload)?);
+            if let Some(missing) = unidentified(&workload) {
+                bail!(
+                    "{file} must hold the object that the trait is laid over: it has no {missing}"
+                );
+            }
+            trial.workload = Some(workload);
         }
         if let Some(name) = &self.name {
             trial.name.clone_from(name);
@@ -262,7 +269,8 @@ fn one_document(file: &str, text: &str) -> Result<Value> {
 
 /// Sets `a.b[0].c=value`; the value is a text where the parameter is one of `texts`.
 fn set(target: &mut Value, assignment: &str, texts: &[String]) -> Result<()> {
-    let Some((path, text)) = assignment.split_once('=') else {
+    let parts = assignment.split_once('=');
+    let Some((path, text)) = parts.filter(|(path, _)| !path.is_empty()) else {
         bail!("--set {assignment}: expected KEY=VALUE, for instance --set image=nginx");
     };
     let value = if is_text(path, texts) {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use caravel_core::appfile::{Definition, kind_of};
@@ -60,9 +61,12 @@ pub(crate) fn read_all(paths: &[String]) -> Result<Vec<Source>> {
 
 /// Why a file cannot be read.
 pub(crate) fn of_file(file: &str, error: anyhow::Error) -> Problems {
-    error
-        .downcast::<Problems>()
-        .unwrap_or_else(|error| Problem::of_file(file, format!("{error:#}")).into())
+    error.downcast::<Problems>().unwrap_or_else(|error| {
+        let said = format!("{error:#}");
+        // The file is named anyway.
+        let said = said.strip_prefix(&format!("{file} ")).unwrap_or(&said);
+        Problem::of_file(file, said).into()
+    })
 }
 
 /// Reads the one definition of a file.
@@ -134,9 +138,11 @@ fn defines(path: &Path) -> Result<bool> {
     if !matches!(extension, Some("yaml" | "yml" | "json")) {
         return Ok(false);
     }
-    let Ok(text) = fs::read_to_string(path) else {
-        return Ok(false);
+    // Whoever reads it tells why it cannot be read.
+    let Ok(text) = fs::read(path) else {
+        return Ok(true);
     };
+    let text = String::from_utf8_lossy(&text);
     if !["Definition", "Package"]
         .iter()
         .any(|kind| text.contains(kind))
@@ -180,9 +186,13 @@ fn is_definition(object: &Value) -> bool {
     object["kind"].as_str().and_then(kind_of).is_some()
 }
 
-/// Reads a text; `-` is standard input.
+/// Reads a text; `-` is standard input, which there is once.
 pub(crate) fn read_text(path: &str) -> Result<String> {
+    static IS_TAKEN: AtomicBool = AtomicBool::new(false);
     if path == "-" {
+        if IS_TAKEN.swap(true, Ordering::Relaxed) {
+            bail!("standard input cannot be read twice: write one of the two to a file");
+        }
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
@@ -200,12 +210,18 @@ pub(crate) fn read(path: &str) -> Result<Vec<Source>> {
     parse(path, &read_text(path)?.into())
 }
 
-/// Reads the definitions of a text. A name without an ending counts as CUE unless the text is a manifest.
+/// Whether a text is a manifest, and no CUE. A name without an ending counts as CUE unless the text looks like one.
+pub(crate) fn is_manifest(file: &str, text: &str) -> bool {
+    if Path::new(file).extension().is_some() {
+        return !is_cue(file);
+    }
+    let is_json = text.trim_start().starts_with('{');
+    is_json || text.lines().any(|line| line.starts_with("apiVersion:"))
+}
+
+/// Reads the definitions of a text.
 pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
-    let looks_like_yaml = text
-        .lines()
-        .any(|line| line.starts_with("apiVersion:") || line.starts_with("{\"apiVersion\""));
-    if is_cue(file) || (Path::new(file).extension().is_none() && !looks_like_yaml) {
+    if !is_manifest(file, text) {
         return parse_cue(file, text).map(|source| vec![source]);
     }
     let documents =

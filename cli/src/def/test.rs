@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::ask::{Refusal, ask};
 use super::impact::unified;
 use super::problem::Problem;
-use super::source::{Source, files, read};
+use super::source::{Source, read_all};
 use super::trial::{Outcome, Trial};
 use super::{Machine, render};
 
@@ -67,10 +67,8 @@ struct Verdict {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut verdicts = Vec::new();
-    for file in files(&args.paths)? {
-        for source in read(&file)? {
-            verdicts.extend(of_definition(args, &source)?);
-        }
+    for source in read_all(&args.paths)? {
+        verdicts.extend(of_definition(args, &source)?);
     }
     if verdicts.is_empty() {
         bail!(

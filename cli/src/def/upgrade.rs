@@ -3,20 +3,22 @@
 mod manifest;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use caravel_core::appfile::kind_of;
-use caravel_core::engine::{Diagnostic, Evaluator, FormatRequest, Operation, UpgradeResult};
+use caravel_core::engine::{
+    Diagnostic, Evaluator, FormatRequest, Operation, Position, UpgradeResult,
+};
 use caravel_core::yaml;
 use serde_json::Value;
 
+use self::manifest::{Place, replaced};
 use super::ask::{Refusal, ask};
 use super::format::refused;
 use super::impact::unified;
 use super::problem::{Problem, Problems};
-use super::source::{files, is_cue, read_text};
+use super::source::{files, is_manifest, no_yaml, of_file, read_text};
 
 /// Rewrites definitions of older versions of CUE for today's: lists that are added or multiplied, in templates and in the
 /// texts of the status; imports that nothing uses go. Shows the changes as a diff; with --write they are made.
@@ -43,10 +45,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let files: Vec<String> = files(&args.files)?
-        .into_iter()
-        .filter(|file| file == "-" || is_cue(file) || is_yaml(file))
-        .collect();
+    let files = files(&args.files)?;
     if args.output.is_some() && files.len() != 1 {
         bail!(
             "--output takes the result of one file, and there are {}",
@@ -57,32 +56,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut changed = 0;
     let mut problems = Vec::new();
     for file in &files {
-        let text = read_text(file)?;
-        let upgraded = match upgraded(file, &text) {
-            Ok(upgraded) => upgraded,
+        let (text, upgraded) = match read_and_upgrade(file) {
+            Ok(done) => done,
             Err(wrong) => {
                 problems.extend(wrong);
                 continue;
             }
         };
-        if let Some(target) = &args.output {
-            std::fs::write(target, &upgraded.text).with_context(|| target.clone())?;
-        }
-        if upgraded.text == text {
-            continue;
-        }
-        changed += 1;
-        if !args.quiet {
-            for change in &upgraded.changes {
-                writeln!(out, "{file}{change}")?;
-            }
-            write!(out, "{}", unified(&text, &upgraded.text, file, "upgraded"))?;
-        }
-        if args.write {
-            std::fs::write(file, &upgraded.text).with_context(|| file.clone())?;
-        }
+        problems.extend(upgraded.left.iter().cloned());
+        changed += usize::from(upgraded.text != text);
+        args.show(file, &text, &upgraded)?;
+        args.keep(file, &text, &upgraded.text)?;
     }
-    if !args.quiet {
+    if !args.is_quiet() {
         let verb = if args.write {
             "rewritten"
         } else {
@@ -101,9 +87,45 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-fn is_yaml(file: &str) -> bool {
-    let extension = Path::new(file).extension().and_then(|name| name.to_str());
-    matches!(extension, Some("yaml" | "yml"))
+impl Args {
+    /// The text itself goes to standard output where it came from standard input.
+    fn is_quiet(&self) -> bool {
+        self.quiet || (self.write && self.files.iter().any(|file| file == "-"))
+    }
+
+    fn show(&self, file: &str, text: &str, upgraded: &Upgraded) -> Result<()> {
+        if self.is_quiet() || upgraded.text == text {
+            return Ok(());
+        }
+        let mut out = std::io::stdout();
+        for change in &upgraded.changes {
+            writeln!(out, "{file}{change}")?;
+        }
+        write!(out, "{}", unified(text, &upgraded.text, file, "upgraded"))?;
+        Ok(())
+    }
+
+    /// Writes what came out to where it is wanted.
+    fn keep(&self, file: &str, before: &str, after: &str) -> Result<()> {
+        match &self.output {
+            Some(target) => std::fs::write(target, after).with_context(|| target.clone()),
+            None if self.write && file == "-" => Ok(std::io::stdout().write_all(after.as_bytes())?),
+            None if self.write && before != after => {
+                std::fs::write(file, after).with_context(|| file.to_owned())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn read_and_upgrade(file: &str) -> Result<(String, Upgraded), Vec<Problem>> {
+    let text = read_text(file).map_err(|error| of_file(file, error).0)?;
+    let upgraded = if is_manifest(file, &text) {
+        upgraded_manifest(file, &text)
+    } else {
+        upgraded_cue(file, &text)
+    };
+    Ok((text, upgraded?))
 }
 
 /// A text for today's CUE.
@@ -111,21 +133,21 @@ struct Upgraded {
     text: String,
     /// `:line:column: what is written otherwise`.
     changes: Vec<String>,
+    /// What is left as it was.
+    left: Vec<Problem>,
 }
 
-fn upgraded(file: &str, text: &str) -> Result<Upgraded, Vec<Problem>> {
-    let is_manifest = file == "-" && text.lines().any(|line| line.starts_with("apiVersion:"));
-    if is_manifest || is_yaml(file) {
-        return upgraded_manifest(file, text);
-    }
+fn upgraded_cue(file: &str, text: &str) -> Result<Upgraded, Vec<Problem>> {
     let result = ask_for(file, text).map_err(|refusal| refused(file, text, refusal))?;
-    let changes = result
-        .changes
-        .iter()
-        .map(|change| told(change, "", Some((1, 1))));
+    let place = |at: &Position| format!(":{}:{}", at.line, at.column);
+    let changes = result.changes.iter().map(|change| {
+        let place = change.positions.first().map(place).unwrap_or_default();
+        format!("{place}: {}", change.message)
+    });
     Ok(Upgraded {
         changes: changes.collect(),
         text: result.source,
+        left: Vec::new(),
     })
 }
 
@@ -137,16 +159,17 @@ fn ask_for(file: &str, source: &str) -> Result<UpgradeResult, Refusal> {
     ask(Operation::Upgrade(request), Evaluator::default())
 }
 
-/// `origin` is where the text begins that the change is in; where nobody can tell, the path of its field stands for it.
-fn told(change: &Diagnostic, path: &str, origin: Option<(u32, u32)>) -> String {
-    match change.positions.first().zip(origin) {
-        Some((at, (line, column))) => format!(
-            ":{}:{}: {}",
-            at.line + line - 1,
-            at.column + column - 1,
-            change.message
+/// A change of a text that stands at a place of a manifest: its own line where the text has its lines there.
+fn told(change: &Diagnostic, path: &str, origin: Option<Place>) -> String {
+    let message = &change.message;
+    match (change.positions.first(), origin) {
+        (Some(at), Some(origin)) if origin.is_literal => format!(
+            ":{}:{}: {message}",
+            at.line + origin.line - 1,
+            at.column + origin.column - 1,
         ),
-        None => format!(": {path}: {}", change.message),
+        (_, Some(origin)) => format!(":{}: {path}: {message}", origin.line),
+        (_, None) => format!(": {path}: {message}"),
     }
 }
 
@@ -159,47 +182,62 @@ const TEXTS: [&str; 4] = [
 ];
 
 fn upgraded_manifest(file: &str, text: &str) -> Result<Upgraded, Vec<Problem>> {
-    let wrong = |message: String| vec![Problem::of_file(file, message)];
-    let documents = yaml::parse(text).map_err(|error| wrong(error.to_string()))?;
+    let documents = yaml::parse(text)
+        .map_err(|error| vec![no_yaml(file, &text.into(), &error)])?
+        .into_iter()
+        .filter(|object| !object.is_null());
     let mut result = Upgraded {
         text: text.to_owned(),
         changes: Vec::new(),
+        left: Vec::new(),
     };
-    for (index, object) in documents.iter().enumerate() {
+    for (index, object) in documents.enumerate() {
         if object["kind"].as_str().and_then(kind_of).is_none() {
             continue;
         }
         for path in TEXTS {
             let pointer = format!("/{}", path.replace('.', "/"));
-            let Some(source) = object.pointer(&pointer).and_then(Value::as_str) else {
-                continue;
-            };
-            let upgraded = ask_for(file, source).map_err(|refusal| match refusal {
-                Refusal::Wrong(errors) => {
-                    let problems = errors
-                        .iter()
-                        .map(|error| Problem::of(error, &format!("{file}: {path}")));
-                    problems.collect()
-                }
-                other => refused(file, text, other),
-            })?;
-            if upgraded.changes.is_empty() {
-                continue;
+            if let Some(source) = object.pointer(&pointer).and_then(Value::as_str) {
+                upgrade_field(file, text, (index, path, source), &mut result)?;
             }
-            let origin = manifest::place(text, index, path);
-            let changes = upgraded
-                .changes
-                .iter()
-                .map(|change| told(change, path, origin));
-            result.changes.extend(changes);
-            let replaced = manifest::replaced(&result.text, index, path, &upgraded.source);
-            result.text = replaced.ok_or_else(|| {
-                wrong(format!(
-                    "{path} of document {} is not written as a block (`|`): write it so, and it can be rewritten",
-                    index + 1
-                ))
-            })?;
         }
     }
     Ok(result)
+}
+
+/// Rewrites one field; where it cannot be written alone it is left, and told of.
+fn upgrade_field(
+    file: &str,
+    text: &str,
+    (index, path, source): (usize, &str, &str),
+    result: &mut Upgraded,
+) -> Result<(), Vec<Problem>> {
+    let upgraded = ask_for(file, source).map_err(|refusal| match refusal {
+        Refusal::Wrong(errors) => {
+            let problems = errors
+                .iter()
+                .map(|error| Problem::of(error, &format!("{file}: {path}")));
+            problems.collect()
+        }
+        other => refused(file, text, other),
+    })?;
+    if upgraded.changes.is_empty() {
+        return Ok(());
+    }
+    let origin = Place::find(text, index, path);
+    let Some(replaced) = replaced(&result.text, index, path, &upgraded.source) else {
+        let message = format!("{path} is left as it is: it cannot be written anew by itself");
+        let problem = Problem::of_file(file, message)
+            .hint("write it as a block (`|`) of its own, and it can be rewritten");
+        result.left.push(match origin {
+            Some(at) => problem.at(&text.into(), at.line, at.column),
+            None => problem,
+        });
+        return Ok(());
+    };
+    result.text = replaced;
+    let changes = upgraded.changes.iter();
+    let changes = changes.map(|change| told(change, path, origin));
+    result.changes.extend(changes);
+    Ok(())
 }

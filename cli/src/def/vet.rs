@@ -11,7 +11,7 @@ use super::check::{Names, check};
 use super::kind::Kind;
 use super::problem::{self, Level, Problem};
 use super::served::Served;
-use super::source::{files, of_file, read};
+use super::source::{Source, files, of_file, read};
 use crate::hub::HubArgs;
 
 /// Checks definitions as their registration does, and more: both evaluators must agree, and the objects that they make
@@ -65,8 +65,11 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
     let served = args.served(hub).await?;
     let mut all = Vec::new();
     let mut known = Names::default();
-    for file in files(&args.paths)? {
-        all.extend(check_file(&file, &served, &mut known));
+    // All are read first: one may hold a package that another imports.
+    let files = files(&args.paths)?.into_iter();
+    let read: Vec<_> = files.map(|file| (read(&file), file)).collect();
+    for (sources, file) in read {
+        all.extend(check_file(&file, sources, &served, &mut known));
     }
     if all.is_empty() {
         anyhow::bail!("there is no definition in {}", args.paths.join(", "));
@@ -107,8 +110,13 @@ fn tell(all: &[Checked], bad: &dyn Fn(&Checked) -> bool, failed: usize) -> Resul
     Ok(())
 }
 
-fn check_file(file: &str, served: &Served, known: &mut Names) -> Vec<Checked> {
-    match read(file) {
+fn check_file(
+    file: &str,
+    sources: Result<Vec<Source>>,
+    served: &Served,
+    known: &mut Names,
+) -> Vec<Checked> {
+    match sources {
         Ok(sources) => {
             let checked = sources.iter().map(|source| {
                 let mut problems: Vec<Problem> = known.taken(source).into_iter().collect();

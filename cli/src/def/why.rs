@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use caravel_core::appfile::{
-    Appfile, Definition, DefinitionSet, Layered, Rejection, did_you_mean, kind_of, read_application,
+    Appfile, Definition, DefinitionSet, Layered, Policy, Rejection, did_you_mean, kind_of,
+    read_application,
 };
 use caravel_core::engine::{
     DefinitionKind, Evaluator, ExplainRequest, ExplainResult, Operation, Origin, OriginParameter,
     Position, RenderRequest, Request,
 };
-use caravel_core::plan::dry_run;
+use caravel_core::plan::{DryRunGroup, dry_run, is_late};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Offline, PolicyRender, Render, RenderStage, RenderedComponent,
     RenderedObject, Target, object, offline,
@@ -26,6 +27,7 @@ use super::Machine;
 use super::ask::{Refusal, ask};
 use super::check::short;
 use super::field;
+use super::groups::{Ungrouped, groups};
 use super::impact::World;
 use super::problem::{Problem, Problems, span};
 use super::render::{Input as Given, problems};
@@ -69,7 +71,7 @@ pub(crate) struct Args {
 
 /// An Application with the texts that answers point into.
 struct Case {
-    appfiles: Vec<Appfile>,
+    groups: Vec<DryRunGroup>,
     sources: Vec<Source>,
     /// The manifest, to show where a parameter is given.
     manifest: Option<(String, Arc<str>, usize)>,
@@ -97,8 +99,14 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
         }
         (None, _) => bail!("name a definition file before the field, or an Application with -f"),
     };
-    let candidates = case.candidates()?;
-    let (candidate, path) = choose(args, &candidates, wanted)?;
+    let (candidates, absent) = case.candidates();
+    let (candidate, path) = match choose(args, &candidates, wanted) {
+        Ok(chosen) => chosen,
+        // Perhaps it is a field of what cannot be shown.
+        Err(why) if absent.is_empty() => return Err(why),
+        Err(_) if candidates.is_empty() => bail!("{}", lines(&absent)),
+        Err(why) => bail!("{why}\n{}", lines(&absent)),
+    };
     let request = ExplainRequest {
         render: candidate.request.clone(),
         output: candidate.made.output_name.clone(),
@@ -125,6 +133,11 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs) -> Result<ExitCode> {
         None => answer.tell()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn lines(errors: &[anyhow::Error]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// The Application of a file.
@@ -180,12 +193,19 @@ async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> 
     };
     let app = read_application(&application).map_err(rejected)?;
     let behind = Layered::new(set, engine::builtin).listing(engine::builtin_names);
-    let groups = dry_run(&app, &behind).map_err(rejected)?;
+    let evaluator = args.given.evaluator();
+    let groups = groups(&app, &behind, evaluator).map_err(|why| match why {
+        Ungrouped::Wrong(findings) => rejected(Rejection { findings }),
+        Ungrouped::Policy(error) => anyhow!("{error}"),
+        Ungrouped::Calls => {
+            anyhow!("its policies depend on calls, which are not carried out here")
+        }
+    })?;
     Ok(Case {
-        appfiles: groups.into_iter().map(|group| group.appfile).collect(),
+        groups,
         sources,
         manifest: Some((file.to_owned(), text, index)),
-        evaluator: args.given.evaluator(),
+        evaluator,
     })
 }
 
@@ -209,7 +229,7 @@ fn of_definition(args: &Args, file: &str, namespace: Option<&str>) -> Result<Cas
     let groups = dry_run(&app, &behind).map_err(wrong)?;
     let evaluator = trial.evaluator;
     Ok(Case {
-        appfiles: groups.into_iter().map(|group| group.appfile).collect(),
+        groups,
         sources: vec![source],
         manifest: None,
         evaluator,
@@ -217,51 +237,77 @@ fn of_definition(args: &Args, file: &str, namespace: Option<&str>) -> Result<Cas
 }
 
 impl Case {
-    /// All objects.
-    fn candidates(&self) -> Result<Vec<Candidate<'_>>> {
-        let mut found = Vec::new();
+    /// All objects that can be shown, and what is to be said of the others.
+    fn candidates(&self) -> (Vec<Candidate<'_>>, Vec<anyhow::Error>) {
+        let (mut found, mut absent) = (Vec::new(), Vec::new());
         // Groups differ in where they go; what is in several is shown once.
-        for appfile in self.appfiles.iter().take(1) {
+        for group in self.groups.iter().take(1) {
             let mut components = Vec::new();
-            for (index, component) in appfile.components.iter().enumerate() {
-                let (done, asked) = self.component(appfile, index)?;
-                for made in &done.objects {
-                    found.push(Candidate {
-                        appfile,
-                        component: Some(index),
-                        owner: component.spec.name.clone(),
-                        made: made.clone(),
-                        request: asked.request.clone(),
-                        evaluator: asked.evaluator,
-                    });
+            for (index, component) in group.appfile.components.iter().enumerate() {
+                match self.component(group, index) {
+                    Ok((done, asked)) => {
+                        let owner = (Some(index), component.spec.name.as_str());
+                        found.extend(candidates(group, owner, &asked, done.objects.clone()));
+                        components.push(done);
+                    }
+                    Err(why) => absent.push(why),
                 }
-                components.push(done);
             }
-            for policy in &appfile.policies {
-                let target = Target::dry_run(ClusterVersion::default());
-                let render =
-                    PolicyRender::new(appfile, policy, &components, target, self.evaluator);
-                let Some(mut render) = render else { continue };
-                let (done, asked) = carry_out(&policy.name, &mut render)?;
-                found.extend(done.into_iter().map(|made| Candidate {
-                    appfile,
-                    component: None,
-                    owner: policy.name.clone(),
-                    made,
-                    request: asked.request.clone(),
-                    evaluator: asked.evaluator,
-                }));
+            for policy in &group.appfile.policies {
+                match self.policy(group, policy, &components) {
+                    Ok((done, asked)) => {
+                        found.extend(candidates(
+                            group,
+                            (None, policy.name.as_str()),
+                            &asked,
+                            done,
+                        ));
+                    }
+                    Err(why) => absent.push(why),
+                }
             }
         }
-        Ok(found)
+        (found, absent)
     }
 
-    fn component(&self, appfile: &Appfile, index: usize) -> Result<(RenderedComponent, Asked)> {
-        let component = &appfile.components[index];
-        let target = Target::dry_run(ClusterVersion::default());
-        let stage = RenderStage::All;
-        let mut render = ComponentRender::new(appfile, component, target, stage, self.evaluator);
-        carry_out(&component.spec.name, &mut render)
+    fn component(&self, group: &DryRunGroup, index: usize) -> Result<(RenderedComponent, Asked)> {
+        let component = &group.appfile.components[index];
+        let at = |stage| {
+            let mut render = ComponentRender::new(
+                &group.appfile,
+                component,
+                target(group),
+                stage,
+                self.evaluator,
+            );
+            carry_out(&component.spec.name, &mut render)
+        };
+        match at(RenderStage::All) {
+            // What a trait reads of the live workload is not there; the rest is.
+            Err(error)
+                if error
+                    .downcast_ref()
+                    .is_some_and(|error| is_late(component, error)) =>
+            {
+                at(RenderStage::Dispatch)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn policy(
+        &self,
+        group: &DryRunGroup,
+        policy: &Policy,
+        components: &[RenderedComponent],
+    ) -> Result<(Vec<RenderedObject>, Asked)> {
+        let evaluator = self.evaluator;
+        let render =
+            PolicyRender::new(&group.appfile, policy, components, target(group), evaluator);
+        match render {
+            Some(mut render) => carry_out(&policy.name, &mut render),
+            None => Ok((Vec::new(), Asked::default())),
+        }
     }
 
     /// The text of a definition: a file of the user's, a built-in one, or the template alone.
@@ -309,6 +355,29 @@ impl Case {
     }
 }
 
+fn target(group: &DryRunGroup) -> Target {
+    Target {
+        custom: group.custom.clone(),
+        ..Target::dry_run(ClusterVersion::default())
+    }
+}
+
+fn candidates<'a>(
+    group: &'a DryRunGroup,
+    (component, owner): (Option<usize>, &str),
+    asked: &Asked,
+    objects: Vec<RenderedObject>,
+) -> impl Iterator<Item = Candidate<'a>> {
+    objects.into_iter().map(move |made| Candidate {
+        appfile: &group.appfile,
+        component,
+        owner: owner.to_owned(),
+        made,
+        request: asked.request.clone(),
+        evaluator: asked.evaluator,
+    })
+}
+
 /// What the engine was asked for.
 #[derive(Default)]
 struct Asked {
@@ -333,7 +402,7 @@ fn carry_out<R: Render>(owner: &str, render: &mut R) -> Result<(R::Output, Asked
         Ok(Offline::Calls(_)) => {
             bail!("the objects of {owner} depend on calls, which are not carried out here")
         }
-        Err(error) => bail!("{error}"),
+        Err(error) => Err((*error).into()),
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
 use caravel_core::check::{
-    Extent, PolicyTrial, TEMPLATE, is_of_author, last_name, place_of_field, sample, unidentified,
-    unknown_output,
+    Extent, PolicyTrial, SAMPLE_NAME, TEMPLATE, is_of_author, last_name, place_of_field, sample,
+    unidentified, unknown_output,
 };
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, SchemaRequest};
 use caravel_core::plan::scoped::APPLICATION_SCOPE;
@@ -281,8 +281,10 @@ async fn judged(
     let Err(said) = dry_run(client, api.resource_url(), &object).await else {
         return Vec::new();
     };
-    faults(&said)
-        .into_iter()
+    // What a sample has names for is the user's to name.
+    let faults = faults(&said).into_iter();
+    faults
+        .filter(|fault| fault.field != SAMPLE_NAME)
         .map(|fault| {
             let message = format!("{kind} {}", fault.words);
             let finding = Finding::new(FindingKind::Unserved, TEMPLATE, message)

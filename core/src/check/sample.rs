@@ -25,6 +25,9 @@ impl Extent {
     }
 }
 
+/// The name of a field where the schema leaves it open.
+pub const SAMPLE_NAME: &str = "sample";
+
 /// Deeper fields are left out.
 const DEPTH: usize = 8;
 
@@ -93,7 +96,7 @@ fn choice(schema: &Value, extent: Extent, depth: usize) -> Option<Value> {
         Some(if schema["properties"].is_object() {
             Value::Object(object(schema, extent, depth))
         } else {
-            json!({"sample": "sample"})
+            json!({SAMPLE_NAME: "sample"})
         })
     })
 }
@@ -175,7 +178,7 @@ fn object(schema: &Value, extent: Extent, depth: usize) -> Map<String, Value> {
     }
     if extent == Extent::Full && schema["additionalProperties"].is_object() {
         let inner = value(&schema["additionalProperties"], extent, depth + 1);
-        fields.extend(inner.map(|value| ("sample".to_owned(), value)));
+        fields.extend(inner.map(|value| (SAMPLE_NAME.to_owned(), value)));
     }
     let alternatives = ["oneOf", "anyOf", "allOf"]
         .into_iter()

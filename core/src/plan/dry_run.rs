@@ -9,7 +9,7 @@ use crate::appfile::{
 use crate::engine::{Call, DiagnosticKind, Evaluator};
 use crate::render::{
     Answers, ClusterVersion, ComponentRender, Offline, PolicyRender, RenderError, RenderStage,
-    RenderedComponent, RenderedObject, Target, offline,
+    RenderedComponent, RenderedObject, Scoped, Target, offline,
 };
 
 use serde_json::Value;
@@ -80,6 +80,22 @@ pub fn dry_run(
             appfile,
             custom: None,
         });
+    }
+    Ok(groups)
+}
+
+/// As [`dry_run`], of what policies of scope `Application` made.
+///
+/// # Errors
+/// As [`dry_run`].
+pub fn dry_run_of(
+    made: &Scoped,
+    source: &dyn DefinitionSource,
+) -> Result<Vec<DryRunGroup>, Rejection> {
+    let custom = (!made.custom.is_empty()).then(|| Value::Object(made.custom.clone()));
+    let mut groups = dry_run(&made.application, source)?;
+    for group in &mut groups {
+        group.custom.clone_from(&custom);
     }
     Ok(groups)
 }
@@ -263,7 +279,7 @@ pub fn show_group(
 }
 
 /// Whether it is a trait after dispatch that fails, and for want of something to read.
-fn is_late(component: &AppComponent, error: &RenderError) -> bool {
+pub fn is_late(component: &AppComponent, error: &RenderError) -> bool {
     let is_wrong = error.problems.iter().any(|problem| {
         let kinds = [DiagnosticKind::Conflict, DiagnosticKind::User];
         let diagnostic = &problem.diagnostic;

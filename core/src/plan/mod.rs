@@ -10,7 +10,8 @@ mod placement;
 pub mod scoped;
 
 pub use dry_run::{
-    DryRunError, DryRunGroup, OpenCalls, RenderedGroup, dry_run, render_group, show_group,
+    DryRunError, DryRunGroup, OpenCalls, RenderedGroup, dry_run, dry_run_of, is_late, render_group,
+    show_group,
 };
 pub use placement::{
     ComponentCopy, Delivery, KnownCluster, Placement, PlacementReason, PlacementRules, deliveries,

@@ -1,0 +1,107 @@
+//! What people give that is not what a command expects.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use super::{command, copy, folder, run_in, shown_in, text};
+
+/// A run with something on standard input.
+fn piped(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = command(arguments, folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("written");
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+/// Standard error of a run that does not succeed.
+fn said(output: &Output) -> String {
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    text(&output.stderr)
+}
+
+const IMPORTING: &str = "import \"acme.io/weather\"\n\nc: {\n\ttype: \"component\"\n\tattributes: workload: definition: {\n\t\tapiVersion: \"v1\"\n\
+    \t\tkind: \"ConfigMap\"\n\t}\n}\ntemplate: {\n\toutput: {\n\t\tapiVersion: \"v1\"\n\t\tkind: \"ConfigMap\"\n\t\tdata: parameter\n\t}\n\
+    \tparameter: weather.#City\n}\n";
+
+const PACKAGE: &str = "apiVersion: cue.oam.dev/v1alpha1\nkind: Package\nmetadata: {name: weather}\nspec:\n  path: acme.io/weather\n  templates:\n\
+    \x20   weather.cue: |\n      package weather\n      #City: {name: string}\n";
+
+#[test]
+fn a_package_that_is_given_is_imported_without_a_hub() {
+    let place = tempfile::tempdir().expect("a folder");
+    fs::write(place.path().join("c.cue"), IMPORTING).expect("a file");
+    fs::write(place.path().join("weather.yaml"), PACKAGE).expect("a file");
+    let alone = run_in(place.path(), &["apply", "--dry-run", "c.cue"]);
+    assert!(said(&alone).contains("--packages"));
+    let with = ["apply", "--dry-run", "c.cue", "--packages", "weather.yaml"];
+    assert!(shown_in(place.path(), &with).contains("kind: ComponentDefinition"));
+    // It does not matter which of the files comes first.
+    for command in ["vet", "apply"] {
+        let option = if command == "vet" {
+            "--offline"
+        } else {
+            "--dry-run"
+        };
+        shown_in(place.path(), &[command, option, "c.cue", "weather.yaml"]);
+    }
+}
+
+#[test]
+fn a_definition_and_parameters_come_from_standard_input() {
+    let place = folder();
+    let definition = fs::read_to_string(place.join("defs/greeting.cue")).expect("a file");
+    let of_definition = piped(&place, &["render", "-", "--set", "who=you"], &definition);
+    assert!(text(&of_definition.stdout).contains("Hello you"));
+    let of_parameters = piped(
+        &place,
+        &["render", "defs/greeting.cue", "-p", "-"],
+        "who: you\n",
+    );
+    assert!(text(&of_parameters.stdout).contains("Hello you"));
+    let of_both = piped(&place, &["render", "-", "-p", "-"], &definition);
+    assert!(said(&of_both).contains("standard input cannot be read twice"));
+}
+
+#[test]
+fn what_cannot_be_read_in_a_folder_is_told() {
+    let place = copy();
+    let broken = place.path().join("broken");
+    fs::remove_dir_all(&broken).expect("gone");
+    fs::create_dir(&broken).expect("a folder");
+    fs::write(broken.join("empty.cue"), "").expect("a file");
+    fs::write(broken.join("bytes.cue"), b"\xff\xfe").expect("a file");
+    fs::write(broken.join("bytes.yaml"), b"kind: TraitDefinition # \xff\n").expect("a file");
+    // No definition, and nobody's business.
+    fs::write(broken.join("other.yaml"), b"kind: ConfigMap # \xff\n").expect("a file");
+    let vet = run_in(place.path(), &["vet", "--offline", "broken"]);
+    let told = said(&vet);
+    for file in ["empty.cue", "bytes.cue", "bytes.yaml"] {
+        assert_eq!(told.matches(&format!("broken/{file}")).count(), 1, "{told}");
+    }
+    assert!(text(&vet.stdout).contains("3 definitions checked, 3 bad"));
+    for command in ["format", "upgrade"] {
+        let told = said(&run_in(place.path(), &[command, "broken", "defs"]));
+        assert!(told.contains("broken/bytes.cue"), "{command}: {told}");
+    }
+}
+
+#[test]
+fn a_workload_that_is_none_and_a_name_that_is_none_are_told() {
+    let place = folder();
+    let workload = piped(
+        &place,
+        &["render", "defs/copies.cue", "--workload", "-"],
+        "kind: Deployment\n",
+    );
+    assert!(said(&workload).contains("it has no apiVersion"));
+    let nameless = run_in(&place, &["render", "defs/greeting.cue", "--set", "=you"]);
+    assert!(said(&nameless).contains("expected KEY=VALUE"));
+}
