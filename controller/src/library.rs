@@ -135,6 +135,22 @@ impl Library {
         names
     }
 
+    /// What is to be said of `PolicyDefinition`s, by namespace and name.
+    pub(crate) fn policies<T>(
+        &self,
+        mut say: impl FnMut(&str, &str, &Entry) -> Option<T>,
+    ) -> Vec<T> {
+        let kind = DefinitionKind::Policy;
+        let Some(shelf) = KINDS.iter().position(|known| known.definition == kind) else {
+            return Vec::new();
+        };
+        let entries = self.read(shelf);
+        let entries = entries.iter();
+        entries
+            .filter_map(|((namespace, name), entry)| say(namespace, name, entry))
+            .collect()
+    }
+
     /// Names of all revisions of a definition in a namespace.
     pub(crate) fn revision_names(
         &self,

@@ -19,6 +19,7 @@ mod informers;
 mod late;
 mod life;
 mod list;
+mod live_policies;
 mod operations;
 mod place;
 mod policies;

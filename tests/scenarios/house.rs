@@ -36,8 +36,13 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Starts one whose Application controller sees each change `lag` later than it happens.
+    /// Starts one whose controllers see each change `lag` later than it happens.
     pub(crate) async fn start(lag: Duration) -> Self {
+        Self::start_behind(|hub| late(hub, lag)).await
+    }
+
+    /// Starts one whose controllers reach the hub through what is made of their client.
+    pub(crate) async fn start_behind(view: impl FnOnce(Client) -> Client) -> Self {
         let server = ApiServer::open(Config::memory()).await.unwrap();
         let admin = || server.client(Identity::admin("system:caravel"));
         let shutdown = CancellationToken::new();
@@ -63,7 +68,7 @@ impl House {
         };
         let controllers = Controllers::start(
             Options {
-                client: late(admin(), lag),
+                client: view(admin()),
                 engine,
                 evaluator: Evaluator::V2,
                 strict: false,

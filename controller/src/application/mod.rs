@@ -4,11 +4,13 @@
 //! and observed objects come from caches. A turn is triggered by a change of the Application, of one of its objects, of a
 //! definition that it misses, by a point in time, and by nothing else: nothing is polled.
 
+mod answers;
 mod component;
 mod deletion;
 mod delivery;
 mod deploy;
 mod events;
+mod following;
 mod globals;
 mod health;
 mod imported;
@@ -22,6 +24,7 @@ mod queue;
 mod referred;
 mod report;
 mod restart;
+mod retry;
 mod revision;
 mod run;
 mod scoped;
@@ -53,8 +56,9 @@ use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use self::answers::Answers;
 pub(crate) use self::delivery::component_revision;
 use self::globals::Globals;
 use self::metrics::Metrics;
@@ -71,9 +75,9 @@ use crate::evaluation::Evaluation;
 use crate::library::Library;
 use crate::rendering::Renderer;
 
-/// How long to wait after a turn that failed for a reason that passes.
+/// How long to wait after a turn that failed, the first time.
 const RETRY: SignedDuration = SignedDuration::from_secs(1);
-/// How long to wait after somebody else wrote at the same time.
+/// The same, where what was in the way is likely gone at once.
 const SOON: SignedDuration = SignedDuration::from_millis(20);
 /// How long all of an Application stays in memory after its last turn, by default. What happens to it comes in bursts.
 pub const UNLOAD_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -142,6 +146,8 @@ pub(crate) struct Context {
     /// Names of `ApplicationRevision`s.
     pub(crate) revisions: inventory::Index,
     pub(crate) globals: Globals,
+    /// What policies made of Applications a moment ago.
+    pub(crate) answers: Answers,
     pub(crate) pruner: Pruner,
     pub(crate) observer: Observer,
     pub(crate) library: Library,
@@ -200,6 +206,29 @@ pub(crate) enum TurnError {
     /// Somebody else wrote at the same time.
     #[error("{0}: gathered again")]
     Again(&'static str),
+    /// A definition was changed a moment ago.
+    #[error("the DefinitionRevision of PolicyDefinition {0} is not there yet")]
+    Unrecorded(String),
+}
+
+impl TurnError {
+    /// How long to wait the first time.
+    fn pause(&self) -> SignedDuration {
+        match self {
+            Self::Again(_) | Self::Unrecorded(_) => SOON,
+            _ => RETRY,
+        }
+    }
+
+    /// Without the names of types that libraries put around it.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Api(kube::Error::Api(status)) if !status.message.is_empty() => {
+                format!("the hub answers with {}: {}", status.code, status.message)
+            }
+            other => other.to_string(),
+        }
+    }
 }
 
 impl Context {
@@ -301,6 +330,12 @@ impl Context {
         self.sessions.mark(key);
         self.queue.wake(key);
     }
+
+    /// The same, once those have had theirs that somebody waits for.
+    pub(crate) fn trigger_later(&self, key: &Key) {
+        self.sessions.mark(key);
+        self.queue.wake_later(key);
+    }
 }
 
 fn applications() -> ApiResource {
@@ -330,6 +365,7 @@ pub(crate) fn start(
         inventories,
         revisions: inventory::Index::default(),
         globals: Globals::default(),
+        answers: Answers::default(),
         observer,
         library,
         runner: Runner::new(
@@ -428,24 +464,11 @@ async fn unload(context: &Context, after: SignedDuration) {
     }
 }
 
-/// A turn, and when the next is due; one that failed is repeated.
+/// A turn, and when the next is due.
 async fn make_turn(context: Arc<Context>, key: Key) -> Option<Timestamp> {
     let started = context.now();
-    let outcome = turn::turn(&context, &key).await;
-    context
-        .metrics
-        .turn(outcome.is_ok(), context.now().duration_since(started));
-    match outcome {
-        Ok(due) => due,
-        Err(TurnError::Again(why)) => {
-            debug!(application = %key, why, "gathered again");
-            context.sessions.mark(&key);
-            Some(context.now() + SOON)
-        }
-        Err(error) => {
-            warn!(application = %key, %error, "the turn is repeated");
-            context.sessions.mark(&key);
-            Some(context.now() + RETRY)
-        }
-    }
+    let turned = turn::turn(&context, &key).await;
+    let lasted = context.now().duration_since(started);
+    context.metrics.turn(turned.is_ok, lasted);
+    turned.due
 }

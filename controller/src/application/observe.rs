@@ -1,4 +1,4 @@
-//! What wakes an Application besides itself: its objects, and definitions that it misses.
+//! What wakes an Application besides itself: its objects, definitions that it misses, and policies that work on it.
 
 use std::sync::Arc;
 
@@ -44,8 +44,7 @@ fn owner(object: &Value) -> Option<Key> {
     })
 }
 
-/// Wants a turn of each Application that misses a definition, or follows them (row DEF-003), when definitions
-/// change.
+/// Wants a turn of each Application that a change of definitions concerns, until `shutdown`.
 pub(crate) async fn definitions(context: Arc<Context>, shutdown: CancellationToken) {
     let mut changes = context.library.changes();
     loop {
@@ -55,17 +54,13 @@ pub(crate) async fn definitions(context: Arc<Context>, shutdown: CancellationTok
         }
         changes.mark_unchanged();
         for key in context.sessions.keys() {
-            // One that is in the middle of a turn looks at the library itself, or is marked by the next change.
             let session = context.sessions.get(&key);
-            let is_concerned = match session.memory.try_lock() {
-                Ok(memory) => {
-                    let intent = memory.intent.as_ref();
-                    memory.is_unresolved || intent.is_some_and(|(key, _)| key.library.is_some())
-                }
-                Err(_) => true,
-            };
-            if is_concerned {
-                context.trigger(&key);
+            match session.memory.try_lock() {
+                Ok(memory) if memory.waits_for_definitions() => context.trigger(&key),
+                Ok(memory) if !memory.is_outdated(&context.library) => {}
+                // A global policy concerns very many. One that is in the middle of a turn may have looked before the
+                // change.
+                Ok(_) | Err(_) => context.trigger_later(&key),
             }
         }
     }

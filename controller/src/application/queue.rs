@@ -14,13 +14,22 @@ use super::session::Key;
 
 /// Turns under way at the same time.
 const AT_ONCE: usize = 64;
+/// Those among them that nobody waits for.
+const UNHURRIED: usize = 8;
 
 /// Wakes Applications. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Queue {
     slots: Arc<Mutex<HashMap<Key, Slot>>>,
     ready: mpsc::UnboundedSender<Key>,
+    later: mpsc::UnboundedSender<Key>,
     clock: Arc<dyn Clock>,
+}
+
+/// The end from which [`Queue::run`] takes.
+pub(crate) struct Turns {
+    ready: mpsc::UnboundedReceiver<Key>,
+    later: mpsc::UnboundedReceiver<Key>,
 }
 
 /// One Application in the queue.
@@ -35,6 +44,8 @@ enum State {
     /// It waits for something to happen.
     #[default]
     Idle,
+    /// It waits for its turn, behind all others.
+    Later,
     /// It waits for its turn.
     Queued,
     /// Its turn is under way.
@@ -45,16 +56,20 @@ enum State {
 
 impl Queue {
     /// A queue, and the end from which [`Queue::run`] takes.
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> (Self, mpsc::UnboundedReceiver<Key>) {
-        let (ready, turns) = mpsc::unbounded_channel();
-        (
-            Self {
-                slots: Arc::default(),
-                ready,
-                clock,
-            },
-            turns,
-        )
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> (Self, Turns) {
+        let (ready, soon) = mpsc::unbounded_channel();
+        let (later, at_leisure) = mpsc::unbounded_channel();
+        let queue = Self {
+            slots: Arc::default(),
+            ready,
+            later,
+            clock,
+        };
+        let turns = Turns {
+            ready: soon,
+            later: at_leisure,
+        };
+        (queue, turns)
     }
 
     /// Wants a turn soon.
@@ -62,7 +77,7 @@ impl Queue {
         let mut slots = self.slots();
         let slot = slots.entry(key.clone()).or_default();
         match slot.state {
-            State::Idle => {
+            State::Idle | State::Later => {
                 slot.state = State::Queued;
                 // The other end goes when the daemon ends: then there are no turns.
                 let _ = self.ready.send(key.clone());
@@ -72,24 +87,53 @@ impl Queue {
         }
     }
 
+    /// Wants a turn when nobody is in a hurry: for what concerns very many at a time.
+    pub(crate) fn wake_later(&self, key: &Key) {
+        let mut slots = self.slots();
+        let slot = slots.entry(key.clone()).or_default();
+        match slot.state {
+            State::Idle => {
+                slot.state = State::Later;
+                let _ = self.later.send(key.clone());
+            }
+            State::Running => slot.state = State::RunningAgain,
+            State::Later | State::Queued | State::RunningAgain => {}
+        }
+    }
+
     /// Gives turns until `shutdown`. A turn says when the next is due by itself.
     pub(crate) async fn run<F>(
         self,
-        mut turns: mpsc::UnboundedReceiver<Key>,
+        turns: Turns,
         turn: impl Fn(Key) -> F,
         shutdown: CancellationToken,
     ) where
         F: Future<Output = Option<Timestamp>> + Send + 'static,
     {
+        let Turns {
+            mut ready,
+            mut later,
+        } = turns;
         let places = Arc::new(Semaphore::new(AT_ONCE));
+        let lane = Arc::new(Semaphore::new(UNHURRIED));
         let mut running = JoinSet::new();
         loop {
-            let key = tokio::select! {
-                key = turns.recv() => key,
-                Some(_) = running.join_next(), if !running.is_empty() => continue,
+            let unhurried = async {
+                let place = lane.clone().acquire_owned().await;
+                (later.recv().await, place.ok())
+            };
+            let (key, lane) = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
+                Some(_) = running.join_next(), if !running.is_empty() => continue,
+                key = ready.recv() => (key, None),
+                found = unhurried => found,
             };
             let Some(key) = key else { break };
+            if lane.is_some() && !self.is_later(&key) {
+                // Somebody was in a hurry since.
+                continue;
+            }
             // The semaphore is never closed.
             let Ok(place) = places.clone().acquire_owned().await else {
                 break;
@@ -99,11 +143,18 @@ impl Queue {
             running.spawn(async move {
                 let due = work.await;
                 queue.end(&key, due);
-                drop(place);
+                drop((place, lane));
             });
         }
         // Turns that have begun come to their end.
         while running.join_next().await.is_some() {}
+    }
+
+    fn is_later(&self, key: &Key) -> bool {
+        let slots = self.slots();
+        slots
+            .get(key)
+            .is_some_and(|slot| slot.state == State::Later)
     }
 
     fn begin(&self, key: &Key) {
@@ -199,6 +250,48 @@ mod tests {
         shutdown.cancel();
         running.await.expect("the queue ends");
         assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn who_is_in_a_hurry_does_not_wait_for_a_crowd_that_is_not() {
+        let (queue, turns) = Queue::new(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
+        let (go_on, shutdown) = (Arc::new(Semaphore::new(0)), CancellationToken::new());
+        let (begun, mut order) = mpsc::unbounded_channel();
+        let work = {
+            let go_on = go_on.clone();
+            move |key: Key| {
+                let (go_on, begun) = (go_on.clone(), begun.clone());
+                async move {
+                    let _ = begun.send(key.name);
+                    go_on.acquire().await.expect("a permit").forget();
+                    None
+                }
+            }
+        };
+        let named = |name: &str| Key {
+            name: name.to_owned(),
+            ..key()
+        };
+        for number in 0..1_000 {
+            queue.wake_later(&named(&number.to_string()));
+        }
+        let running = tokio::spawn(queue.clone().run(turns, work, shutdown.clone()));
+        for _ in 0..UNHURRIED {
+            order.recv().await.expect("a turn");
+        }
+        queue.wake(&key());
+        queue.wake(&named("999"));
+        assert_eq!(order.recv().await.as_deref(), Some("web"));
+        assert_eq!(order.recv().await.as_deref(), Some("999"));
+        assert!(order.try_recv().is_err(), "the crowd waits");
+        go_on.add_permits(1_000 + 1);
+        let mut rest = Vec::new();
+        while rest.len() < 1_000 - UNHURRIED - 1 {
+            rest.push(order.recv().await.expect("a turn"));
+        }
+        assert!(!rest.contains(&"999".to_owned()), "it had its turn");
+        shutdown.cancel();
+        running.await.expect("the queue ends");
     }
 
     #[tokio::test]

@@ -15,10 +15,12 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::answers::Question;
 use super::intent::Obstacle;
 use super::source::LiveSource;
 use super::{Context, TurnError, revision};
 use crate::FIELD_MANAGER;
+use crate::definition::is_recorded;
 use crate::library::Library;
 use crate::rendering::RenderingError;
 
@@ -41,13 +43,27 @@ pub(super) async fn made_by_policies(
     if policies.is_empty() {
         return Ok(None);
     }
+    let mut all = policies.iter();
+    if let Some(policy) = all.find(|policy| policy.revision_name.is_empty()) {
+        let name = format!("{}/{}", policy.namespace, policy.type_);
+        return Err(Obstacle::Turn(TurnError::Unrecorded(name)));
+    }
+    let question = Question::of(application, &policies);
+    if let Some(made) = context.answers.of(application, &question, context.now()) {
+        return Ok(Some(made));
+    }
     let evaluator = context.evaluation.evaluator();
     let render = ScopedRender::new(application, &policies, &[], evaluator);
     let generation = application.metadata.generation.unwrap_or(0);
     let clusters = context.actor(application).clusters;
     let renderer = context.renderer(application, &format!("generation {generation}"), clusters);
     match renderer.carry("policies", render).await {
-        Ok(made) => Ok(Some(made)),
+        Ok(made) => {
+            if renderer.calls.were_made() {
+                context.answers.keep(question, &made, context.now());
+            }
+            Ok(Some(made))
+        }
         Err(RenderingError::Render(error)) => Err(Obstacle::Policy(error)),
         Err(RenderingError::Engine(error)) => {
             Err(Obstacle::Turn(TurnError::Damaged(error.to_string())))
@@ -72,8 +88,11 @@ fn named(
     Ok(found.into_iter().map(with_revision).collect())
 }
 
-/// The revision that a definition is at.
+/// The revision that a definition is at; none as long as that is not recorded.
 pub(super) fn recorded(policy: ScopedPolicy, object: &Value) -> ScopedPolicy {
+    if !is_recorded(object) {
+        return policy;
+    }
     let latest = &object["status"]["latestRevision"];
     let text = |key: &str| latest[key].as_str().unwrap_or_default().to_owned();
     ScopedPolicy {

@@ -11,8 +11,11 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::delivery::Delivery;
+use super::following::Following;
 use super::intent::Intent;
+use super::retry::Retry;
 use super::run::Run;
+use crate::library::Library;
 
 /// Namespace and name of an Application.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +58,25 @@ pub(crate) struct Memory {
     pub(crate) active: Option<Active>,
     /// It names what is not there: a new definition may help.
     pub(crate) is_unresolved: bool,
+    /// Its turns that failed since one came to its end.
+    pub(crate) retry: Retry,
+}
+
+impl Memory {
+    /// Whether any definition that changes concerns it: it misses one, or follows them (row DEF-003).
+    pub(crate) fn waits_for_definitions(&self) -> bool {
+        let intent = self.intent.as_ref();
+        self.is_unresolved || intent.is_some_and(|(key, _)| key.library.is_some())
+    }
+
+    /// Whether policies that work on it are others now than when it was decided what to deliver.
+    pub(crate) fn is_outdated(&self, library: &Library) -> bool {
+        let policies = self
+            .intent
+            .as_ref()
+            .and_then(|(key, _)| key.policies.as_ref());
+        policies.is_some_and(|policies| policies.is_outdated(library))
+    }
 }
 
 impl Memory {
@@ -80,6 +102,8 @@ pub(crate) struct IntentKey {
     pub(crate) publish_version: Option<String>,
     /// Counts definitions' changes; only for an Application that follows them.
     pub(crate) library: Option<u64>,
+    /// The policies that work on it; none where a publish version keeps everything as it is.
+    pub(crate) policies: Option<Following>,
 }
 
 /// A run that is loaded.
@@ -106,20 +130,42 @@ pub(crate) struct Session {
     pub(crate) memory: tokio::sync::Mutex<Memory>,
 }
 
+/// What happened since the last turn.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Marks {
+    /// Something that a turn must look at, though the Application is unchanged.
+    is_dirty: bool,
+    /// One of its objects changed.
+    pub(crate) objects_changed: bool,
+    /// Somebody deleted a part of its inventory.
+    pub(crate) is_lost: bool,
+}
+
+impl Marks {
+    /// Whether there is something to look at.
+    pub(crate) fn any(self) -> bool {
+        self.is_dirty || self.objects_changed || self.is_lost
+    }
+}
+
 impl Session {
-    /// Takes the mark of a changed object away; says whether it was there.
-    pub(crate) fn take_change(&self) -> bool {
-        self.changed.swap(false, Ordering::AcqRel)
+    /// Takes the marks away; says which there were.
+    pub(crate) fn take(&self) -> Marks {
+        Marks {
+            is_dirty: self.dirty.swap(false, Ordering::AcqRel),
+            objects_changed: self.changed.swap(false, Ordering::AcqRel),
+            is_lost: self.lost.swap(false, Ordering::AcqRel),
+        }
     }
 
-    /// Takes the mark of a lost inventory away; says whether it was there.
-    pub(crate) fn take_lost(&self) -> bool {
-        self.lost.swap(false, Ordering::AcqRel)
-    }
-
-    /// Takes the mark away; says whether it was there.
-    pub(crate) fn take_mark(&self) -> bool {
-        self.dirty.swap(false, Ordering::AcqRel)
+    /// A turn did not come to its end: the next one sees the marks again.
+    pub(crate) fn put_back(&self, marks: Marks) {
+        for (mark, was_there) in [
+            (&self.changed, marks.objects_changed),
+            (&self.lost, marks.is_lost),
+        ] {
+            mark.fetch_or(was_there, Ordering::AcqRel);
+        }
     }
 }
 

@@ -153,21 +153,40 @@ pub(crate) fn deleting(
     let Some(message) = waiting else {
         return status;
     };
+    let (ready, reason) = (ConditionType::Ready, ConditionReason::Deleting);
+    put(&mut status.conditions, ready, reason, message, now);
     status
-        .conditions
-        .retain(|condition| condition.type_ != ConditionType::Ready.as_str());
-    let ready = condition(
-        &found.conditions,
-        ConditionType::Ready,
-        ConditionReason::Deleting,
-        Some(message),
-        now,
-    );
-    status.conditions.push(Condition {
-        status: "False".to_owned(),
-        ..ready
-    });
+}
+
+/// That turns do not come to their end: `Synced` and `Ready` say why, all else stays as it was told.
+pub(crate) fn failing(found: &ApplicationStatus, problem: &str, now: &Time) -> ApplicationStatus {
+    let mut status = found.clone();
+    let begins = || ApplicationPhase::Starting.as_str().to_owned();
+    status.status.get_or_insert_with(begins);
+    for type_ in [ConditionType::Synced, ConditionType::Ready] {
+        let reason = ConditionReason::ReconcileError;
+        put(
+            &mut status.conditions,
+            type_,
+            reason,
+            problem.to_owned(),
+            now,
+        );
+    }
     status
+}
+
+/// Puts a condition that is false in place of the one of its type.
+fn put(
+    conditions: &mut Vec<Condition>,
+    type_: ConditionType,
+    reason: ConditionReason,
+    message: String,
+    now: &Time,
+) {
+    let failed = condition(conditions, type_, reason, Some(message), now);
+    conditions.retain(|other| other.type_ != type_.as_str());
+    conditions.push(failed);
 }
 
 fn condition(
@@ -323,6 +342,27 @@ mod tests {
         };
         let third = project(&second, clean, &at(3));
         assert_eq!(find(&third.conditions, ConditionType::Warned), None);
+    }
+
+    #[test]
+    fn a_turn_that_fails_again_and_again_is_told_beside_what_was_told_before() {
+        let stages = [ConditionType::Parsed, ConditionType::Ready].map(Stage::done);
+        let told = project(&ApplicationStatus::default(), report(stages.into()), &at(1));
+        let failing = failing(&told, "the hub answers with 500: full", &at(2));
+        let shown = |status: &ApplicationStatus| -> Vec<String> {
+            let conditions = status.conditions.iter();
+            conditions
+                .map(|one| format!("{}={}", one.type_, one.status))
+                .collect()
+        };
+        assert_eq!(
+            shown(&failing),
+            ["Parsed=True", "Synced=False", "Ready=False"]
+        );
+        assert_eq!(failing.observed_generation, told.observed_generation);
+        let stages = [ConditionType::Parsed, ConditionType::Ready].map(Stage::done);
+        let mended = project(&failing, report(stages.into()), &at(3));
+        assert_eq!(shown(&mended), ["Parsed=True", "Ready=True"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use caravel_clusters::{Owner, RawObject, ResourcePolicies};
 use caravel_core::api::Application;
-use caravel_core::api::labels::annotations::{AUTO_UPDATE, POLICY_AUTO_REVISION, RESTART_WORKFLOW};
+use caravel_core::api::labels::annotations::{AUTO_UPDATE, RESTART_WORKFLOW};
 use caravel_core::api::labels::{PAUSE, finalizers};
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
 use caravel_core::appfile::PolicyRule;
@@ -18,13 +18,15 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::deletion::Left;
 use super::delivery::{Delivery, DeliveryError};
+use super::following::Following;
 use super::intent::{Intent, Obstacle, publish_version};
+use super::retry::Retry;
 use super::run::Run;
-use super::session::{Active, IntentKey, Key, Memory};
+use super::session::{Active, IntentKey, Key, Marks, Memory};
 use super::status::Stage;
 use super::{Context, TurnError, applications, deletion, intent, report, restart};
 use crate::FIELD_MANAGER;
@@ -32,66 +34,123 @@ use crate::FIELD_MANAGER;
 /// When something is looked for again that no watch tells of.
 const AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// Makes a turn; when the next one is due by itself.
-pub(crate) async fn turn(
-    context: &Arc<Context>,
-    key: &Key,
-) -> Result<Option<Timestamp>, TurnError> {
+/// What came of a turn.
+pub(crate) struct Turned {
+    /// When the next one is due by itself.
+    pub(crate) due: Option<Timestamp>,
+    pub(crate) is_ok: bool,
+}
+
+/// What a turn that came to its end found.
+enum Found {
+    /// There was nothing to look at.
+    AsItWas,
+    /// It was looked at.
+    Seen,
+    /// The Application is gone.
+    Gone,
+}
+
+/// Makes a turn. One that fails is repeated, and people are told if that does not help.
+pub(crate) async fn turn(context: &Arc<Context>, key: &Key) -> Turned {
     let session = context.sessions.get(key);
     let mut memory = session.memory.lock().await;
-    let objects_changed = session.take_change();
-    let is_lost = session.take_lost();
-    let is_marked = session.take_mark() || objects_changed || is_lost;
-    let api: Api<RawObject> =
-        Api::namespaced_with(context.client.clone(), &key.namespace, &applications());
+    let marks = session.take();
+    let found = look(context, key, &mut memory, marks).await;
+    let is_ok = found.is_ok();
+    match found {
+        Ok(Found::AsItWas) => {}
+        Ok(Found::Seen) => memory.retry = Retry::default(),
+        Ok(Found::Gone) => {
+            drop(memory);
+            context.forget(key);
+            return Turned { due: None, is_ok };
+        }
+        Err(error) => {
+            session.put_back(marks);
+            fail(context, key, &mut memory, &error).await;
+        }
+    }
+    Turned {
+        due: memory.due,
+        is_ok,
+    }
+}
+
+async fn look(
+    context: &Arc<Context>,
+    key: &Key,
+    memory: &mut Memory,
+    marks: Marks,
+) -> Result<Found, TurnError> {
+    let api = api(context, key);
     let Some(object) = api.get_opt(&key.name).await? else {
-        drop(memory);
-        context.forget(key);
-        if is_lost {
+        if marks.is_lost {
             context.inventories.release(&gone(key)).await?;
         }
-        return Ok(None);
+        return Ok(Found::Gone);
     };
     let now = context.now();
     let is_due = memory.due.is_some_and(|due| due <= now);
-    if !is_marked && !is_due && memory.seen == object.resource_version() {
-        return Ok(memory.due);
+    if !marks.any() && !is_due && memory.seen == object.resource_version() {
+        return Ok(Found::AsItWas);
     }
-    memory.looked = Some(now);
-    let object = object.without_managed_fields();
-    let application = Application::deserialize(&object)
-        .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
-    if memory.uid != application.uid().unwrap_or_default() {
-        *memory = Memory {
-            uid: application.uid().unwrap_or_default(),
-            ..Memory::default()
-        };
-    }
-    memory.seen = application.resource_version();
-    memory.due = None;
-    if is_paused(&application) {
+    let mut turn = Turn::of(context, api, object, memory)?;
+    (turn.marks, turn.is_due) = (marks, is_due);
+    if is_paused(&turn.application) {
         // Its run goes on from its journal once somebody may touch it again.
-        memory.active = None;
-        return Ok(None);
-    }
-    let mut turn = Turn {
-        context,
-        api,
-        object,
-        application,
-        objects_changed,
-        is_due,
-        is_lost,
-        memory: &mut memory,
-    };
-    if turn.application.metadata.deletion_timestamp.is_some() {
+        turn.memory.active = None;
+    } else if turn.application.metadata.deletion_timestamp.is_some() {
         turn.delete().await?;
     } else {
         turn.ensure_finalizer().await?;
         turn.deliver().await?;
     }
-    let due = memory.due;
-    Ok(due)
+    Ok(Found::Seen)
+}
+
+/// When the turn is repeated; who looks at the log or at the Application is told why, once.
+async fn fail(context: &Arc<Context>, key: &Key, memory: &mut Memory, error: &TurnError) {
+    let pause = memory.retry.pause(error.pause(), rand::random());
+    let problem = error.in_words();
+    if memory.retry.is_to_be_logged(&problem) {
+        warn!(application = %key, problem, "the turn is repeated, at least once a minute");
+    } else {
+        debug!(application = %key, problem, ?pause, "the turn is repeated");
+    }
+    if !matches!(error, TurnError::Api(kube::Error::Api(_))) {
+        // Whatever is heard of the Application next is a sign that it may work again.
+        memory.seen = None;
+    }
+    if memory.retry.is_to_be_told(&problem) {
+        match tell_failure(context, key, memory, &problem).await {
+            Ok(()) => memory.retry.was_told(problem),
+            Err(error) => debug!(application = %key, %error, "cannot be told"),
+        }
+    }
+    memory.due = Some(context.now() + pause);
+}
+
+async fn tell_failure(
+    context: &Arc<Context>,
+    key: &Key,
+    memory: &mut Memory,
+    problem: &str,
+) -> Result<(), TurnError> {
+    let api = api(context, key);
+    let Some(object) = api.get_opt(&key.name).await? else {
+        return Ok(());
+    };
+    let mut turn = Turn::of(context, api, object, memory)?;
+    let found = turn.application.status.clone().unwrap_or_default();
+    let message = format!("{problem}; this is tried again by itself, at least once a minute");
+    let now = report::time(context.now());
+    let status = super::status::failing(&found, &message, &now);
+    turn.write_status(&status).await
+}
+
+fn api(context: &Context, key: &Key) -> Api<RawObject> {
+    Api::namespaced_with(context.client.clone(), &key.namespace, &applications())
 }
 
 /// As our field manager writes.
@@ -124,13 +183,44 @@ struct Turn<'a> {
     /// The Application as it was read, but for `managedFields`: fields that we do not know survive in here.
     object: Value,
     application: Application,
-    /// One of its objects changed: waiting steps look again.
-    objects_changed: bool,
+    /// What happened since the turn before.
+    marks: Marks,
     /// The time has come that an earlier turn set.
     is_due: bool,
-    /// Somebody deleted a part of its inventory.
-    is_lost: bool,
     memory: &'a mut Memory,
+}
+
+impl<'a> Turn<'a> {
+    /// Of an Application as it was read.
+    fn of(
+        context: &'a Arc<Context>,
+        api: Api<RawObject>,
+        object: RawObject,
+        memory: &'a mut Memory,
+    ) -> Result<Self, TurnError> {
+        let object = object.without_managed_fields();
+        let application = Application::deserialize(&object)
+            .map_err(|error| TurnError::Damaged(format!("the Application: {error}")))?;
+        let uid = application.uid().unwrap_or_default();
+        if memory.uid != uid {
+            *memory = Memory {
+                uid,
+                ..Memory::default()
+            };
+        }
+        memory.seen = application.resource_version();
+        memory.due = None;
+        memory.looked = Some(context.now());
+        Ok(Self {
+            context,
+            api,
+            object,
+            application,
+            marks: Marks::default(),
+            is_due: false,
+            memory,
+        })
+    }
 }
 
 impl Turn<'_> {
@@ -234,10 +324,15 @@ impl Turn<'_> {
         self.obey().await?;
         let restart_at = self.restart().await?;
         self.begin_or_go_on(&intent).await?;
-        if let Some(active) = self.memory.active.as_ref().filter(|_| self.objects_changed) {
+        if let Some(active) = self
+            .memory
+            .active
+            .as_ref()
+            .filter(|_| self.marks.objects_changed)
+        {
             active.run.nudge().await;
         }
-        if self.is_lost {
+        if self.marks.is_lost {
             self.revive().await?;
         }
         let Some(active) = self.memory.active.as_mut() else {
@@ -321,14 +416,15 @@ impl Turn<'_> {
 
     /// What is to be delivered; decided anew only when what it follows from has changed (TRAP-002).
     async fn intent(&mut self) -> Result<Intent, Obstacle> {
-        let annotations = self.application.annotations();
-        let is_true = |value: &String| value == "true";
-        let follows = annotations.contains_key(AUTO_UPDATE)
-            || annotations.get(POLICY_AUTO_REVISION).is_some_and(is_true);
+        let library = &self.context.library;
+        let follows = self.application.annotations().contains_key(AUTO_UPDATE);
+        let publish_version = publish_version(&self.application);
+        let is_free = publish_version.is_none();
         let key = IntentKey {
             generation: self.application.metadata.generation.unwrap_or(0),
-            publish_version: publish_version(&self.application),
-            library: follows.then(|| *self.context.library.changes().borrow()),
+            publish_version,
+            library: follows.then(|| *library.changes().borrow()),
+            policies: is_free.then(|| Following::of(&self.application, library)),
         };
         if let Some((known, intent)) = &self.memory.intent
             && *known == key

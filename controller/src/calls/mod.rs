@@ -19,6 +19,7 @@ pub(crate) use self::limiter::Limiter;
 pub(crate) use self::mail::Mail;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use caravel_clusters::connect::Clusters;
 use caravel_core::engine::{Call, Endpoint};
@@ -63,6 +64,7 @@ pub(crate) struct Calls {
     origin: String,
     /// Answers of requests that are not sent twice, by subject, call and parameters.
     sent: Mutex<HashMap<String, Value>>,
+    were_made: AtomicBool,
 }
 
 impl Calls {
@@ -73,7 +75,13 @@ impl Calls {
             namespace,
             origin,
             sent: Mutex::default(),
+            were_made: AtomicBool::new(false),
         }
+    }
+
+    /// Whether there was anything to carry out.
+    pub(crate) fn were_made(&self) -> bool {
+        self.were_made.load(Ordering::Acquire)
     }
 
     /// Carries a call out.
@@ -85,6 +93,7 @@ impl Calls {
         subject: impl Into<Subject<'_>>,
         call: &Call,
     ) -> Result<Value, String> {
+        self.were_made.store(true, Ordering::Release);
         let subject = subject.into();
         let params = &call.params;
         let World {

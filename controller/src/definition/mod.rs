@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub(crate) use self::kind::{KINDS, Kind, oam_resource};
-pub(crate) use self::reconcile::{revision_conflict, spec_hash};
+pub(crate) use self::reconcile::{is_recorded, revision_conflict, spec_hash};
 use self::status::Found;
 use crate::FIELD_MANAGER;
 use crate::admission::{Wanted, types_in_use};

@@ -117,6 +117,16 @@ fn revision_name(definition: &Value, next: i64) -> RevisionName {
     }
 }
 
+/// Whether the revision that the status of a definition names is that of its specification as it is now.
+pub(crate) fn is_recorded(definition: &Value) -> bool {
+    let latest = &definition["status"]["latestRevision"];
+    let wanted = revision_name(definition, 0);
+    if wanted.is_explicit {
+        return latest["name"] == wanted.name;
+    }
+    latest["revisionHash"] == spec_hash(definition)
+}
+
 /// Name of the revision that a definition with a version of its own would have, if that is taken by another
 /// definition; `recorded` gives what a revision holds.
 pub(crate) fn revision_conflict<O: std::ops::Deref<Target = Value>>(
@@ -258,6 +268,22 @@ mod tests {
             }
             revisions.extend(decision.create);
         }
+    }
+
+    #[test]
+    fn a_definition_is_recorded_when_its_status_names_the_revision_of_its_specification() {
+        let mut definition = component(json!({"a": 1}));
+        assert!(!is_recorded(&definition));
+        definition["status"]["latestRevision"] =
+            json!({"name": "web-v1", "revision": 1, "revisionHash": spec_hash(&definition)});
+        assert!(is_recorded(&definition));
+        definition["spec"]["a"] = json!(2);
+        assert!(!is_recorded(&definition));
+        definition["spec"]["version"] = json!("1");
+        assert!(
+            is_recorded(&definition),
+            "a version of its own keeps what it holds"
+        );
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Turn<'_> {
         if holds {
             self.repair(&delivery).await;
             delivery.look(false).await;
-        } else if self.objects_changed || self.is_due {
+        } else if self.marks.objects_changed || self.is_due {
             delivery.look(true).await;
         }
         if let Some(again) = delivery.late_due().await {

@@ -1,0 +1,69 @@
+//! Which policies that work on the Application itself hold for it, and what they are at: a change of one concerns those
+//! alone for whom it holds (POL-015, POL-016).
+
+use caravel_core::api::labels::annotations::POLICY_AUTO_REVISION;
+use caravel_core::api::{Application, SYSTEM_NAMESPACE};
+use caravel_core::plan::scoped;
+use kube::ResourceExt as _;
+
+use crate::definition::is_recorded;
+use crate::library::{Entry, Library};
+
+/// The policies of one Application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Following {
+    namespace: String,
+    skips_globals: bool,
+    /// The types that it names.
+    named: Vec<String>,
+    /// It wants revisions of changed policies.
+    revises: bool,
+    /// Namespace, name and revision of each definition that holds.
+    at: Vec<[String; 3]>,
+}
+
+impl Following {
+    /// As they are now.
+    pub(crate) fn of(application: &Application, library: &Library) -> Self {
+        let policies = application.spec.policies.iter();
+        let revises = application.annotations().get(POLICY_AUTO_REVISION);
+        let mut following = Self {
+            namespace: application.namespace().unwrap_or_default(),
+            skips_globals: scoped::skips_globals(application),
+            named: policies.map(|policy| policy.type_.clone()).collect(),
+            revises: revises.is_some_and(|value| value == "true"),
+            at: Vec::new(),
+        };
+        following.at = following.now(library);
+        following
+    }
+
+    /// Whether they are others by now.
+    pub(crate) fn is_outdated(&self, library: &Library) -> bool {
+        self.at != self.now(library)
+    }
+
+    fn now(&self, library: &Library) -> Vec<[String; 3]> {
+        library.policies(|namespace, name, entry| {
+            if namespace != self.namespace && namespace != SYSTEM_NAMESPACE {
+                return None;
+            }
+            let revision = self.revision(name, entry)?;
+            Some([namespace.to_owned(), name.to_owned(), revision])
+        })
+    }
+
+    /// The revision that a definition is at, if it holds. One whose revision is not there yet is no news: that will be.
+    fn revision(&self, name: &str, entry: &Entry) -> Option<String> {
+        let definition = &entry.definition;
+        let holds = match scoped::global(definition) {
+            Some(_) => !self.skips_globals,
+            None => self.named.iter().any(|type_| type_ == name),
+        };
+        if !holds || definition.scope != scoped::APPLICATION_SCOPE || !is_recorded(&entry.object) {
+            return None;
+        }
+        let latest = &entry.object["status"]["latestRevision"]["name"];
+        latest.as_str().map(str::to_owned)
+    }
+}
