@@ -31,7 +31,6 @@ use super::deletion::app_key;
 use super::health::Place;
 use super::intent::Intent;
 use super::late::{AllLate, has_late};
-use super::provided::Checks;
 use super::{Actor, Context};
 use crate::calls::Subject;
 use crate::engine::PortError;
@@ -133,8 +132,6 @@ pub(crate) struct Delivery {
     /// Renders, and does what templates ask for.
     pub(super) renderer: Renderer,
     pub(super) http: reqwest::Client,
-    /// Since when conditions on metrics hold.
-    pub(super) checks: Checks,
     pub(super) inventories: inventory::Store,
     /// Where its definitions come from.
     pub(crate) source: Arc<dyn DefinitionSource + Send + Sync>,
@@ -184,7 +181,6 @@ impl Delivery {
             ),
             custom: intent.custom.clone(),
             http: context.http.clone(),
-            checks: Checks::default(),
             inventories: context.inventories.clone(),
             clusters: actor.clusters,
             dispatcher: actor.dispatcher,

@@ -26,6 +26,7 @@ impl Attempt {
             ("op", "send") => "email",
             ("op", "deploy") => "multicluster",
             ("op", "component-apply") => "oam",
+            ("op", "promCheck") => "metrics",
             (other, _) => other,
         };
         let called = match (provider, action) {
@@ -54,6 +55,7 @@ impl Attempt {
             ("email", "send") => self.mail(work, call).await?,
             ("oam", "component-apply") => self.apply_component(call).await,
             ("multicluster", "deploy") => self.deploy(call).await,
+            ("metrics", "promCheck") => self.check_metric(work, call).await?,
             _ => match self.ports.other(call).await {
                 Ok(Some(value)) => Called::Answer(value),
                 Ok(None) => failed(call, refusal(call)),
@@ -265,7 +267,8 @@ fn answered(call: &Call, result: Result<Value, PortError>) -> Called {
     }
 }
 
-fn refusal(call: &Call) -> String {
+/// What is not known here, and what is.
+pub(super) fn refusal(call: &Call) -> String {
     format!(
         "{}.{} is not supported; supported are builtin.{{wait,suspend,break,fail,message,steps,var}}, \
          kube.{{apply,apply-in-parallel,delete,list,patch,read}}, config.{{create,delete,list,read}}, http.do, \

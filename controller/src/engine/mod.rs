@@ -7,6 +7,7 @@
 
 mod attempt;
 mod calls;
+mod check;
 mod fault;
 mod http;
 mod ports;

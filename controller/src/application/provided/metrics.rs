@@ -1,72 +1,23 @@
-//! Conditions on metrics (PRV-017): asks Prometheus, and remembers since when the answer holds.
-
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+//! Conditions on metrics (PRV-017): asks Prometheus. Since when they hold, the journal knows.
 
 use caravel_core::engine::{Call, ExpressionRequest, Operation};
-use caravel_workflow::parse_duration;
 use serde_json::{Map, Value, json};
 
 use super::super::delivery::Delivery;
 use super::required;
-use crate::calls::{digest, http, text};
+use crate::calls::{http, text};
 use crate::engine::PortError;
 
-/// Since when each check has held, or has not. It begins anew with the process.
-#[derive(Default)]
-pub(crate) struct Checks(Mutex<HashMap<String, (bool, Instant)>>);
-
-impl Checks {
-    /// How long a check has come out like this without a break.
-    fn lasted(&self, identity: String, holds: bool) -> Duration {
-        let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = checks
-            .entry(identity)
-            .or_insert_with(|| (holds, Instant::now()));
-        if since.0 != holds {
-            *since = (holds, Instant::now());
-        }
-        since.1.elapsed()
-    }
-}
-
 impl Delivery {
-    /// `metrics.#PromCheck`: done when the condition held for `duration`, failed when it did not for `failDuration`.
+    /// `metrics.#PromCheck`, as it stands now: whether the condition holds, and for which value.
     pub(super) async fn prometheus(&self, call: &Call) -> Result<Value, PortError> {
         let params = &call.params;
         let (query, condition) = (required(params, "query")?, required(params, "condition")?);
         let endpoint = text(params, "metricEndpoint")
             .unwrap_or("http://prometheus-server.o11y-system.svc:9090");
-        let patience = |key: &str, usual: &str| {
-            let given = text(params, key).unwrap_or(usual);
-            parse_duration(given).map_err(|error| PortError::new(format!("{key}: {error}")))
-        };
-        let (duration, fail_duration) =
-            (patience("duration", "5m")?, patience("failDuration", "2m")?);
         let value = self.metric(endpoint, query).await?;
         let holds = self.holds(&value, condition).await?;
-        let identity = format!("{}/{}", call.key, digest(params));
-        let lasted = self.checks.lasted(identity, holds);
-        let (result, failed) = (
-            holds && lasted >= duration,
-            !holds && lasted >= fail_duration,
-        );
-        let message = match (holds, result, failed) {
-            (true, true, _) => "The healthy condition is met".to_owned(),
-            (true, false, _) => format!(
-                "The healthy condition has been maintained for {} s",
-                lasted.as_secs()
-            ),
-            (false, _, true) => format!(
-                "The healthy condition could not be met for {} s; the value is {value}",
-                lasted.as_secs()
-            ),
-            (false, _, false) => {
-                format!("The value {value} does not meet the condition {condition}")
-            }
-        };
-        Ok(json!({"result": result, "failed": failed, "message": message}))
+        Ok(json!({"holds": holds, "value": value}))
     }
 
     async fn metric(&self, endpoint: &str, query: &str) -> Result<String, PortError> {

@@ -15,7 +15,6 @@ mod values;
 use caravel_core::engine::Call;
 use serde_json::{Value, json};
 
-pub(crate) use self::metrics::Checks;
 use super::delivery::Delivery;
 use crate::calls::text;
 use crate::engine::PortError;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use caravel_store::{
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::engine::{AbortAt, FAULTS};
+use crate::engine::{AbortAt, FAULTS, RunHandle, Snapshot};
 
 use super::world::{Bench, StopAt, World, shown};
 
@@ -150,7 +152,7 @@ async fn a_waiting_step_looks_again_but_does_not_send_again() {
             .begin(json!([{"name": "a", "type": "request-then-wait",
                 "properties": {"method": method, "url": server.uri()}}]))
             .await;
-        let waits = |now: &crate::engine::Snapshot| shown(now) == ["a=running/Wait for the gate"];
+        let waits = |now: &Snapshot| shown(now) == ["a=running/Wait for the gate"];
         bench.until(&run, waits).await;
         for _ in 0..3 {
             run.nudge().await.unwrap();
@@ -344,4 +346,55 @@ impl History for Forgetful {
     async fn delivery(&self, run: &RunId) -> Result<Option<Delivery>, StoreError> {
         self.0.delivery(run).await
     }
+}
+
+/// A check of a metric that came out the same since the begin; time passes, and after a while the daemon dies.
+async fn check_after_a_crash(bench: &Bench, before: u64, after: u64) -> (RunHandle, Vec<String>) {
+    let properties =
+        json!({"query": "q", "condition": "<5", "duration": "60s", "failDuration": "60s"});
+    let run = bench
+        .begin(json!([{"name": "a", "type": "check", "properties": properties}]))
+        .await;
+    let waits = |now: &Snapshot| shown(now)[0].starts_with("a=running/Wait The ");
+    bench.until(&run, waits).await;
+    bench.clock.advance(Duration::from_secs(before));
+    drop(run);
+    let run = bench.resume().await;
+    bench.clock.advance(Duration::from_secs(after));
+    // The attempt that was under way, or the next one.
+    let _ = run.nudge().await;
+    let looked = |now: &Snapshot| now.phase.is_over() || shown(now)[0].contains("for 5");
+    let end = bench.until(&run, looked).await;
+    (run, shown(&end))
+}
+
+#[tokio::test]
+async fn a_condition_on_a_metric_holds_on_after_a_restart() {
+    let bench = Bench::new();
+    let (_, shown) = check_after_a_crash(&bench, 40, 22).await;
+    assert_eq!(shown, ["a=succeeded"]);
+
+    let bench = Bench::new();
+    bench.world.is_slow.store(true, Ordering::SeqCst);
+    let (_, shown) = check_after_a_crash(&bench, 40, 22).await;
+    assert!(
+        shown[0].starts_with("a=failed/Action The healthy condition could not be met for 6"),
+        "{shown:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_fails_once_begins_anew() {
+    let bench = Bench::new();
+    let (run, told) = check_after_a_crash(&bench, 40, 12).await;
+    assert!(told[0].contains("has been maintained for 5"), "{told:?}");
+    bench.world.is_slow.store(true, Ordering::SeqCst);
+    run.nudge().await.unwrap();
+    let fails = |now: &Snapshot| shown(now)[0].contains("does not meet");
+    bench.until(&run, fails).await;
+    bench.world.is_slow.store(false, Ordering::SeqCst);
+    run.nudge().await.unwrap();
+    let again = |now: &Snapshot| shown(now)[0].contains("maintained for ");
+    let now = bench.until(&run, again).await;
+    assert!(!shown(&now)[0].contains("maintained for 5"), "{now:?}");
 }

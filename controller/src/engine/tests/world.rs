@@ -1,7 +1,7 @@
 //! A world for runs: scripted templates, objects in memory, places to stop at.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -165,6 +165,24 @@ fn script(step: &StepRequest) -> Answer {
             &[("stop", "builtin", "break", json!({"message": "enough"}))],
         ),
         "strange" => sequence(step, &[("mail", "pigeon", "send", json!({}))]),
+        "check" => match step.replay.get("check") {
+            None => call("check", "metrics", "promCheck", parameter.clone()),
+            Some(answer) if answer["failed"] == true => call(
+                "fail",
+                "builtin",
+                "fail",
+                json!({"message": answer["message"]}),
+            ),
+            Some(answer) => sequence(
+                step,
+                &[(
+                    "wait",
+                    "builtin",
+                    "wait",
+                    json!({"continue": answer["result"], "message": answer["message"]}),
+                )],
+            ),
+        },
         "loop" => call("x", "builtin", "steps", json!({})),
         live => objects(step, live),
     }
@@ -205,6 +223,8 @@ pub(super) struct World {
     /// How often objects of a component are still to come.
     pub(super) incomplete: AtomicUsize,
     pub(super) at_most_once: bool,
+    /// Whether the condition on the metric does not hold.
+    pub(super) is_slow: AtomicBool,
 }
 
 fn key(object: &Value) -> String {
@@ -289,6 +309,12 @@ impl Ports for World {
             message: "web is not healthy".into(),
             ..Applied::default()
         })
+    }
+
+    async fn other(&self, call: &Call) -> Result<Option<Value>, PortError> {
+        let holds = !self.is_slow.load(Ordering::SeqCst);
+        let is_check = call.action == "promCheck";
+        Ok(is_check.then(|| json!({"holds": holds, "value": if holds { "1" } else { "9" }})))
     }
 }
 
