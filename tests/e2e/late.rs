@@ -1,5 +1,6 @@
 //! Traits that come last: they see live objects, and follow them.
 
+use caravel_tests::sink::Sink;
 use caravel_tests::wait::eventually;
 use serde_json::Value;
 
@@ -297,6 +298,47 @@ fn objects_of_late_traits_are_outputs_of_their_component() {
         let seen = place.object("cm", "sink-count")["data"]["note"].clone();
         assert_eq!(seen, ip, "{namespace}");
     }
+}
+
+/// Rendered once, and after a restart only if what they see is something else.
+#[test]
+fn a_restart_alone_renders_no_late_trait() {
+    let sink = Sink::start();
+    let asking = format!(
+        "apiVersion: core.oam.dev/v1beta1\nkind: TraitDefinition\nmetadata: {{name: asking}}\nspec:\n  stage: PostDispatch\n\
+         \x20 schematic:\n    cue:\n      template: |\n        import \"vela/http\"\n        parameter: {{}}\n\
+         \x20       asked: http.#Post & {{$params: {{url: \"{}\", request: body: \"\\(context.output.status.replicas)\"}}}}\n\
+         \x20       outputs: answer: {{apiVersion: \"v1\", kind: \"ConfigMap\", metadata: name: context.name + \"-answer\", data: \
+         {{code: \"\\(asked.$returns.statusCode)\", replicas: \"\\(context.output.status.replicas)\"}}}}\n",
+        sink.url("/late")
+    );
+    let mut place = Place::own("default");
+    place.apply(DEFINITIONS).ok();
+    place.apply(&asking).ok();
+    place.apply(&with_traits("{}", &["{type: asking}"])).ok();
+    place.wait_until_running("web");
+    let answered = |place: &Place, replicas: &str| {
+        eventually("the late trait has its answer", || {
+            let data = place.get("cm", "web-answer")?["data"].clone();
+            (data["replicas"] == replicas && data["code"] == "200").then_some(())
+        });
+    };
+    answered(&place, "1");
+    let before = sink.count("/late");
+    let daemon = std::sync::Arc::get_mut(&mut place.daemon).expect("nobody else has it");
+    daemon.kill();
+    daemon.restart();
+    // Its row is looked at again.
+    place.run("annotate deploy web poke=1").ok();
+    place
+        .apply(&application("marker", "webservice", "{image: nginx}"))
+        .ok();
+    place.wait_until_running("marker");
+    place.wait_until_running("web");
+    assert_eq!(sink.count("/late"), before);
+    place.run("scale deploy web --replicas=3").ok();
+    answered(&place, "3");
+    assert!(sink.count("/late") > before);
 }
 
 /// What inputs gave is known to another process too.

@@ -156,7 +156,7 @@ pub(crate) struct Delivery {
     /// Live objects as they were seen last.
     pub(super) observed: Objects,
     pub(super) clock: Arc<dyn Clock>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     /// How another process delivered components, where that was not as the Application has them.
     kept: OnceCell<BTreeMap<String, Value>>,
     /// Components that cannot be rendered, and why.
@@ -486,6 +486,7 @@ impl Delivery {
         let kept = kept
             .inspect_err(|error| warn!(%error, "how components were delivered"))
             .ok()?;
+        self.restore_late(&plain.component, place, kept).await;
         let kept = kept.get(&kept_key(&plain.component, place));
         let kept = kept.and_then(|kept| Kept::deserialize(kept).ok());
         let Some(kept) = kept.filter(|kept| kept.revision == self.revision.name) else {

@@ -14,11 +14,13 @@ use caravel_core::appfile::{AppComponent, Stage};
 use caravel_core::engine::{RenderBase, Request};
 use caravel_core::render::{Input, Progress, Render as _, RenderStage};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::component::Asked;
+use super::deletion::app_key;
 use super::delivery::{Delivery, DeliveryError};
 use super::health::{Place, Seen};
 
@@ -117,7 +119,52 @@ fn late_types(component: &AppComponent) -> impl Iterator<Item = &str> {
         .map(|part| part.resolved.type_name.as_str())
 }
 
+/// Which question was answered last, for the next process.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Objects say of which revision they are.
+    revision: String,
+    question: String,
+}
+
+/// Under which that is kept.
+fn kept_key(component: &AppComponent, place: &Place) -> String {
+    format!("late:{}@{place}", component.spec.name)
+}
+
 impl Delivery {
+    /// Another process delivered a component. Where it is known which answer it applied last, the question is not put again.
+    pub(super) async fn restore_late(
+        &self,
+        component: &AppComponent,
+        place: &Place,
+        kept: &BTreeMap<String, Value>,
+    ) {
+        let kept = kept.get(&kept_key(component, place));
+        let kept = kept.and_then(|kept| Kept::deserialize(kept).ok());
+        let Some(kept) = kept.filter(|kept| kept.revision == self.revision.name) else {
+            return;
+        };
+        let question = hex::decode(kept.question).unwrap_or_default();
+        let late = self.late_of(&component.spec.name, place).await;
+        late.lock().await.answered = question.try_into().ok();
+    }
+
+    /// Keeps which answer is applied; none while that is on its way.
+    async fn keep_answered(
+        &self,
+        asked: Asked<'_>,
+        question: Option<Fingerprint>,
+    ) -> Result<(), DeliveryError> {
+        let kept = question.map(|question| Kept {
+            revision: self.revision.name.clone(),
+            question: hex::encode(question),
+        });
+        let app = app_key(&self.application);
+        let key = kept_key(asked.component, asked.place);
+        Ok(self.store.keep(&app, &key, &json!(kept)).await?)
+    }
+
     /// A component as it stands, with its late traits: those are made to follow the live objects if the workload is
     /// healthy. Gives all of its objects, and its row.
     pub(super) async fn with_late(
@@ -162,7 +209,7 @@ impl Delivery {
         if !late.is_due(question, self.clock.now()) {
             return;
         }
-        match self.deliver_late(asked, stage).await {
+        match self.deliver_late(asked, stage, question).await {
             Ok(()) => {
                 late.answered = Some(question);
                 late.failure = None;
@@ -226,11 +273,14 @@ impl Delivery {
         &self,
         asked: Asked<'_>,
         stage: RenderStage,
+        question: Fingerprint,
     ) -> Result<(), DeliveryError> {
         let rendered = tokio::time::timeout(PATIENCE, self.render(asked, stage)).await;
         let rendered = rendered.unwrap_or(Err(DeliveryError::Slow(PATIENCE)))?;
         let mut made = Seen::nothing_of(rendered);
-        self.apply(asked, &mut made, |_| true).await
+        self.keep_answered(asked, None).await?;
+        self.apply(asked, &mut made, |_| true).await?;
+        self.keep_answered(asked, Some(question)).await
     }
 
     async fn late_of(&self, component: &str, place: &Place) -> Arc<Mutex<Late>> {
@@ -293,7 +343,9 @@ impl Delivery {
 }
 
 fn fingerprint(question: Option<&Request>) -> Fingerprint {
-    Sha256::digest(serde_json::to_vec(&question).unwrap_or_default()).into()
+    // Another version of the program may make something else of the same answer.
+    let asked = (env!("CARGO_PKG_VERSION"), question);
+    Sha256::digest(serde_json::to_vec(&asked).unwrap_or_default()).into()
 }
 
 /// The row of a component, with what is wrong with its late traits. They come last in it.
