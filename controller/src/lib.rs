@@ -12,6 +12,7 @@ mod library;
 mod packages;
 mod rendering;
 mod start;
+mod versions;
 
 pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions, UNLOAD_AFTER};
 pub use author::{Authentication, DAEMON};

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::definition::{KINDS, oam_resource};
+use crate::versions::Versions;
 
 /// Namespace and name.
 type Place = (String, String);
@@ -32,13 +33,15 @@ pub(crate) struct Entry {
     pub(crate) object: Arc<Value>,
 }
 
-/// All definitions and their revisions.
+/// All definitions and their revisions, and what else Applications refer to.
 #[derive(Clone)]
 pub(crate) struct Library(Arc<Shelves>);
 
 struct Shelves {
     /// One per watch.
     kinds: Vec<RwLock<BTreeMap<Place, Entry>>>,
+    policies: Versions,
+    workflows: Versions,
     changes: watch::Sender<u64>,
     unread: watch::Sender<usize>,
 }
@@ -50,10 +53,23 @@ impl Library {
     /// Starts to watch; ends with `shutdown`.
     pub(crate) fn start(client: &Client, shutdown: &CancellationToken) -> Self {
         let shelves: Vec<_> = (0..=REVISIONS).map(|_| RwLock::default()).collect();
+        let changes = watch::Sender::new(0);
+        let versions = |kind, plural| {
+            let resource = ApiResource {
+                version: "v1alpha1".to_owned(),
+                api_version: "core.oam.dev/v1alpha1".to_owned(),
+                ..oam_resource(kind, plural)
+            };
+            let changes = changes.clone();
+            let on_change = move || changes.send_modify(|count: &mut u64| *count += 1);
+            Versions::follow(client, resource, on_change, shutdown)
+        };
         let library = Self(Arc::new(Shelves {
             unread: watch::Sender::new(shelves.len()),
             kinds: shelves,
-            changes: watch::Sender::new(0),
+            policies: versions("Policy", "policies"),
+            workflows: versions("Workflow", "workflows"),
+            changes,
         }));
         for (index, kind) in KINDS.iter().enumerate() {
             library.follow(client, kind.resource(), index, shutdown);
@@ -72,9 +88,21 @@ impl Library {
             .subscribe()
             .wait_for(|unread| *unread == 0)
             .await;
+        self.0.policies.ready().await;
+        self.0.workflows.ready().await;
     }
 
-    /// Counts up whenever a definition or a revision changes, appears or goes.
+    /// The version of the Policy of that name, if there is one.
+    pub(crate) fn policy_version(&self, namespace: &str, name: &str) -> Option<String> {
+        self.0.policies.of(namespace, name)
+    }
+
+    /// The version of the Workflow of that name, if there is one.
+    pub(crate) fn workflow_version(&self, namespace: &str, name: &str) -> Option<String> {
+        self.0.workflows.of(namespace, name)
+    }
+
+    /// Counts up whenever any of it changes, appears or goes.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }

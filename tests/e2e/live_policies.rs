@@ -59,6 +59,8 @@ fn labels_of_a_changed_policy_are_merged_and_its_components_roll_nothing() {
     place.apply(&skips).ok();
     place.wait_until_running("plain");
     place.wait_until_running("skips");
+    // At rest little of them is in memory.
+    std::thread::sleep(Duration::from_secs(3));
 
     place.apply(&tiered("everywhere", true, "one")).ok();
     wait_for_label(&place, "plain", "everywhere", "one");
@@ -183,4 +185,49 @@ fn the_answer_to_a_policys_request_is_good_for_a_minute() {
         (app["metadata"]["annotations"]["answer"] == "200").then_some(())
     });
     assert_eq!(sink.count("/first"), 1);
+}
+
+fn overriding(image: &str) -> String {
+    format!(
+        "apiVersion: core.oam.dev/v1alpha1\nkind: Policy\nmetadata: {{name: over}}\ntype: override\n\
+         properties: {{components: [{{name: web, properties: {{image: {image}}}}}]}}\n"
+    )
+}
+
+/// Row APP-026.
+#[test]
+fn a_policy_object_that_changes_makes_a_revision_of_those_who_refer_to_it() {
+    let place = Place::shared("live-referred");
+    place.apply(&overriding("\"nginx:1\"")).ok();
+    let steps = "  workflow: {steps: [{name: d, type: deploy, properties: {policies: [over]}}]}\n";
+    let web = application("web", "webservice", "{image: nginx}") + steps;
+    place.apply(&web).ok();
+    place
+        .apply(&application("other", "webservice", "{image: nginx}"))
+        .ok();
+    place.wait_until_running("other");
+    wait_for_image(&place, "web", "nginx:1");
+    place.apply(&overriding("\"nginx:2\"")).ok();
+    wait_for_image(&place, "web", "nginx:2");
+    assert_eq!(place.names("apprev"), ["other-v1", "web-v1", "web-v2"]);
+
+    let flow = |step: &str| {
+        format!(
+            "apiVersion: core.oam.dev/v1alpha1\nkind: Workflow\nmetadata: {{name: flow}}\nsteps:\n\
+             - {{name: {step}, type: apply-component, properties: {{component: web}}}}\n"
+        )
+    };
+    let wait_for_step = |step: &str| {
+        eventually(&format!("the step {step} is done"), || {
+            let status = place.object("app", "web")["status"].clone();
+            let is_done = status["workflow"]["steps"][0]["name"] == step;
+            (is_done && status["status"] == "running").then_some(())
+        });
+    };
+    place.apply(&flow("one")).ok();
+    let web = application("web", "webservice", "{image: nginx}") + "  workflow: {ref: flow}\n";
+    place.apply(&web).ok();
+    wait_for_step("one");
+    place.apply(&flow("two")).ok();
+    wait_for_step("two");
 }

@@ -1,15 +1,17 @@
-//! Which policies that work on the Application itself hold for it, and what they are at: a change of one concerns those
-//! alone for whom it holds (POL-015, POL-016).
+//! What an Application has to do with besides itself and its objects, and what that is at: policies that work on it
+//! (POL-015, POL-016), Policy and Workflow objects that it refers to (APP-026). A change of one concerns those alone who have to do
+//! with it.
 
 use caravel_core::api::labels::annotations::POLICY_AUTO_REVISION;
 use caravel_core::api::{Application, SYSTEM_NAMESPACE};
 use caravel_core::plan::scoped;
 use kube::ResourceExt as _;
 
+use super::source::named_policies;
 use crate::definition::is_recorded;
 use crate::library::{Entry, Library};
 
-/// The policies of one Application.
+/// The same of one Application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Following {
     namespace: String,
@@ -18,32 +20,51 @@ pub(crate) struct Following {
     named: Vec<String>,
     /// It wants revisions of changed policies.
     revises: bool,
+    /// The Policies that it refers to.
+    policies: Vec<String>,
+    /// The Workflow that it refers to.
+    workflow: Option<String>,
     /// Namespace, name and revision of each definition that holds.
     at: Vec<[String; 3]>,
+    /// Versions of what it refers to.
+    referred: Vec<Option<String>>,
 }
 
 impl Following {
     /// As they are now.
     pub(crate) fn of(application: &Application, library: &Library) -> Self {
         let policies = application.spec.policies.iter();
+        let workflow = application.spec.workflow.as_ref();
         let revises = application.annotations().get(POLICY_AUTO_REVISION);
         let mut following = Self {
             namespace: application.namespace().unwrap_or_default(),
             skips_globals: scoped::skips_globals(application),
             named: policies.map(|policy| policy.type_.clone()).collect(),
             revises: revises.is_some_and(|value| value == "true"),
+            policies: named_policies(application, None),
+            workflow: workflow.and_then(|workflow| workflow.ref_.clone()),
             at: Vec::new(),
+            referred: Vec::new(),
         };
-        following.at = following.now(library);
+        following.at = following.definitions(library);
+        following.referred = following.versions(library);
         following
     }
 
     /// Whether they are others by now.
     pub(crate) fn is_outdated(&self, library: &Library) -> bool {
-        self.at != self.now(library)
+        self.at != self.definitions(library) || self.referred != self.versions(library)
     }
 
-    fn now(&self, library: &Library) -> Vec<[String; 3]> {
+    fn versions(&self, library: &Library) -> Vec<Option<String>> {
+        let policies = self.policies.iter();
+        let policies = policies.map(|name| library.policy_version(&self.namespace, name));
+        let workflow = self.workflow.iter();
+        let workflow = workflow.map(|name| library.workflow_version(&self.namespace, name));
+        policies.chain(workflow).collect()
+    }
+
+    fn definitions(&self, library: &Library) -> Vec<[String; 3]> {
         library.policies(|namespace, name, entry| {
             if namespace != self.namespace && namespace != SYSTEM_NAMESPACE {
                 return None;

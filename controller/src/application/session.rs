@@ -58,6 +58,8 @@ pub(crate) struct Memory {
     pub(crate) active: Option<Active>,
     /// It names what is not there: a new definition may help.
     pub(crate) is_unresolved: bool,
+    /// What it had to do with when it was decided what to deliver. It stays when that is let go of.
+    pub(crate) following: Option<Arc<Following>>,
     /// Its turns that failed since one came to its end.
     pub(crate) retry: Retry,
 }
@@ -69,17 +71,12 @@ impl Memory {
         self.is_unresolved || intent.is_some_and(|(key, _)| key.library.is_some())
     }
 
-    /// Whether policies that work on it are others now than when it was decided what to deliver.
+    /// Whether what it has to do with is at something else than when it was decided what to deliver.
     pub(crate) fn is_outdated(&self, library: &Library) -> bool {
-        let policies = self
-            .intent
-            .as_ref()
-            .and_then(|(key, _)| key.policies.as_ref());
-        policies.is_some_and(|policies| policies.is_outdated(library))
+        let following = self.following.as_ref();
+        following.is_some_and(|following| following.is_outdated(library))
     }
-}
 
-impl Memory {
     /// Lets go of what the next turn finds again, where the run is over and dealt with and nobody has looked since
     /// `before`: that is most of what an Application takes, and most Applications are at rest. Says whether it did.
     fn unload(&mut self, before: Timestamp) -> bool {
@@ -102,8 +99,8 @@ pub(crate) struct IntentKey {
     pub(crate) publish_version: Option<String>,
     /// Counts definitions' changes; only for an Application that follows them.
     pub(crate) library: Option<u64>,
-    /// The policies that work on it; none where a publish version keeps everything as it is.
-    pub(crate) policies: Option<Following>,
+    /// What it has to do with; none where a publish version keeps everything as it is.
+    pub(crate) following: Option<Arc<Following>>,
 }
 
 /// A run that is loaded.

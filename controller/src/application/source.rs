@@ -59,7 +59,10 @@ impl LiveSource {
 }
 
 /// Policies that `deploy` steps name and that the Application itself does not have.
-fn named_policies(application: &Application, workflow: Option<&Workflow>) -> Vec<String> {
+pub(super) fn named_policies(
+    application: &Application,
+    workflow: Option<&Workflow>,
+) -> Vec<String> {
     let own = application
         .spec
         .workflow

@@ -424,13 +424,14 @@ impl Turn<'_> {
             generation: self.application.metadata.generation.unwrap_or(0),
             publish_version,
             library: follows.then(|| *library.changes().borrow()),
-            policies: is_free.then(|| Following::of(&self.application, library)),
+            following: is_free.then(|| Following::of(&self.application, library).into()),
         };
         if let Some((known, intent)) = &self.memory.intent
             && *known == key
         {
             return Ok(intent.clone());
         }
+        self.memory.following.clone_from(&key.following);
         let intent = Box::pin(intent::intent(self.context, &self.application)).await?;
         if intent.is_new {
             self.tell_policies(&intent);

@@ -165,26 +165,25 @@ fn script(step: &StepRequest) -> Answer {
             &[("stop", "builtin", "break", json!({"message": "enough"}))],
         ),
         "strange" => sequence(step, &[("mail", "pigeon", "send", json!({}))]),
-        "check" => match step.replay.get("check") {
-            None => call("check", "metrics", "promCheck", parameter.clone()),
-            Some(answer) if answer["failed"] == true => call(
-                "fail",
-                "builtin",
-                "fail",
-                json!({"message": answer["message"]}),
-            ),
-            Some(answer) => sequence(
-                step,
-                &[(
-                    "wait",
-                    "builtin",
-                    "wait",
-                    json!({"continue": answer["result"], "message": answer["message"]}),
-                )],
-            ),
-        },
+        "check" => check(step),
         "loop" => call("x", "builtin", "steps", json!({})),
         live => objects(step, live),
+    }
+}
+
+/// Fails or waits as the answer of a check says.
+fn check(step: &StepRequest) -> Answer {
+    let parameter = step.template.parameters.clone();
+    match step.replay.get("check") {
+        None => call("check", "metrics", "promCheck", parameter),
+        Some(answer) if answer["failed"] == true => {
+            let message = json!({"message": answer["message"]});
+            call("fail", "builtin", "fail", message)
+        }
+        Some(answer) => {
+            let params = json!({"continue": answer["result"], "message": answer["message"]});
+            sequence(step, &[("wait", "builtin", "wait", params)])
+        }
     }
 }
 
