@@ -5,6 +5,7 @@ mod tell;
 
 use std::sync::Arc;
 
+use caravel_clusters::inventory::InventoryError;
 use caravel_clusters::{Owner, RawObject, ResourcePolicies};
 use caravel_core::api::Application;
 use caravel_core::api::labels::annotations::{AUTO_UPDATE, RESTART_WORKFLOW};
@@ -104,7 +105,13 @@ async fn look(
         turn.delete().await?;
     } else {
         turn.ensure_finalizer().await?;
-        turn.deliver().await?;
+        if let Err(error) = turn.deliver().await {
+            // What is known of the inventory stays behind until it is read again; the run goes on from its journal.
+            if matches!(error, TurnError::Inventory(InventoryError::Conflict { .. })) {
+                turn.memory.active = None;
+            }
+            return Err(error);
+        }
     }
     Ok(Found::Seen)
 }
