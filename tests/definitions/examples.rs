@@ -96,6 +96,8 @@ fn deeds(file: &File, evaluator: Evaluator) -> Vec<Value> {
     let source = source(file);
     let appfile = parse(&app, &source).unwrap();
     let mut world = World::new(app, appfile, &source, evaluator, server);
+    // A step may change its own Application.
+    world.seed(example);
     world.cluster_version = version();
     let played = play(&mut world);
     let mut shown = match played {

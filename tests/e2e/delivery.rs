@@ -486,6 +486,56 @@ fn a_workflow_runs_again_when_the_annotation_says_so() {
 }
 
 #[test]
+fn an_inventory_that_somebody_else_changed_is_read_again() {
+    let place = Place::shared("delivery-touched");
+    let stopped = application("web", "webservice", "{image: nginx}")
+        + "  - {name: api, type: webservice, properties: {image: nginx}}\n  workflow:\n    steps:\n\
+           \x20   - {name: one, type: apply-component, properties: {component: web}}\n\
+           \x20   - {name: stop, type: suspend, dependsOn: [one]}\n\
+           \x20   - {name: two, type: apply-component, properties: {component: api}, dependsOn: [stop]}\n";
+    place.apply(&stopped).ok();
+    place.wait_for_phase("web", "workflowSuspending");
+    place
+        .run("annotate resourcetracker web-v1-delivery-touched touched=yes")
+        .ok();
+    place.caravel("workflow resume web").ok();
+    place.wait_until_running("web");
+    place.object("deploy", "api");
+}
+
+#[test]
+fn a_step_plans_the_next_run_of_its_workflow() {
+    let place = Place::shared("delivery-plan");
+    let planned = |wish: &str| {
+        application("web", "webservice", "{image: nginx}")
+            + "  workflow:\n    steps:\n    - {name: deliver, type: apply-component, properties: {component: web}}\n"
+            + &format!("    - {{name: again, type: restart-workflow, properties: {{{wish}}}}}\n")
+    };
+    let annotation = |app: &serde_json::Value| {
+        app["metadata"]["annotations"]["app.oam.dev/restart-workflow"].clone()
+    };
+    // Days are none of Go's durations, which is what the annotation takes.
+    place.apply(&planned("every: 2d")).ok();
+    let app = place.wait_until_running("web");
+    assert_eq!(annotation(&app), "48h");
+    assert_eq!(place.run("-n vela-system get jobs -o name").ok(), "");
+
+    place.apply(&planned("at: '2199-01-01T00:00:00Z'")).ok();
+    eventually("the time is noted", || {
+        let app = place.object("app", "web");
+        let at = &app["status"]["workflowRestartScheduledAt"];
+        (at == "2199-01-01T00:00:00Z" && annotation(&app).is_null()).then_some(())
+    });
+    let id = |app: &serde_json::Value| app["status"]["workflow"]["steps"][0]["id"].clone();
+    place.apply(&planned("after: 3s")).ok();
+    let first = id(&place.wait_until_running("web"));
+    eventually("it runs again", || {
+        let second = id(&place.object("app", "web"));
+        (second.is_string() && second != first).then_some(())
+    });
+}
+
+#[test]
 fn an_application_of_another_version_is_left_alone() {
     let place = Place::shared("delivery-version");
     let other = application("web", "webservice", "{image: nginx}").replace(

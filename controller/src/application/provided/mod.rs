@@ -58,6 +58,7 @@ impl Delivery {
             ("metrics", "promCheck") => self.prometheus(call).await,
             ("util", "string") => values::string(params),
             ("util", "log") => Ok(self.log(params)),
+            ("time", "now") => Ok(json!({"timestamp": self.clock.now().as_second()})),
             ("time", "timestamp") => values::timestamp(params),
             ("time", "date") => values::date(params),
             _ => return Ok(None),
