@@ -2,21 +2,21 @@
 
 mod charts;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use caravel_core::api::Application;
-use caravel_core::appfile::{
-    DefinitionSet, Finding, FindingKind, Layered, Policy, PolicyRule, read_application,
-};
+use caravel_core::appfile::{DefinitionSet, Finding, FindingKind, Layered, read_application};
 use caravel_core::check::{Check, of_render, unknown_fields};
 use caravel_core::engine::{Call, Evaluator, Reply, Request};
 use caravel_core::plan::{
-    DryRunError, DryRunGroup, OpenCalls, dry_run_of, render_group, scoped, show_group,
+    DryRunError, DryRunGroup, OpenCalls, RenderedGroup, dry_run_of, render_group, scoped,
+    show_group,
 };
 use caravel_core::render::{
-    Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, offline,
+    Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, object, offline,
 };
 use caravel_core::yaml;
 use miette::{MietteDiagnostic, Report, Severity};
@@ -201,7 +201,7 @@ fn render(
                 let objects = rendered.objects().map(|object| object.object.clone());
                 shown.objects.extend(objects);
                 findings.extend(rendered.late.iter().flat_map(|error| late(error)));
-                findings.extend(copies(&group));
+                findings.extend(copies(&rendered));
                 shown.open.extend(rendered.open);
             }
             Err(error) => {
@@ -289,18 +289,33 @@ fn late(error: &RenderError) -> Vec<Finding> {
     of_render(error).into_iter().map(of).collect()
 }
 
-/// Copies of components are not shown, only what they are copies of.
-fn copies(group: &DryRunGroup) -> Option<Finding> {
-    let is_copying = |policy: &&Policy| matches!(policy.rule, PolicyRule::Replication(_));
-    let policy = group.appfile.policies.iter().find(is_copying)?;
-    let message = format!(
-        "the policy `{}` makes copies of components: a dry run shows one, without `context.replicaKey`",
-        policy.name
-    );
-    Some(
-        Finding::new(FindingKind::Unchecked, "spec.policies", message)
-            .hint("deliver the Application to see its objects"),
-    )
+/// Copies of a component that are one object: each is applied over the one before.
+fn copies(rendered: &RenderedGroup) -> Vec<Finding> {
+    let mut known: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for component in &rendered.components {
+        let names = known.entry(&component.name).or_default();
+        let Some(workload) = component.workload() else {
+            continue;
+        };
+        let name = format!(
+            "{}/{}",
+            object::kind(&workload.object),
+            object::name(&workload.object)
+        );
+        if names.contains(&name) {
+            let message = format!(
+                "the copies of the component `{}` are all {name}",
+                component.name
+            );
+            let hint = "its definition can tell them apart: `metadata: name: \"\\(context.name)-\\(context.replicaKey)\"`";
+            let finding = Finding::new(FindingKind::Misapplied, "spec.policies", message);
+            findings.push(finding.hint(hint));
+        }
+        names.push(name);
+    }
+    findings.dedup();
+    findings
 }
 
 /// What answers a dry run: the engine in this process, and Helm charts.

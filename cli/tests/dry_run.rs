@@ -217,3 +217,17 @@ fn a_folder_and_standard_input_are_read() {
     let said = text(&output.stderr);
     assert!(said.contains("[standard input:9:5]"), "{said}");
 }
+
+/// `worker` gives the copies one name.
+#[test]
+fn copies_that_are_one_object_are_told_of() {
+    let output = run(&["-f", "copies.yaml"]);
+    let told = text(&output.stderr).replace(['\n', '│'], " ");
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.contains("the copies of the component `web` are all Deployment/web"),
+        "{told}"
+    );
+    assert!(told.contains("context.replicaKey"), "{told}");
+    assert_eq!(text(&output.stdout).matches("kind: Deployment").count(), 2);
+}

@@ -8,11 +8,11 @@ use std::path::Path;
 use caravel_core::api::Application;
 use caravel_core::api::labels::{self, annotations};
 use caravel_core::appfile::{
-    Appfile, DefinitionSet, DefinitionSource, DeployStep, Layered, PolicyRule, assemble, parse,
+    Appfile, DefinitionSet, DefinitionSource, DeployStep, Layered, assemble, parse,
     read_application,
 };
 use caravel_core::engine::Evaluator;
-use caravel_core::plan::{PlacementRules, deliveries, overrides, place, replicate};
+use caravel_core::plan::{Chosen, PlacementRules, deliveries, place, replicate};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Offline, RenderStage, Target, object, offline,
 };
@@ -138,28 +138,15 @@ fn deployed(
     source: &dyn DefinitionSource,
 ) -> Option<Vec<Delivered>> {
     let mut patched = app.clone();
-    let (mut topologies, mut replications) = (Vec::new(), Vec::new());
-    for name in &deploy.policies {
-        let policy = appfile
-            .policies
-            .iter()
-            .find(|policy| policy.name == *name)?;
-        match &policy.rule {
-            PolicyRule::Topology(topology) => topologies.push((name.as_str(), topology)),
-            PolicyRule::Replication(replication) => replications.push(replication),
-            PolicyRule::Override(patch) => {
-                patched.spec.components = overrides::apply(&patched.spec.components, patch);
-            }
-            _ => {}
-        }
-    }
+    let chosen = Chosen::of(appfile, &deploy.policies).ok()?;
+    patched.spec.components = chosen.overridden(&app.spec.components);
     let rules = PlacementRules {
         clusters: &[],
         app_namespace: &appfile.namespace,
         cross_namespace: true,
     };
-    let placements = place(&topologies, rules).ok()?;
-    let copies = replicate(&patched.spec.components, &replications);
+    let placements = place(&chosen.topologies, rules).ok()?;
+    let copies = replicate(&patched.spec.components, &chosen.replications);
     let appfile = assemble(&patched, source).ok()?;
     deliveries(&copies, &placements)
         .into_iter()

@@ -309,6 +309,80 @@ fn copies_of_a_component_and_values_between_components() {
     assert_eq!(services.len(), 2, "{services:?}");
 }
 
+const REPLICATED: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: plate}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  schematic:
+    cue:
+      template: |
+        suffix: string
+        if context.replicaKey != "" {suffix: "-" + context.replicaKey}
+        if context.replicaKey == "" {suffix: ""}
+        output: {apiVersion: "v1", kind: "ConfigMap", metadata: name: context.name + suffix, data: glaze: parameter.glaze}
+        outputs: box: {apiVersion: "v1", kind: "ConfigMap", metadata: name: "box" + suffix + "-" + context.name, data: holds: context.name + suffix}
+        parameter: glaze: string
+---
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {name: table, namespace: NAMESPACE}
+spec:
+  components:
+  - {name: dish, type: plate, properties: {glaze: white}, traits: [{type: labels, properties: {of: "set"}}]}
+  - {name: bowl, type: plate, properties: {glaze: white}}
+  policies:
+  - {name: blue, type: override, properties: {components: [{name: dish, properties: {glaze: blue}}]}}
+  - {name: twice, type: replication, properties: {keys: [left, right], selector: [dish]}}
+  workflow:
+    steps:
+    - {name: all, type: deploy, properties: {policies: [blue, twice]}}
+"#;
+
+#[test]
+fn a_dry_run_shows_the_copies_that_are_delivered() {
+    let place = Place::shared("dry-run-copies");
+    let manifest = REPLICATED.replace("NAMESPACE", &place.namespace);
+    place.kubectl.file("table.yaml", &manifest);
+    let shown = place.caravel("dry-run -f table.yaml -o json").ok();
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).expect("JSON");
+    place.apply(&manifest).ok();
+    place.wait_until_running("table");
+    let mut names = Vec::new();
+    for one in &shown {
+        let name = one["metadata"]["name"].as_str().expect("a name");
+        let live = place.object("cm", name);
+        assert_eq!(one["data"], live["data"], "{name}");
+        let labels = one["metadata"]["labels"].as_object().expect("labels");
+        // Which revision it is going to be is not known before.
+        let known = labels
+            .iter()
+            .filter(|(label, _)| *label != "app.oam.dev/appRevision");
+        for (label, value) in known {
+            assert_eq!(&live["metadata"]["labels"][label], value, "{name}");
+        }
+        names.push(name.to_owned());
+    }
+    names.sort_unstable();
+    let copies = [
+        "bowl",
+        "box-bowl",
+        "box-left-dish",
+        "box-right-dish",
+        "dish-left",
+        "dish-right",
+    ];
+    assert_eq!(names, copies);
+    let delivered = place.names("cm");
+    let of_table = |name: &&String| {
+        place.object("cm", name)["metadata"]["labels"]["app.oam.dev/name"] == "table"
+    };
+    let mut delivered: Vec<&String> = delivered.iter().filter(of_table).collect();
+    delivered.sort_unstable();
+    assert_eq!(delivered, names.iter().collect::<Vec<_>>());
+}
+
 const STEPS: &str = r#"
 apiVersion: core.oam.dev/v1beta1
 kind: WorkflowStepDefinition

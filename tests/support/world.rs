@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use caravel_core::api::{AppPolicy, Application, ApplicationComponent};
 use caravel_core::appfile::{Appfile, DefinitionSource, PolicyRule, assemble};
 use caravel_core::engine::{Call, Evaluator, MergeRequest, Operation, Outcome, Request};
-use caravel_core::plan::{KnownCluster, PlacementRules, deliveries, overrides, place, replicate};
+use caravel_core::plan::{Chosen, KnownCluster, PlacementRules, deliveries, place, replicate};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Offline, RenderStage, RenderedComponent, Target, offline,
 };
@@ -519,24 +519,12 @@ impl<'a> World<'a> {
 
     fn deployed(&mut self, params: &Value) -> Result<(), String> {
         let mut app = self.app.clone();
-        let (mut topologies, mut replications) = (Vec::new(), Vec::new());
         let appfile = self.appfile.clone();
-        for name in texts(&params["policies"]) {
-            let policy = appfile.policies.iter().find(|policy| policy.name == name);
-            match &policy
-                .ok_or_else(|| format!("policy {name} not found"))?
-                .rule
-            {
-                PolicyRule::Topology(topology) => topologies.push((name, topology)),
-                PolicyRule::Replication(replication) => replications.push(replication),
-                PolicyRule::Override(patch) => {
-                    app.spec.components = overrides::apply(&app.spec.components, patch);
-                }
-                _ => {}
-            }
-        }
-        let placements = self.place(&topologies)?;
-        let copies = replicate(&app.spec.components, &replications);
+        let names: Vec<String> = texts(&params["policies"]).map(str::to_owned).collect();
+        let chosen = Chosen::of(&appfile, &names).map_err(|error| error.kubevela_text)?;
+        app.spec.components = chosen.overridden(&app.spec.components);
+        let placements = self.place(&chosen.topologies)?;
+        let copies = replicate(&app.spec.components, &chosen.replications);
         for delivery in deliveries(&copies, &placements) {
             let (at, copy) = (&delivery.placement, &delivery.copy);
             let (name, replica) = (copy.component.name.as_str(), copy.replica_key.as_str());

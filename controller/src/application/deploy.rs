@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use caravel_core::api::{AppPolicy, ApplicationComponent};
-use caravel_core::appfile::{
-    AppComponent, Appfile, Override, Policy, PolicyRule, Replication, Topology, assemble,
-};
+use caravel_core::appfile::{AppComponent, Appfile, Finding, Policy, assemble};
 use caravel_core::engine::{ExpressionRequest, Operation};
 use caravel_core::plan::data::{self, InputError, Passed, Spot};
 use caravel_core::plan::{
-    Delivery as Planned, KnownCluster, PlacementRules, deliveries, overrides, place, replicate,
+    Chosen, Delivery as Planned, KnownCluster, PlacementRules, deliveries, place, replicate,
 };
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Map, Value};
@@ -28,7 +26,7 @@ pub(crate) async fn deploy(
     request: &DeployRequest,
 ) -> Result<Applied, PortError> {
     let inline = inline_policies(delivery, &request.inline_policies)?;
-    let named = Named::of(&delivery.appfile, &request.policies, &inline)?;
+    let named = chosen(&delivery.appfile, &request.policies, &inline)?;
     let appfile = overridden(delivery, &named)?;
     let mut planned = plan(delivery, &appfile, &named)?;
     if request.ignore_terraform {
@@ -92,7 +90,7 @@ pub(crate) fn appfile_of(delivery: &Delivery, component: &str, place: &Place) ->
         let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
         // A step that cannot be planned has said so itself.
         let planned = || {
-            let named = Named::of(&delivery.appfile, &names, &[])?;
+            let named = chosen(&delivery.appfile, &names, &[])?;
             let appfile = overridden(delivery, &named)?;
             plan(delivery, &appfile, &named).map(|planned| (appfile, planned))
         };
@@ -111,44 +109,25 @@ pub(crate) fn appfile_of(delivery: &Delivery, component: &str, place: &Place) ->
     delivery.appfile.clone()
 }
 
-/// The policies that a step names, by what they do.
-#[derive(Default)]
-struct Named<'a> {
-    topologies: Vec<(&'a str, &'a Topology)>,
-    overrides: Vec<&'a Override>,
-    replications: Vec<&'a Replication>,
-}
-
-impl<'a> Named<'a> {
-    fn of(appfile: &'a Appfile, names: &[String], inline: &'a [Policy]) -> Result<Self, PortError> {
-        let mut chosen = Vec::with_capacity(names.len() + inline.len());
-        for name in names {
-            let policy = appfile.policies.iter().rfind(|policy| policy.name == *name);
-            chosen.push(policy.ok_or_else(|| PortError::new(format!("policy {name} not found")))?);
-        }
-        chosen.extend(inline);
-        let mut named = Self::default();
-        for policy in chosen {
-            match &policy.rule {
-                PolicyRule::Topology(topology) => named.topologies.push((&policy.name, topology)),
-                PolicyRule::Override(patch) => named.overrides.push(patch),
-                PolicyRule::Replication(replication) => named.replications.push(replication),
-                _ => {}
-            }
-        }
-        Ok(named)
+fn chosen<'a>(
+    appfile: &'a Appfile,
+    names: &[String],
+    inline: &'a [Policy],
+) -> Result<Chosen<'a>, PortError> {
+    let mut chosen = Chosen::of(appfile, names).map_err(|finding| told_by(&finding))?;
+    for policy in inline {
+        chosen.add(policy);
     }
+    Ok(chosen)
 }
 
 /// The Application with its components overridden; the same one where no override is named.
-fn overridden(delivery: &Delivery, named: &Named<'_>) -> Result<Arc<Appfile>, PortError> {
+fn overridden(delivery: &Delivery, named: &Chosen<'_>) -> Result<Arc<Appfile>, PortError> {
     if named.overrides.is_empty() {
         return Ok(delivery.appfile.clone());
     }
     let mut application = (*delivery.application).clone();
-    for patch in &named.overrides {
-        application.spec.components = overrides::apply(&application.spec.components, patch);
-    }
+    application.spec.components = named.overridden(&application.spec.components);
     let mut appfile = assemble(&application, &*delivery.source)
         .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
     appfile.revision.clone_from(&delivery.appfile.revision);
@@ -158,7 +137,7 @@ fn overridden(delivery: &Delivery, named: &Named<'_>) -> Result<Arc<Appfile>, Po
 fn plan(
     delivery: &Delivery,
     appfile: &Appfile,
-    named: &Named<'_>,
+    named: &Chosen<'_>,
 ) -> Result<Vec<Planned>, PortError> {
     let clusters: Vec<KnownCluster> = delivery
         .clusters
@@ -174,8 +153,7 @@ fn plan(
         app_namespace: &appfile.namespace,
         cross_namespace: true,
     };
-    let placements = place(&named.topologies, rules)
-        .map_err(|finding| PortError::new(text(&finding.kubevela_text, finding.to_string())))?;
+    let placements = place(&named.topologies, rules).map_err(|finding| told_by(&finding))?;
     let components: Vec<_> = appfile
         .components
         .iter()
@@ -187,12 +165,13 @@ fn plan(
     ))
 }
 
-fn text(known: &str, ours: String) -> String {
-    if known.is_empty() {
-        ours
+/// In KubeVela's words, where it has some.
+fn told_by(finding: &Finding) -> PortError {
+    PortError::new(if finding.kubevela_text.is_empty() {
+        finding.to_string()
     } else {
-        known.to_owned()
-    }
+        finding.kubevela_text.clone()
+    })
 }
 
 /// A `deploy` step under way.

@@ -1,4 +1,6 @@
-//! Override policies that name components which are not there.
+//! Policies without effect: overrides of components that are not there, copies that nobody makes.
+
+use serde_json::Value;
 
 use super::Finding;
 use super::name::names_of_components;
@@ -14,14 +16,31 @@ pub(super) fn findings(app: &Application, appfile: &Appfile) -> Vec<Finding> {
             .policies
             .iter()
             .find(|policy| policy.name == written.name && !policy.external);
-        if let Some(PolicyRule::Override(rule)) = rule.map(|policy| &policy.rule) {
-            let path = format!("spec.policies[{index}].properties");
-            let about = format!("policy {}", written.name);
-            let found = of_override(app, rule, &path).into_iter();
-            findings.extend(found.map(|finding| finding.about(&about)));
-        }
+        let path = format!("spec.policies[{index}]");
+        let found = match rule.map(|policy| &policy.rule) {
+            Some(PolicyRule::Override(rule)) => {
+                of_override(app, rule, &format!("{path}.properties"))
+            }
+            Some(PolicyRule::Replication(_)) => {
+                unnamed(appfile, &written.name, path).into_iter().collect()
+            }
+            _ => continue,
+        };
+        let about = format!("policy {}", written.name);
+        findings.extend(found.into_iter().map(|finding| finding.about(&about)));
     }
     findings
+}
+
+/// A replication policy that no step names: a `deploy` step makes the copies.
+fn unnamed(appfile: &Appfile, policy: &str, path: String) -> Option<Finding> {
+    let steps = serde_json::to_string(&appfile.workflow.steps).unwrap_or_default();
+    if steps.contains(&Value::from(policy).to_string()) {
+        return None;
+    }
+    let message = format!("no step of the workflow names the policy `{policy}`: nothing is copied");
+    let hint = format!("name it in a step: `type: deploy, properties: {{policies: [{policy}]}}`");
+    Some(Finding::new(FindingKind::Misapplied, path, message).hint(hint))
 }
 
 fn of_override(app: &Application, rule: &Override, path: &str) -> Vec<Finding> {

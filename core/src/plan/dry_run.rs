@@ -2,8 +2,8 @@
 
 use crate::api::Application;
 use crate::appfile::{
-    AppComponent, Appfile, DefinitionSource, DeployStep, Finding, FindingKind, Override,
-    PolicyRule, Rejection, Stage, assemble, parse, read_properties,
+    AppComponent, Appfile, DefinitionSource, DeployStep, Rejection, Replication, Stage, assemble,
+    parse, read_properties,
 };
 
 use crate::engine::{Call, DiagnosticKind, Evaluator};
@@ -14,7 +14,7 @@ use crate::render::{
 
 use serde_json::Value;
 
-use super::overrides;
+use super::{Chosen, ComponentCopy, replicate};
 
 /// A group of components that a dry run renders together.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,26 @@ pub struct DryRunGroup {
     pub title: String,
     /// The Application as it is there.
     pub appfile: Appfile,
+    /// What copies are made of its components.
+    pub replications: Vec<Replication>,
     /// What policies of scope `Application` give to templates (`context.custom`).
     pub custom: Option<Value>,
+}
+
+impl DryRunGroup {
+    /// Its components in the order of their delivery, each with the key of the copy; empty for one that is not copied.
+    fn copies(&self) -> Vec<(&AppComponent, String)> {
+        let components = &self.appfile.components;
+        let specs: Vec<_> = components.iter().map(|one| one.spec.clone()).collect();
+        let replications: Vec<&Replication> = self.replications.iter().collect();
+        let found = |copy: ComponentCopy| {
+            let mut components = components.iter();
+            let component = components.find(|one| one.spec == copy.component)?;
+            Some((component, copy.replica_key))
+        };
+        let copies = replicate(&specs, &replications).into_iter();
+        copies.filter_map(found).collect()
+    }
 }
 
 /// The groups of a dry run. Without a `deploy` step there is one; otherwise one for each such step and
@@ -56,20 +74,21 @@ pub fn dry_run(
                 "",
             )?
         };
-        let (topologies, patches) = sort_policies(&appfile, &deploy)?;
-        let patched = patched(app, &patches, source)?;
-        let titles = if topologies.is_empty() {
+        let chosen = Chosen::of(&appfile, &deploy.policies)?;
+        let patched = patched(app, &chosen, source)?;
+        let titles = if chosen.topologies.is_empty() {
             vec![format!("{name} only with override policies")]
         } else {
+            let topologies = chosen.topologies.iter();
             topologies
-                .iter()
-                .map(|topology| format!("{name} with topology {topology}"))
+                .map(|(topology, _)| format!("{name} with topology {topology}"))
                 .collect()
         };
         for title in titles {
             groups.push(DryRunGroup {
                 title,
                 appfile: patched.clone(),
+                replications: chosen.replications.iter().copied().cloned().collect(),
                 custom: None,
             });
         }
@@ -78,6 +97,7 @@ pub fn dry_run(
         groups.push(DryRunGroup {
             title: name,
             appfile,
+            replications: Vec::new(),
             custom: None,
         });
     }
@@ -100,44 +120,14 @@ pub fn dry_run_of(
     Ok(groups)
 }
 
-/// The topologies (by name) and overrides that a step names, in its order.
-fn sort_policies<'a>(
-    appfile: &'a Appfile,
-    deploy: &DeployStep,
-) -> Result<(Vec<&'a str>, Vec<&'a Override>), Box<Finding>> {
-    let (mut topologies, mut patches) = (Vec::new(), Vec::new());
-    for name in &deploy.policies {
-        let policy = appfile
-            .policies
-            .iter()
-            .rfind(|policy| policy.name == *name)
-            .ok_or_else(|| {
-                Finding::new(
-                    FindingKind::UnknownReference,
-                    "spec.workflow.steps",
-                    format!("there is no policy `{name}`"),
-                )
-                .kubevela(format!("policy {name} not found"))
-            })?;
-        match &policy.rule {
-            PolicyRule::Topology(_) => topologies.push(policy.name.as_str()),
-            PolicyRule::Override(patch) => patches.push(patch),
-            _ => {}
-        }
-    }
-    Ok((topologies, patches))
-}
-
 /// The Application with its components overridden.
 fn patched(
     app: &Application,
-    patches: &[&Override],
+    chosen: &Chosen<'_>,
     source: &dyn DefinitionSource,
 ) -> Result<Appfile, Rejection> {
     let mut patched = app.clone();
-    for patch in patches {
-        patched.spec.components = overrides::apply(&patched.spec.components, patch);
-    }
+    patched.spec.components = chosen.overridden(&app.spec.components);
     assemble(&patched, source).map_err(|mut rejection| {
         for finding in &mut rejection.findings {
             if !finding.kubevela_text.is_empty() {
@@ -234,14 +224,16 @@ pub fn show_group(
     answers: &mut dyn Answers,
 ) -> Result<RenderedGroup, Box<RenderError>> {
     let appfile = &group.appfile;
-    let target = || Target {
+    let target = |replica_key: &str| Target {
         custom: group.custom.clone(),
+        replica_key: replica_key.to_owned(),
         ..Target::dry_run(cluster_version.clone())
     };
     let mut shown = RenderedGroup::default();
-    for component in &appfile.components {
+    for (component, key) in group.copies() {
         let mut at = |stage| {
-            let mut render = ComponentRender::new(appfile, component, target(), stage, evaluator);
+            let target = target(&key);
+            let mut render = ComponentRender::new(appfile, component, target, stage, evaluator);
             offline(&mut render, answers)
         };
         let outcome = match at(RenderStage::All) {
@@ -263,7 +255,7 @@ pub fn show_group(
     }
     for policy in &appfile.policies {
         let Some(mut render) =
-            PolicyRender::new(appfile, policy, &shown.components, target(), evaluator)
+            PolicyRender::new(appfile, policy, &shown.components, target(""), evaluator)
         else {
             continue;
         };
