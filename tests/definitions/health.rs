@@ -55,10 +55,17 @@ fn states(name: &str) -> States {
                     json!({ "conditions": [{ "type": "Available", "status": status }] });
                 with("helm-resource-0", workload(json!({}), conditions))
             };
+            let spec = json!({ "replicas": 2 });
+            let of_chart = |status| with("helm-resource-0", workload(spec.clone(), status));
             vec![
                 ("not available", json!({}), chart("False")),
                 ("available", json!({}), chart("True")),
                 ("nothing there", json!({}), json!({})),
+                ("waits, new", json!({}), of_chart(json!({}))),
+                ("waits, half", json!({}), of_chart(replicas(1, 2))),
+                ("waits, not seen yet", json!({}), of_chart(replicas(2, 1))),
+                ("waits, ready", json!({}), of_chart(replicas(2, 2))),
+                ("waits, nothing there", json!({}), json!({})),
             ]
         }
         "gateway" | "ingress" | "ingress-1-20" | "pure-ingress" => {
@@ -134,6 +141,9 @@ fn task_states(workload: &dyn Fn(Value, Value) -> Value) -> States {
 /// Parameters that the texts read.
 fn parameters(name: &str, state: &str) -> Value {
     match name {
+        "helmchart" if state.starts_with("waits") => {
+            json!({ "chart": { "source": "x" }, "options": { "wait": true } })
+        }
         "helmchart" => json!({
             "chart": { "source": "x" },
             "healthStatus": [{ "resource": { "kind": "Deployment" }, "condition": { "type": "Available" } }],

@@ -224,12 +224,14 @@ fn a_chart_is_delivered_changed_and_collected() {
     );
     let rest = |replicas: u32| {
         format!(
-            "      valuesFrom: [{{kind: ConfigMap, name: more}}]\n      values: {{replicas: {replicas}}}\n"
+            "      valuesFrom: [{{kind: ConfigMap, name: more}}]\n      values: {{replicas: {replicas}}}\n      options: {{wait: true}}\n"
         )
     };
     place.apply(&component(&chart, &rest(2))).ok();
     place.wait_until_running("shop");
-    assert_eq!(place.object("deploy", "shop-web")["spec"]["replicas"], 2);
+    let web = place.object("deploy", "shop-web");
+    assert_eq!(web["spec"]["replicas"], 2);
+    assert_eq!(web["status"]["readyReplicas"], 2);
     let said = place.object("cm", "shop-said");
     assert_eq!(said["data"]["greeting"], "from afar");
     let served = ["apps", "deploy", "offer", "old"].map(|key| said["data"][key].clone());

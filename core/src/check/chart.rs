@@ -10,10 +10,8 @@ use crate::engine::DefinitionKind;
 const RENDER: &str = "helm.#Render";
 
 /// An option without effect, with the value that asks for nothing, and what to do instead.
-fn options() -> [(&'static str, Value, &'static str); 8] {
-    let health = "healthStatus says when the release counts as healthy";
-    let recover =
-        "what was applied stays: correct the Application, or apply the manifest that worked before";
+fn options() -> [(&'static str, Value, &'static str); 7] {
+    let recover = "`wait` tells whether it works; what was applied stays: apply what worked before";
     let dispatch = "objects that cannot be changed are replaced by a policy `resource-update`";
     [
         ("skipTests", true.into(), "tests of charts are never run"),
@@ -28,7 +26,6 @@ fn options() -> [(&'static str, Value, &'static str); 8] {
             "the hub keeps the latest revisions of every Application",
         ),
         ("atomic", false.into(), recover),
-        ("wait", false.into(), health),
         ("force", false.into(), dispatch),
         (
             "recreatePods",
