@@ -1,6 +1,7 @@
 //! The one binary: `caravel serve` and everything else. One file per command.
 
 mod age;
+mod completion;
 mod def;
 mod delete;
 mod doctor;
@@ -23,7 +24,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// The hub makes and drops many small values: this is a third less processor time than with the system's allocator.
 #[global_allocator]
@@ -34,7 +35,7 @@ const WORKER: &str = "__engine-worker";
 
 /// Delivers Applications to Kubernetes clusters.
 #[derive(Debug, Parser)]
-#[command(name = "caravel", version, about, propagate_version = true)]
+#[command(name = "caravel", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -60,6 +61,8 @@ enum Command {
     DryRun(dry_run::Args),
     /// Check what this machine offers: isolation of templates, data folder, addresses, hub.
     Doctor(doctor::DoctorArgs),
+    /// Print what a shell needs to complete commands and options.
+    Completion(completion::Args),
     /// Show the version of this program and of what it wraps.
     Version(version::Args),
 }
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Def(args) => wait(def::run(*args)),
         Command::DryRun(args) => dry_run::run(&args),
         Command::Doctor(args) => wait(doctor::run(args)),
+        Command::Completion(args) => completion::run(&args, Cli::command()),
         Command::Version(args) => version::run(&args),
     }
 }

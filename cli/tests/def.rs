@@ -10,6 +10,8 @@ mod odd;
 mod rewrite;
 #[path = "def/scope.rs"]
 mod scope;
+#[path = "def/suites.rs"]
+mod suites;
 
 use std::fs;
 use std::io::Read as _;
@@ -715,6 +717,54 @@ fn the_object_of_a_definition_is_shown_without_a_hub() {
     // Nothing is shown while one of them is wrong.
     let wrong = refused(&["apply", "--dry-run", "defs", "broken/names.cue"]);
     assert!(!wrong.contains("kind: ComponentDefinition"), "{wrong}");
+}
+
+/// Tools that register definitions read what came of it.
+#[test]
+fn objects_and_errors_of_an_application_are_data() {
+    let objects = json(&shown(&["apply", "--dry-run", "-o", "json", "defs"]));
+    let kinds: Vec<_> = objects
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|object| object["kind"].as_str())
+        .collect();
+    assert_eq!(
+        kinds,
+        [Some("TraitDefinition"), Some("ComponentDefinition")]
+    );
+    let wrong = run_in(
+        &folder(),
+        &["apply", "--dry-run", "-o", "json", "broken/names.cue"],
+    );
+    assert_eq!(text(&wrong.stderr), "");
+    assert_eq!(json(&text(&wrong.stdout))["errors"][0]["line"], 23);
+}
+
+#[test]
+fn shells_complete_commands_and_options() {
+    for (shell, wanted) in [
+        ("bash", "--from-terraform"),
+        ("zsh", "--from-terraform"),
+        ("fish", "from-terraform"),
+    ] {
+        let script = caravel(&["completion", shell], &folder())
+            .output()
+            .expect("the program starts");
+        let script = text(&script.stdout);
+        assert!(
+            script.contains(wanted) && script.contains("gen-api"),
+            "{shell}"
+        );
+    }
+    let bash = caravel(&["completion", "bash"], &folder())
+        .output()
+        .expect("the program starts");
+    let place = tempfile::tempdir().expect("a folder");
+    let file = place.path().join("script");
+    fs::write(&file, bash.stdout).expect("a file");
+    let read = Command::new("bash").arg("-n").arg(&file).status();
+    assert!(read.expect("bash starts").success());
 }
 
 #[test]

@@ -235,6 +235,21 @@ fn a_definition_is_edited_and_a_refused_text_is_kept() {
 
     let said = edit(&place, "sed -i 's/^shout:/other:/'").fails();
     assert!(said.contains("metadata.name cannot be changed"), "{said}");
+
+    for (script, wanted) in [
+        ("false", "exit status: 1: nothing was changed"),
+        (": >", "is empty: nothing was changed"),
+        ("rm", "nothing was changed"),
+    ] {
+        let said = edit(&place, script).fails();
+        assert!(said.contains(wanted), "{script}: {said}");
+    }
+    let files = std::fs::read_dir(place.kubectl.folder()).expect("a folder");
+    let kept = files.flatten().filter(|file| {
+        let name = file.file_name();
+        name.to_string_lossy().starts_with("caravel-shout-")
+    });
+    assert_eq!(kept.count(), 2, "the two that were refused");
 }
 
 #[test]

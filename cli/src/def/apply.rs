@@ -10,6 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Map, Value, json};
 
+use super::Machine;
 use super::check::{Names, registration};
 use super::kind::by_word;
 use super::problem::{self, Level, Problem, Problems};
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Print the Kubernetes objects, and register nothing.
     #[arg(long)]
     dry_run: bool,
+    /// What was registered as data; with --dry-run the objects.
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<Machine>,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
@@ -64,18 +68,25 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     let objects = sources.iter().map(|source| placed(source, namespace));
     let Some(hub) = hub else {
         let objects: Vec<Value> = objects.collect();
-        std::io::stdout().write_all(yaml::stream(&objects).as_bytes())?;
+        if args.output == Some(Machine::Json) {
+            super::print_data(&Value::Array(objects), Machine::Json)?;
+        } else {
+            std::io::stdout().write_all(yaml::stream(&objects).as_bytes())?;
+        }
         return Ok(ExitCode::SUCCESS);
     };
+    let mut done = Vec::new();
     for (source, object) in sources.iter().zip(objects) {
         let applied = register(&hub, source, &object).await?;
-        writeln!(
-            std::io::stdout(),
-            "{} {} applied in {}",
-            object["kind"].as_str().unwrap_or("definition"),
-            applied.name_any(),
-            applied.namespace().unwrap_or_default()
-        )?;
+        let kind = object["kind"].as_str().unwrap_or("definition");
+        let (name, namespace) = (applied.name_any(), applied.namespace().unwrap_or_default());
+        if args.output.is_none() {
+            writeln!(std::io::stdout(), "{kind} {name} applied in {namespace}")?;
+        }
+        done.push(json!({"kind": kind, "name": name, "namespace": namespace}));
+    }
+    if let Some(format) = args.output {
+        super::print_data(&Value::Array(done), format)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use caravel_core::yaml;
 
 use super::apply::{placed, register};
@@ -48,6 +48,10 @@ const LOOKS: usize = 5;
 type Stamp = (SystemTime, u64);
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
+    std::fs::metadata(&args.path).with_context(|| format!("{} cannot be read", args.path))?;
+    if args.once && files(std::slice::from_ref(&args.path))?.is_empty() {
+        bail!("there is no definition in {}", args.path);
+    }
     let session = session(args, hub, namespace).await?;
     let mut seen: BTreeMap<String, Stamp> = BTreeMap::new();
     let mut good = true;

@@ -32,7 +32,12 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     let before = registry::print(&found.object)?;
     let file = write(&args.name, &before)?;
     open(&file)?;
-    let after = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let after = fs::read_to_string(&file)
+        .with_context(|| format!("{}: nothing was changed", file.display()))?;
+    if after.trim().is_empty() {
+        let _ = fs::remove_file(&file);
+        bail!("the text that was saved is empty: nothing was changed");
+    }
     let mut out = std::io::stdout();
     if after == before {
         let _ = fs::remove_file(&file);

@@ -34,6 +34,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut problems = Vec::new();
     for file in files(&args.files)? {
         if file != "-" && !is_cue(&file) {
+            // A folder may hold manifests, too.
+            if args.files.contains(&file) {
+                problems.push(Problem::of_file(&file, "only CUE is formatted (`*.cue`)"));
+            }
             continue;
         }
         let (text, formatted) = match read_and_format(&file) {

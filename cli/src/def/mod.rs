@@ -150,6 +150,7 @@ impl Action {
     fn data(&self) -> Option<Machine> {
         match self {
             Self::Vet(args) => args.output,
+            Self::Apply(args) => args.output,
             Self::Render(args) => args.data(),
             Self::List(args) => args.output,
             Self::Get(args) => args.data(),

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use caravel_core::appfile::did_you_mean;
 use caravel_core::engine::{Diagnostic, Evaluator, ExpressionRequest, Operation};
 use caravel_core::yaml;
 use serde::Serialize;
@@ -49,7 +50,7 @@ pub(crate) struct Args {
 }
 
 /// What came of a case.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Verdict {
     definition: String,
@@ -67,8 +68,12 @@ struct Verdict {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut verdicts = Vec::new();
-    for source in read_all(&args.paths)? {
-        verdicts.extend(of_definition(args, &source)?);
+    let sources = read_all(&args.paths)?;
+    for source in &sources {
+        verdicts.extend(of_definition(args, source)?);
+    }
+    if args.only.is_none() {
+        verdicts.extend(strays(args, &sources));
     }
     if verdicts.is_empty() {
         bail!(
@@ -105,7 +110,9 @@ fn tell(verdicts: &[Verdict], failed: usize) -> Result<()> {
             writeln!(out, "{:?}", problem.report())?;
         }
     }
-    writeln!(out, "{} tests, {failed} failed", verdicts.len())?;
+    let count = verdicts.len();
+    let plural = if count == 1 { "" } else { "s" };
+    writeln!(out, "{count} test{plural}, {failed} failed")?;
     Ok(())
 }
 
@@ -116,9 +123,13 @@ fn of_definition(args: &Args, source: &Source) -> Result<Vec<Verdict>> {
             .is_none_or(|only| case.contains(only.as_str()))
     };
     let mut verdicts = Vec::new();
-    for folder in golden_folders(source)? {
+    for folder in golden_folders(source) {
         if wanted(&name_of(&folder)) {
-            verdicts.push(golden(args, source, &folder)?);
+            let verdict = golden(args, source, &folder);
+            verdicts.push(verdict.unwrap_or_else(|error| Verdict {
+                reason: format!("{error:#}"),
+                ..of_folder(source, &folder)
+            }));
         }
     }
     let path = Path::new(&source.file);
@@ -136,6 +147,58 @@ fn of_definition(args: &Args, source: &Source) -> Result<Vec<Verdict>> {
         }
     }
     Ok(verdicts)
+}
+
+/// Tests of definitions that are not there: they would never run.
+fn strays(args: &Args, sources: &[Source]) -> Vec<Verdict> {
+    let mut known: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for source in sources
+        .iter()
+        .filter(|source| !args.paths.contains(&source.file))
+    {
+        let path = Path::new(&source.file);
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let names = known.entry(folder).or_default();
+        names.push(source.definition.name.clone());
+        names.extend(stem.map(str::to_owned));
+    }
+    let mut verdicts = Vec::new();
+    for (folder, names) in &known {
+        let suites = entries(&folder.join("tests")).into_iter();
+        let suites = suites.filter(|suite| entries(suite).iter().any(|case| is_case(case)));
+        let of_cases = suites.map(|suite| (name_of(&suite), suite));
+        let files = entries(folder).into_iter();
+        let of_files = files.filter_map(|file| {
+            let name = name_of(&file).strip_suffix("_test.cue")?.to_owned();
+            Some((name, file))
+        });
+        let strays = of_cases.chain(of_files);
+        verdicts.extend(
+            strays
+                .filter(|(name, _)| !names.contains(name))
+                .map(|(name, path)| Verdict {
+                    case: name_of(&path),
+                    file: path.display().to_string(),
+                    reason: format!("there is no definition {name} beside it"),
+                    definition: name,
+                    ..Verdict::default()
+                }),
+        );
+    }
+    verdicts
+}
+
+/// What is in a folder; nothing where there is none.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn is_case(folder: &Path) -> bool {
+    CASE_FILES.iter().any(|name| folder.join(name).is_file())
 }
 
 fn name_of(folder: &Path) -> String {
@@ -179,34 +242,54 @@ fn outcome(source: &Source, given: Given) -> Result<Outcome, Vec<Diagnostic>> {
 }
 
 /// The cases of a definition: `tests/<definition>/<case>/`.
-fn golden_folders(source: &Source) -> Result<Vec<PathBuf>> {
+fn golden_folders(source: &Source) -> Vec<PathBuf> {
     let root = Path::new(&source.file)
         .with_file_name("tests")
         .join(&source.definition.name);
-    if !root.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(&root).with_context(|| root.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            folders.push(path);
-        }
-    }
-    folders.sort();
-    Ok(folders)
+    let folders = entries(&root).into_iter();
+    folders.filter(|path| path.is_dir()).collect()
 }
 
-fn golden(args: &Args, source: &Source, folder: &Path) -> Result<Verdict> {
-    let mut verdict = Verdict {
+/// The files of a golden folder.
+const CASE_FILES: [&str; 6] = [
+    "parameter.yaml",
+    "context.yaml",
+    "workload.yaml",
+    "returns.yaml",
+    "expected.yaml",
+    "error.txt",
+];
+
+/// A file that would never be read.
+fn unread(folder: &Path) -> Option<String> {
+    let names = entries(folder).into_iter().map(|path| name_of(&path));
+    let looks_meant = |name: &String| {
+        [".yaml", ".yml", ".json", ".txt"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    };
+    let mut names = names.filter(|name| looks_meant(name) && !CASE_FILES.contains(&name.as_str()));
+    let name = names.next()?;
+    let hint = did_you_mean(&name, CASE_FILES)
+        .unwrap_or_else(|| format!("the files of a case are {}", CASE_FILES.join(", ")));
+    Some(format!("{name} is not read; {hint}"))
+}
+
+fn of_folder(source: &Source, folder: &Path) -> Verdict {
+    Verdict {
         definition: source.definition.name.clone(),
         case: name_of(folder),
         file: folder.display().to_string(),
-        ok: false,
-        updated: false,
-        reason: String::new(),
-        problems: Vec::new(),
-    };
+        ..Verdict::default()
+    }
+}
+
+fn golden(args: &Args, source: &Source, folder: &Path) -> Result<Verdict> {
+    let mut verdict = of_folder(source, folder);
+    if let Some(reason) = unread(folder) {
+        verdict.reason = reason;
+        return Ok(verdict);
+    }
     let given = Given {
         parameter: value(folder, "parameter.yaml")?.unwrap_or_default(),
         context: fields(value(folder, "context.yaml")?),
@@ -367,11 +450,15 @@ impl Cases {
             .filter(|(first, _)| first.starts_with("zz_"))
             .map_or_else(|| diagnostic.path.clone(), |(_, rest)| rest.to_owned());
         let lines = u32::try_from(self.text.lines().count()).unwrap_or(u32::MAX);
-        let place = diagnostic
+        let of_text = diagnostic
             .positions
             .iter()
-            .find(|place| place.file == EXPRESSION && place.line <= lines);
-        match place {
+            .filter(|place| place.file == EXPRESSION && place.line <= lines);
+        // The expression begins on the first line, and what it finds stands behind that.
+        match of_text.max_by_key(|place| (place.line, place.column)) {
+            Some(place) if place.line == 1 => {
+                problem.at(&self.text, 1, place.column.saturating_sub(2).max(1))
+            }
             Some(place) => problem.at(&self.text, place.line, place.column),
             None => problem,
         }
@@ -381,7 +468,18 @@ impl Cases {
 /// Everything of a case but the pattern, which need not be concrete.
 const INPUTS: &str = "{for name, case in CASES {\"\\(name)\": {\n\
     for key in [\"parameter\", \"context\", \"workload\", \"returns\", \"error\"] if case[key] != _|_ {\"\\(key)\": case[key]}\n\
-    hasExpect: case.expect != _|_\n}}}";
+    hasExpect: case.expect != _|_\n\
+    if (case & {...}) != _|_ {fields: [for key, _ in case {key}]}\n}}}";
+
+/// What a case may have.
+const CASE_FIELDS: [&str; 6] = [
+    "parameter",
+    "context",
+    "workload",
+    "returns",
+    "error",
+    "expect",
+];
 
 fn of_cue(source: &Source, file: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Verdict>> {
     let name = file.display().to_string();
@@ -393,10 +491,7 @@ fn of_cue(source: &Source, file: &Path, wanted: &dyn Fn(&str) -> bool) -> Result
         definition: source.definition.name.clone(),
         case: case.to_owned(),
         file: cases.file.clone(),
-        ok: false,
-        updated: false,
-        reason: String::new(),
-        problems: Vec::new(),
+        ..Verdict::default()
     };
     let inputs = match cases.ask(INPUTS, Map::new()) {
         Ok(inputs) => inputs,
@@ -404,7 +499,7 @@ fn of_cue(source: &Source, file: &Path, wanted: &dyn Fn(&str) -> bool) -> Result
             return Ok(vec![Verdict {
                 reason: "the file cannot be read".to_owned(),
                 problems,
-                ..verdict("")
+                ..verdict(&name_of(file))
             }]);
         }
     };
@@ -419,6 +514,14 @@ fn of_cue(source: &Source, file: &Path, wanted: &dyn Fn(&str) -> bool) -> Result
 }
 
 fn judge(source: &Source, cases: &Cases, case: &str, input: &Value, verdict: &mut Verdict) {
+    let fields_of_case = input["fields"].as_array().into_iter().flatten();
+    let mut names = fields_of_case.filter_map(Value::as_str);
+    if let Some(name) = names.find(|name| !CASE_FIELDS.contains(name)) {
+        let hint = did_you_mean(name, CASE_FIELDS)
+            .unwrap_or_else(|| format!("its fields are {}", CASE_FIELDS.join(", ")));
+        verdict.reason = format!("a case has no field `{name}`; {hint}");
+        return;
+    }
     let given = Given {
         parameter: input["parameter"].clone(),
         context: fields(input.get("context").cloned()),

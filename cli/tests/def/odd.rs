@@ -105,3 +105,40 @@ fn a_workload_that_is_none_and_a_name_that_is_none_are_told() {
     let nameless = run_in(&place, &["render", "defs/greeting.cue", "--set", "=you"]);
     assert!(said(&nameless).contains("expected KEY=VALUE"));
 }
+
+#[test]
+fn what_is_no_definition_is_told_and_not_passed_over() {
+    let place = copy();
+    fs::create_dir(place.path().join("empty")).expect("a folder");
+    for (arguments, wanted) in [
+        (
+            &["dev", "nowhere", "--once", "--dry-run"][..],
+            "nowhere cannot be read",
+        ),
+        (
+            &["dev", "empty", "--once", "--dry-run"],
+            "there is no definition in empty",
+        ),
+        (
+            &["vet", "--offline", "empty"],
+            "there is no definition in empty",
+        ),
+        (&["format", "app.yaml"], "app.yaml: only CUE is formatted"),
+        (&["test", "empty"], "there is no definition in empty"),
+    ] {
+        let output = run_in(place.path(), arguments);
+        let told = said(&output);
+        assert!(told.contains(wanted), "{arguments:?}: {told}");
+    }
+    // Beside definitions a folder may hold anything.
+    shown_in(place.path(), &["format", "--check", "defs"]);
+}
+
+#[test]
+fn a_field_under_a_condition_of_the_whole_template_is_explained_by_its_line() {
+    let why = ["why", "defs/copies.cue", "spec.minAvailable", "-o", "json"];
+    let answer = super::json(&shown_in(&folder(), &why));
+    let origin = &answer["origins"][0];
+    assert_eq!(origin["at"]["line"], 17);
+    assert_eq!(origin["conditions"][0]["text"], "if parameter.protect");
+}

@@ -195,9 +195,10 @@ fn write_all(folder: &Path, pages: &[Page], format: Format) -> Result<()> {
     };
     write(&folder.join(name), &index)?;
     let count = pages.len();
+    let plural = if count == 1 { "" } else { "s" };
     writeln!(
         std::io::stdout(),
-        "{count} pages and an index in {}",
+        "{count} page{plural} and an index in {}",
         folder.display()
     )?;
     Ok(())

@@ -118,11 +118,29 @@ fn member(field: &str, go_name: &str, type_: &str, schema: &Value, required: boo
     let comments = format!("\t// {}\n", lines.join("\n\t// "));
     let may_be_nil = type_.starts_with("[]") || type_.starts_with("map[") || type_ == "any";
     let is_pointer = !may_be_nil && (!required || schema["nullable"] == true);
-    let (star, option) = (
-        if is_pointer { "*" } else { "" },
-        if required { "" } else { ",omitempty" },
-    );
-    format!("{comments}\t{go_name} {star}{type_} `json:\"{field}{option}\"`\n")
+    let star = if is_pointer { "*" } else { "" };
+    let tag = tag(field, required);
+    format!("{comments}\t{go_name} {star}{type_} `json:\"{tag}\"`\n")
+}
+
+/// The name of a field in JSON, as Go wants to be told.
+pub(super) fn tag(field: &str, required: bool) -> String {
+    match (field, required) {
+        // `-` alone leaves the field out.
+        ("-", true) => "-,".to_owned(),
+        (_, true) => field.to_owned(),
+        (_, false) => format!("{field},omitempty"),
+    }
+}
+
+/// The name of a package, as it is given.
+pub(super) fn package(name: &str) -> Result<String, String> {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    if name.starts_with(char::is_alphabetic) && name.chars().all(is_letter) {
+        Ok(name.to_owned())
+    } else {
+        Err("a package in Go has letters and digits, a letter first".to_owned())
+    }
 }
 
 /// Objects of which one is chosen as one: Go has no choices.

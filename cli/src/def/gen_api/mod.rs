@@ -40,7 +40,7 @@ pub(crate) struct Args {
     )]
     lang: Language,
     /// Name of the package (Go).
-    #[arg(long, default_value = "definitions")]
+    #[arg(long, default_value = "definitions", value_parser = go::package)]
     package: String,
     /// Write to a file in place of standard output.
     #[arg(short, long, value_name = "FILE")]
@@ -176,7 +176,8 @@ pub(crate) fn type_name(name: &str) -> String {
             out.push_str(letters.as_str());
         }
     }
-    if out.is_empty() || out.starts_with(|c: char| c.is_ascii_digit()) {
+    // Only what begins with a capital letter is seen from elsewhere.
+    if !out.starts_with(char::is_uppercase) {
         out.insert(0, 'T');
     }
     out
@@ -205,6 +206,8 @@ mod tests {
         assert_eq!(type_name("my-trait"), "MyTrait");
         assert_eq!(type_name("k8s.objects_x"), "K8sObjectsX");
         assert_eq!(type_name("1password"), "T1password");
+        assert_eq!(type_name("端口"), "T端口");
+        assert_eq!(type_name("-"), "T");
     }
 
     #[test]
@@ -259,6 +262,8 @@ mod tests {
                 ]},
                 "list": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}},
                 "rest": {"type": "object", "additionalProperties": {}},
+                "-": {"type": "string"},
+                "": {"type": "string"},
             },
         })
     }
@@ -268,6 +273,8 @@ mod tests {
         assert_eq!(
             typescript::write("Grp", &sample()),
             r#"export interface Grp {
+  ""?: string;
+  "-"?: string;
   list?: ("a" | "b")[];
   one?: {
     a: string;
@@ -307,8 +314,11 @@ export interface GrpRoot {
             "\tA *string `json:\"a,omitempty\"`",
             "\tB *int64 `json:\"b,omitempty\"`",
             "\tRest map[string]any `json:\"rest,omitempty\"`",
+            "\tT_ *string `json:\"-,omitempty\"`",
         ] {
             assert!(written.contains(line), "{line} in {written}");
         }
+        assert_eq!(go::tag("-", true), "-,");
+        assert!(go::package("my-package").is_err() && go::package("types2").is_ok());
     }
 }

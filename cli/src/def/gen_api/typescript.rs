@@ -168,7 +168,7 @@ fn key(name: &str) -> String {
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$'))
         && !name.starts_with(|c: char| c.is_ascii_digit());
-    if plain {
+    if plain && !name.is_empty() {
         name.to_owned()
     } else {
         Value::from(name).to_string()

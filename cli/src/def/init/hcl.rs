@@ -23,6 +23,8 @@ pub(super) enum Type {
     Bool,
     List(Box<Type>),
     Map(Box<Type>),
+    /// Each element has a type of its own.
+    Tuple(Vec<Type>),
     /// Name, type, whether it may be left out.
     Object(Vec<(String, Type, bool)>),
 }
@@ -254,7 +256,12 @@ impl Reader {
                     text.trim().clone_into(&mut variable.description);
                 }
             }
-            "default" => variable.default = Some(self.value()?),
+            "default" => {
+                let value = self.value()?;
+                let is_whole = matches!(self.peek(), None | Some(Token::End | Token::Sign('}')));
+                // What is calculated Terraform knows.
+                variable.default = Some(if is_whole { value } else { Value::Null });
+            }
             _ => {}
         }
         self.skip_expression()
@@ -283,16 +290,30 @@ impl Reader {
             "list" | "set" => Type::List(Box::new(inner(self)?)),
             "map" => Type::Map(Box::new(inner(self)?)),
             "object" => self.object()?,
-            "tuple" => {
-                if self.peek() == Some(&Token::Sign('(')) {
-                    self.at += 1;
-                    self.skip(')')?;
-                }
-                Type::List(Box::new(Type::Any))
-            }
+            "tuple" => self.tuple()?,
             "optional" => inner(self)?,
             _ => Type::Any,
         })
+    }
+
+    fn tuple(&mut self) -> Result<Type> {
+        for sign in ['(', '['] {
+            self.skip_lines();
+            if self.next() != Some(Token::Sign(sign)) {
+                bail!("tuple: expected {sign}");
+            }
+        }
+        let mut elements = Vec::new();
+        loop {
+            self.skip_lines();
+            match self.peek() {
+                Some(Token::Sign(']')) => break,
+                Some(Token::Sign(',')) => self.at += 1,
+                _ => elements.push(self.type_()?),
+            }
+        }
+        self.skip(')')?;
+        Ok(Type::Tuple(elements))
     }
 
     fn object(&mut self) -> Result<Type> {
@@ -412,6 +433,11 @@ variable "rules" {
   EOT
 }
 output "x" { value = "${var.name}-{}" }
+variable "pair" { type = tuple([string, list(number)]) }
+variable "hour" {
+  type = number
+  default = 60 * 60
+}
 variable "public" {
   type = bool
   default = false
@@ -420,7 +446,10 @@ variable "public" {
 "#;
         let found = variables(text).expect("it can be read");
         let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["name", "size", "tags", "rules", "public"]);
+        assert_eq!(
+            names,
+            ["name", "size", "tags", "rules", "pair", "hour", "public"]
+        );
         assert_eq!(found[0].description, "Name of the \"bucket\"");
         assert_eq!(found[0].default, None);
         assert_eq!(found[1].default, Some(json!(3)));
@@ -436,7 +465,10 @@ variable "public" {
             ])))
         );
         assert_eq!(found[3].description, "Rules of the\nfirewall");
-        assert_eq!(found[4].type_, Type::Bool);
+        let numbers = Type::List(Box::new(Type::Number));
+        assert_eq!(found[4].type_, Type::Tuple(vec![Type::String, numbers]));
+        assert_eq!(found[5].default, Some(Value::Null));
+        assert_eq!(found[6].type_, Type::Bool);
     }
 
     #[test]

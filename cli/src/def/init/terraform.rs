@@ -1,5 +1,6 @@
 //! A component that delivers a Terraform module: its variables become the parameters.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,10 @@ pub(super) fn draft(folder: &str) -> Result<Draft> {
             "the variable {} has the name of a parameter of every module",
             taken.name
         );
+    }
+    let mut names = BTreeSet::new();
+    if let Some(again) = found.iter().find(|one| !names.insert(&one.name)) {
+        bail!("the variable {} is declared twice", again.name);
     }
     let mut fields: Vec<Field> = found.iter().map(field).collect();
     fields.push(Field {
@@ -149,6 +154,10 @@ fn cue(type_: &Type) -> String {
         Type::Number => "number".to_owned(),
         Type::Bool => "bool".to_owned(),
         Type::List(inner) => format!("[...{}]", cue(inner)),
+        Type::Tuple(elements) => {
+            let elements: Vec<String> = elements.iter().map(cue).collect();
+            format!("[{}]", elements.join(", "))
+        }
         Type::Map(inner) => format!("{{\n[string]: {}\n}}", cue(inner)),
         Type::Object(fields) => {
             let mut out = "{\n".to_owned();

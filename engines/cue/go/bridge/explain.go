@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -178,12 +179,12 @@ func (e *explanation) originsAt(at moment, final cue.Value, after string) {
 	found := false
 	for _, field := range aligned(root, final, e.request.Path) {
 		for _, part := range conjuncts(field) {
-			found = e.add(at, strings.Join(own, "."), part, after) || found
+			found = e.add(at, own, part, after) || found
 		}
 	}
 	// A patch of another form (a JSON patch, a computed list) changed the field from further away.
 	if !found && at.before != after && at.where.trait != nil {
-		e.add(at, strings.Join(own, "."), root, after)
+		e.add(at, own, root, after)
 	}
 }
 
@@ -287,10 +288,10 @@ func conjuncts(value cue.Value) []cue.Value {
 	return parts
 }
 
-// add notes one declaration; false where nobody wrote it.
-func (e *explanation) add(at moment, field string, part cue.Value, after string) bool {
+// add notes one declaration, which is in a field of the template; false where nobody wrote it.
+func (e *explanation) add(at moment, own []string, part cue.Value, after string) bool {
 	src := at.where.source
-	node, pos := e.declaration(part)
+	node, pos := declaration(part, append(slices.Clone(own), e.request.Path...))
 	if !pos.IsValid() || pos.Filename() != src.file {
 		return false
 	}
@@ -301,7 +302,7 @@ func (e *explanation) add(at moment, field string, part cue.Value, after string)
 	made := origin{
 		Definition: at.where.definition,
 		TraitIndex: at.where.trait,
-		Field:      field,
+		Field:      strings.Join(own, "."),
 		Position:   &place,
 		Conditions: []originClause{},
 		Parameters: []originArgument{},
@@ -334,9 +335,9 @@ func (e *explanation) add(at moment, field string, part cue.Value, after string)
 	return true
 }
 
-// declaration gives the syntax that a value is made of, and where it stands; no place where it is not in
-// force. What a condition adds is known as the whole condition: the field in it is meant.
-func (e *explanation) declaration(part cue.Value) (ast.Node, token.Pos) {
+// declaration gives the syntax that a value at a path of a template is made of, and where it stands; no place where it is
+// not in force. What a condition adds is known as the whole condition: the field in it is meant.
+func declaration(part cue.Value, path []string) (ast.Node, token.Pos) {
 	node := part.Source()
 	comprehension, ok := node.(*ast.Comprehension)
 	if !ok {
@@ -347,14 +348,11 @@ func (e *explanation) declaration(part cue.Value) (ast.Node, token.Pos) {
 		return nil, token.NoPos
 	}
 	// How far above the field the condition stands is not known: the nearest is tried first.
-	for from := len(e.request.Path) - 1; from >= 0; from-- {
-		if field := fieldAt(comprehension.Value, e.request.Path[from:], false); field != nil {
-			return field, field.Pos()
-		}
-	}
-	for from := len(e.request.Path) - 1; from >= 0; from-- {
-		if field := fieldAt(comprehension.Value, e.request.Path[from:], true); field != nil {
-			return field, field.Pos()
+	for _, computed := range []bool{false, true} {
+		for from := len(path) - 1; from >= 0; from-- {
+			if field := fieldAt(comprehension.Value, path[from:], computed); field != nil {
+				return field, field.Pos()
+			}
 		}
 	}
 	return nil, comprehension.Pos()

@@ -31,6 +31,9 @@ func TestABranchThatIsNotInForceMadeNothing(t *testing.T) {
 	}
 }
 parameter: {loud: *true | bool, p: *"x" | string}
+if parameter.loud {
+	output: top: z: "1"
+}
 `
 	for _, evaluator := range []string{"v2", "v3"} {
 		for path, want := range map[string]string{
@@ -43,6 +46,7 @@ parameter: {loud: *true | bool, p: *"x" | string}
 			"data.list.0": "7 if parameter.loud",
 			"data.k":      `18 for k in ["k"]`,
 			"data.none":   "",
+			"top.z":       "24 if parameter.loud",
 		} {
 			if err := useEvaluator(evaluator); err != nil {
 				t.Fatal(err)
