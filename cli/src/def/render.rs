@@ -79,7 +79,17 @@ pub(crate) fn run(args: &Args, namespace: Option<&str>) -> Result<ExitCode> {
         problem::print(&warning.warning());
     }
     let outcome = match trial.render() {
-        Ok(outcome) => outcome,
+        // What is missing a step reads all the same, as a value that nobody gave.
+        Ok(Outcome::Step { .. }) if !said.errors.is_empty() => {
+            let errors = with_causes(said.errors, Vec::new());
+            return Err(problems(&source, &given, &errors).into());
+        }
+        Ok(outcome) => {
+            for warning in problems(&source, &given, &with_causes(said.errors, Vec::new())).0 {
+                problem::print(&warning.warning());
+            }
+            outcome
+        }
         Err(errors) => {
             let errors = with_causes(said.errors, errors);
             return Err(problems(&source, &given, &errors).into());

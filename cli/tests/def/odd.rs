@@ -142,3 +142,35 @@ fn a_field_under_a_condition_of_the_whole_template_is_explained_by_its_line() {
     assert_eq!(origin["at"]["line"], 17);
     assert_eq!(origin["conditions"][0]["text"], "if parameter.protect");
 }
+
+/// What is missing and nothing reads is a warning, as in admission; a step would go on with a value that nobody gave.
+#[test]
+fn a_missing_parameter_is_told_where_it_renders_all_the_same() {
+    let place = tempfile::tempdir().expect("a folder");
+    let definition = |name: &str, kind: &str, template: &str| {
+        let whole = format!(
+            "{name}: {{\n\ttype: \"{kind}\"\n\tattributes: {{}}\n}}\ntemplate: {{\n{template}\n}}\n"
+        );
+        let whole = match kind {
+            "workflow-step" => format!("import \"vela/op\"\n\n{whole}"),
+            _ => whole,
+        };
+        fs::write(place.path().join(format!("{name}.cue")), whole).expect("a file");
+    };
+    definition(
+        "waits",
+        "workflow-step",
+        "\twait: op.#ConditionalWait & {continue: parameter.ok}\n\tparameter: ok: bool",
+    );
+    definition(
+        "spare",
+        "component",
+        "\toutput: {\n\t\tapiVersion: \"v1\"\n\t\tkind: \"ConfigMap\"\n\t}\n\tparameter: unread: string",
+    );
+    let step = run_in(place.path(), &["render", "waits.cue"]);
+    assert!(said(&step).contains("give it with `--set ok=…`"));
+    let component = run_in(place.path(), &["render", "spare.cue"]);
+    assert!(component.status.success());
+    assert!(text(&component.stdout).contains("kind: ConfigMap"));
+    assert!(text(&component.stderr).contains("--set unread=…"));
+}
