@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use caravel_core::api::SYSTEM_NAMESPACE;
 use caravel_core::appfile::{Definition, kind_of};
 use caravel_core::engine::DefinitionKind;
+use caravel_core::plan::scoped::APPLICATION_SCOPE;
 use futures::StreamExt as _;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::definition::{KINDS, oam_resource};
+use crate::definition::{KINDS, is_recorded, oam_resource};
 use crate::versions::Versions;
 
 /// Namespace and name.
@@ -31,6 +32,9 @@ pub(crate) struct Entry {
     pub(crate) definition: Arc<Definition>,
     /// The object, for revisions of Applications.
     pub(crate) object: Arc<Value>,
+    /// Name of the `DefinitionRevision` that records it as it is, once that is there. Only of those that many Applications may
+    /// ask for again and again: policies that work on Applications.
+    pub(crate) revision: Option<Arc<str>>,
 }
 
 /// All definitions and their revisions, and what else Applications refer to.
@@ -307,7 +311,10 @@ fn read(object: DynamicObject) -> Result<Entry, String> {
         value = inner;
     }
     let definition = Arc::new(Definition::from_object(&value)?);
+    let is_scoped = definition.scope == APPLICATION_SCOPE && is_recorded(&value);
+    let revision = value["status"]["latestRevision"]["name"].as_str();
     Ok(Entry {
+        revision: revision.filter(|_| is_scoped).map(Arc::from),
         definition,
         object: Arc::new(value),
     })

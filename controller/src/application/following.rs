@@ -2,14 +2,15 @@
 //! (POL-015, POL-016), Policy and Workflow objects that it refers to (APP-026). A change of one concerns those alone who have to do
 //! with it.
 
+use std::sync::Arc;
+
 use caravel_core::api::labels::annotations::POLICY_AUTO_REVISION;
 use caravel_core::api::{Application, SYSTEM_NAMESPACE};
 use caravel_core::plan::scoped;
 use kube::ResourceExt as _;
 
 use super::source::named_policies;
-use crate::definition::is_recorded;
-use crate::library::{Entry, Library};
+use crate::library::Library;
 
 /// The same of one Application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub(crate) struct Following {
     policies: Vec<String>,
     /// The Workflow that it refers to.
     workflow: Option<String>,
-    /// Namespace, name and revision of each definition that holds.
-    at: Vec<[String; 3]>,
+    /// Namespace and revision of each definition that holds.
+    at: Vec<(String, Arc<str>)>,
     /// Versions of what it refers to.
     referred: Vec<Option<String>>,
 }
@@ -64,27 +65,16 @@ impl Following {
         policies.chain(workflow).collect()
     }
 
-    fn definitions(&self, library: &Library) -> Vec<[String; 3]> {
+    fn definitions(&self, library: &Library) -> Vec<(String, Arc<str>)> {
         library.policies(|namespace, name, entry| {
-            if namespace != self.namespace && namespace != SYSTEM_NAMESPACE {
-                return None;
-            }
-            let revision = self.revision(name, entry)?;
-            Some([namespace.to_owned(), name.to_owned(), revision])
+            let is_near = namespace == self.namespace || namespace == SYSTEM_NAMESPACE;
+            // One whose revision is not there yet is no news: that will be.
+            let revision = entry.revision.as_ref().filter(|_| is_near)?;
+            let holds = match entry.definition.global {
+                Some(_) => !self.skips_globals,
+                None => self.named.iter().any(|type_| type_ == name),
+            };
+            holds.then(|| (namespace.to_owned(), revision.clone()))
         })
-    }
-
-    /// The revision that a definition is at, if it holds. One whose revision is not there yet is no news: that will be.
-    fn revision(&self, name: &str, entry: &Entry) -> Option<String> {
-        let definition = &entry.definition;
-        let holds = match scoped::global(definition) {
-            Some(_) => !self.skips_globals,
-            None => self.named.iter().any(|type_| type_ == name),
-        };
-        if !holds || definition.scope != scoped::APPLICATION_SCOPE || !is_recorded(&entry.object) {
-            return None;
-        }
-        let latest = &entry.object["status"]["latestRevision"]["name"];
-        latest.as_str().map(str::to_owned)
     }
 }

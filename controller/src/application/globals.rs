@@ -132,6 +132,8 @@ fn policy(
     let mut definition = Definition::from_object(&object.value)
         .map_err(|why| TurnError::Damaged(format!("global policy {namespace}/{name}: {why}")))?;
     namespace.clone_into(&mut definition.namespace);
-    let policy = scoped::global(&definition);
-    Ok(policy.map(|(priority, policy)| (priority, recorded(policy, &object.value))))
+    let Some((priority, policy)) = scoped::global(&definition) else {
+        return Ok(None);
+    };
+    Ok(Some((priority, recorded(policy, &object.value)?)))
 }

@@ -130,15 +130,18 @@ impl Queue {
                 found = unhurried => found,
             };
             let Some(key) = key else { break };
-            if lane.is_some() && !self.is_later(&key) {
-                // Somebody was in a hurry since.
-                continue;
-            }
             // The semaphore is never closed.
             let Ok(place) = places.clone().acquire_owned().await else {
                 break;
             };
-            self.begin(&key);
+            let waited = match lane {
+                Some(_) => State::Later,
+                None => State::Queued,
+            };
+            if !self.begin(&key, waited) {
+                // Somebody was in a hurry since: it is further ahead.
+                continue;
+            }
             let (queue, work) = (self.clone(), turn(key.clone()));
             running.spawn(async move {
                 let due = work.await;
@@ -150,20 +153,17 @@ impl Queue {
         while running.join_next().await.is_some() {}
     }
 
-    fn is_later(&self, key: &Key) -> bool {
-        let slots = self.slots();
-        slots
-            .get(key)
-            .is_some_and(|slot| slot.state == State::Later)
-    }
-
-    fn begin(&self, key: &Key) {
-        if let Some(slot) = self.slots().get_mut(key) {
-            slot.state = State::Running;
-            if let Some(timer) = slot.timer.take() {
-                timer.abort();
-            }
+    /// Begins the turn of one that waited so; whether it still did.
+    fn begin(&self, key: &Key, waited: State) -> bool {
+        let mut slots = self.slots();
+        let Some(slot) = slots.get_mut(key).filter(|slot| slot.state == waited) else {
+            return false;
+        };
+        slot.state = State::Running;
+        if let Some(timer) = slot.timer.take() {
+            timer.abort();
         }
+        true
     }
 
     fn end(&self, key: &Key, due: Option<Timestamp>) {
@@ -252,46 +252,98 @@ mod tests {
         assert_eq!(count.load(Ordering::SeqCst), 2);
     }
 
-    #[tokio::test]
-    async fn who_is_in_a_hurry_does_not_wait_for_a_crowd_that_is_not() {
-        let (queue, turns) = Queue::new(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
-        let (go_on, shutdown) = (Arc::new(Semaphore::new(0)), CancellationToken::new());
-        let (begun, mut order) = mpsc::unbounded_channel();
-        let work = {
-            let go_on = go_on.clone();
-            move |key: Key| {
-                let (go_on, begun) = (go_on.clone(), begun.clone());
-                async move {
-                    let _ = begun.send(key.name);
-                    go_on.acquire().await.expect("a permit").forget();
-                    None
-                }
-            }
-        };
-        let named = |name: &str| Key {
+    fn named(name: &str) -> Key {
+        Key {
             name: name.to_owned(),
             ..key()
-        };
-        for number in 0..1_000 {
-            queue.wake_later(&named(&number.to_string()));
         }
-        let running = tokio::spawn(queue.clone().run(turns, work, shutdown.clone()));
-        for _ in 0..UNHURRIED {
-            order.recv().await.expect("a turn");
+    }
+
+    /// A queue whose turns tell that they begin, and end one for each permit.
+    struct Crowd {
+        queue: Queue,
+        go_on: Arc<Semaphore>,
+        begun: mpsc::UnboundedReceiver<String>,
+        shutdown: CancellationToken,
+        running: tokio::task::JoinHandle<()>,
+    }
+
+    impl Crowd {
+        fn start(fill: impl FnOnce(&Queue)) -> Self {
+            let (queue, turns) = Queue::new(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
+            let (go_on, shutdown) = (Arc::new(Semaphore::new(0)), CancellationToken::new());
+            let (begin, begun) = mpsc::unbounded_channel();
+            fill(&queue);
+            let work = {
+                let go_on = go_on.clone();
+                move |key: Key| {
+                    let (go_on, begin) = (go_on.clone(), begin.clone());
+                    async move {
+                        let _ = begin.send(key.name);
+                        go_on.acquire().await.expect("a permit").forget();
+                        None
+                    }
+                }
+            };
+            Self {
+                running: tokio::spawn(queue.clone().run(turns, work, shutdown.clone())),
+                queue,
+                go_on,
+                begun,
+                shutdown,
+            }
         }
-        queue.wake(&key());
-        queue.wake(&named("999"));
-        assert_eq!(order.recv().await.as_deref(), Some("web"));
-        assert_eq!(order.recv().await.as_deref(), Some("999"));
-        assert!(order.try_recv().is_err(), "the crowd waits");
-        go_on.add_permits(1_000 + 1);
-        let mut rest = Vec::new();
-        while rest.len() < 1_000 - UNHURRIED - 1 {
-            rest.push(order.recv().await.expect("a turn"));
+
+        async fn begun(&mut self, count: usize) -> Vec<String> {
+            let mut names = Vec::new();
+            while names.len() < count {
+                names.push(self.begun.recv().await.expect("a turn"));
+            }
+            names
         }
+
+        async fn end(self) {
+            self.go_on.add_permits(10_000);
+            self.shutdown.cancel();
+            self.running.await.expect("the queue ends");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_in_a_hurry_does_not_wait_for_a_crowd_that_is_not() {
+        let mut crowd = Crowd::start(|queue| {
+            for number in 0..1_000 {
+                queue.wake_later(&named(&number.to_string()));
+            }
+        });
+        crowd.begun(UNHURRIED).await;
+        crowd.queue.wake(&key());
+        crowd.queue.wake(&named("999"));
+        assert_eq!(crowd.begun(2).await, ["web", "999"]);
+        assert!(crowd.begun.try_recv().is_err(), "the crowd waits");
+        crowd.go_on.add_permits(1_000 + 1);
+        let rest = crowd.begun(1_000 - UNHURRIED - 1).await;
         assert!(!rest.contains(&"999".to_owned()), "it had its turn");
-        shutdown.cancel();
-        running.await.expect("the queue ends");
+        crowd.end().await;
+    }
+
+    #[tokio::test]
+    async fn who_comes_to_be_in_a_hurry_has_one_turn() {
+        let mut crowd = Crowd::start(|queue| {
+            for number in 0..AT_ONCE {
+                queue.wake(&named(&number.to_string()));
+            }
+            queue.wake_later(&key());
+        });
+        crowd.begun(AT_ONCE).await;
+        // It is next, but for a place.
+        tokio::task::yield_now().await;
+        crowd.queue.wake(&key());
+        crowd.go_on.add_permits(2);
+        assert_eq!(crowd.begun(1).await, ["web"]);
+        tokio::task::yield_now().await;
+        assert!(crowd.begun.try_recv().is_err());
+        crowd.end().await;
     }
 
     #[tokio::test]

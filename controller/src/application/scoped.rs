@@ -43,11 +43,6 @@ pub(super) async fn made_by_policies(
     if policies.is_empty() {
         return Ok(None);
     }
-    let mut all = policies.iter();
-    if let Some(policy) = all.find(|policy| policy.revision_name.is_empty()) {
-        let name = format!("{}/{}", policy.namespace, policy.type_);
-        return Err(Obstacle::Turn(TurnError::Unrecorded(name)));
-    }
     let question = Question::of(application, &policies);
     if let Some(made) = context.answers.of(application, &question, context.now()) {
         return Ok(Some(made));
@@ -81,26 +76,29 @@ fn named(
         .map_err(|finding| Obstacle::Rejected((*finding).into()))?;
     let with_revision = |policy: ScopedPolicy| {
         let kind = DefinitionKind::Policy;
-        let entry = library.definition(kind, &policy.namespace, &policy.type_);
-        let object = entry.map(|entry| entry.object).unwrap_or_default();
-        recorded(policy, &object)
+        match library.definition(kind, &policy.namespace, &policy.type_) {
+            Some(entry) => Ok(recorded(policy, &entry.object)?),
+            // A version that was asked for outlived its definition.
+            None => Ok(policy),
+        }
     };
-    Ok(found.into_iter().map(with_revision).collect())
+    found.into_iter().map(with_revision).collect()
 }
 
-/// The revision that a definition is at; none as long as that is not recorded.
-pub(super) fn recorded(policy: ScopedPolicy, object: &Value) -> ScopedPolicy {
+/// With the revision that the definition is at. One that was changed a moment ago is waited for until it has one.
+pub(super) fn recorded(policy: ScopedPolicy, object: &Value) -> Result<ScopedPolicy, TurnError> {
     if !is_recorded(object) {
-        return policy;
+        let name = format!("{}/{}", policy.namespace, policy.type_);
+        return Err(TurnError::Unrecorded(name));
     }
     let latest = &object["status"]["latestRevision"];
     let text = |key: &str| latest[key].as_str().unwrap_or_default().to_owned();
-    ScopedPolicy {
+    Ok(ScopedPolicy {
         revision_name: text("name"),
         revision: latest["revision"].as_i64().unwrap_or_default(),
         revision_hash: text("revisionHash"),
         ..policy
-    }
+    })
 }
 
 /// Tells one specification that somebody wrote from another.
