@@ -134,7 +134,20 @@ impl RunHandle {
             .send(message)
             .await
             .map_err(|_| RunError::Ended)?;
-        Ok(done.await.map_err(|_| RunError::Ended)??)
+        answered(&self.inbox, done).await
+    }
+}
+
+/// Waits for what a run says to a message. A message that was put into the inbox of a run in the very moment at which it
+/// ended stays there, and nobody answers.
+async fn answered(
+    inbox: &mpsc::Sender<Message>,
+    done: oneshot::Receiver<Result<(), Illegal>>,
+) -> Result<(), RunError> {
+    tokio::select! {
+        biased;
+        answer = done => Ok(answer.map_err(|_| RunError::Ended)??),
+        () = inbox.closed() => Err(RunError::Ended),
     }
 }
 
@@ -493,5 +506,26 @@ fn snapshot(state: &State) -> Snapshot {
         values: state.values().as_map().clone(),
         superseded: state.superseded(),
         broken: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_speaks_to_a_run_that_ends_at_that_moment_does_not_wait_for_ever() {
+        let (inbox, messages) = mpsc::channel(1);
+        let (answer, done) = oneshot::channel();
+        let place = inbox.reserve().await.expect("the run is there");
+        drop(messages);
+        place.send(Message {
+            event: Event::Wake,
+            answer: Some(answer),
+        });
+        let waited =
+            tokio::time::timeout(std::time::Duration::from_secs(5), answered(&inbox, done));
+        let answer = waited.await.expect("an end");
+        assert!(matches!(answer, Err(RunError::Ended)));
     }
 }
