@@ -260,6 +260,14 @@ parameter: image: string
             &["patch: spec: first: context.output.spec.imag"],
         ),
         (
+            "a text is made of what is not there",
+            &[r#"patch: spec: zone: "\(context.output.spec.zone)-a""#],
+        ),
+        (
+            "an optional parameter is read that is not given",
+            &["patch: spec: zone: parameter.zone\nparameter: zone?: string"],
+        ),
+        (
             "the second of three reads what is not there",
             &[fine, "patch: spec: zone: context.output.spec.zone", fine],
         ),

@@ -25,7 +25,9 @@ func (s stage) advise(found *diagnostic, err cueerrors.Error) {
 	case kindUnknown:
 		found.Hint = s.hintUnknown(path)
 	case kindReference, kindPackage:
-		found.Hint = s.hintReference(err, found.Positions)
+		found.Hint = join(s.hintReference(err), s.hintAbsent(found))
+	case kindOther:
+		found.Hint = s.hintAbsent(found)
 	case kindConflict:
 		found.Hint = join(found.Hint, hintConflict(found.Expected, found.Found))
 	}
@@ -103,18 +105,12 @@ func join(first, second string) string {
 }
 
 // hintReference looks for the name that a reference was meant to be.
-func (s stage) hintReference(reported cueerrors.Error, places []position) string {
+func (s stage) hintReference(reported cueerrors.Error) string {
 	format, args := reported.Msg()
 	if match := packageText.FindStringSubmatch(message(reported)); match != nil {
 		return hintPackage(match[1])
 	}
-	if s.source == nil || len(args) == 0 {
-		return ""
-	}
-	if strings.HasPrefix(format, "undefined field: %") {
-		return s.hintAbsent(places)
-	}
-	if !strings.HasPrefix(format, "reference %") {
+	if s.source == nil || !strings.HasPrefix(format, "reference %") || len(args) == 0 {
 		return ""
 	}
 	file, err := parser.ParseFile(s.source.file, s.source.author)

@@ -181,13 +181,24 @@ func (a along) advice(path []string) string {
 		pathText(path[:depth]), byName)
 }
 
-// hintAbsent says what there is where a template reads what is not there.
-func (s stage) hintAbsent(places []position) string {
-	if len(places) == 0 || places[0].File != s.source.file || !s.value.Exists() {
+var absentText = regexp.MustCompile(`(undefined field|cannot reference optional field): `)
+
+// hintAbsent says what there is where a template reads what is not there. Of several places the last one reads it: those
+// before are what it is needed for.
+func (s stage) hintAbsent(found *diagnostic) string {
+	match := absentText.FindStringSubmatch(found.Message)
+	if match == nil || len(found.Positions) == 0 || s.source == nil {
 		return ""
 	}
-	path, missing := s.readAt(places[0])
+	path, missing := s.readAt(found.Positions[len(found.Positions)-1])
 	if missing == 0 {
+		return ""
+	}
+	asks := fmt.Sprintf("`if %s != _|_` asks whether it is there", pathText(path[:missing+1]))
+	if match[1] != "undefined field" {
+		return asks
+	}
+	if !s.value.Exists() {
 		return ""
 	}
 	var known []string
@@ -198,12 +209,14 @@ func (s stage) hintAbsent(places []position) string {
 	if near := nearest(path[missing], known); near != "" {
 		return fmt.Sprintf("did you mean `%s`?", near)
 	}
-	asks := fmt.Sprintf("`if %s != _|_` asks whether it is there", pathText(path[:missing+1]))
 	return join(didYouMean(path[missing], known), asks)
 }
 
 // readAt is what a template reads at a place, and which part of it stands there; 0 where nothing is selected.
 func (s stage) readAt(at position) (path []string, part int) {
+	if at.File != s.source.file {
+		return nil, 0
+	}
 	inner := map[ast.Node]bool{}
 	ast.Walk(s.source.authored(), func(node ast.Node) bool {
 		selector, ok := node.(*ast.SelectorExpr)
