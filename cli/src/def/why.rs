@@ -14,6 +14,7 @@ use caravel_core::engine::{
     DefinitionKind, Evaluator, ExplainRequest, ExplainResult, Operation, Origin, OriginParameter,
     Position, RenderRequest, Request,
 };
+use caravel_core::plan::scoped::APPLICATION_SCOPE;
 use caravel_core::plan::{DryRunGroup, dry_run, is_late};
 use caravel_core::render::{
     ClusterVersion, ComponentRender, Offline, PolicyRender, Render, RenderStage, RenderedComponent,
@@ -215,6 +216,11 @@ fn of_definition(args: &Args, file: &str, namespace: Option<&str>) -> Result<Cas
     if source.definition.kind == DefinitionKind::WorkflowStep {
         bail!(
             "a workflow step makes no object: `caravel def render` shows the calls that it makes"
+        );
+    }
+    if source.definition.scope == APPLICATION_SCOPE {
+        bail!(
+            "a policy of scope {APPLICATION_SCOPE} makes no object: `caravel def render` shows what it gives the Application"
         );
     }
     let given = args.given.parameters(&source)?;

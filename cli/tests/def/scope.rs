@@ -46,6 +46,10 @@ fn a_policy_that_reads_its_whole_context_vets_clean_and_renders() {
     ));
     assert_eq!(output[0]["labels"]["policy"], "mine-tenant-1");
     assert_eq!(output[0]["components"][0]["type"], "webservice");
+    let why = run_in(place.path(), &["why", "tenant.cue", "labels.app"]);
+    assert!(!why.status.success());
+    let said = text(&why.stderr);
+    assert!(said.contains("makes no object"), "{said}");
 }
 
 #[test]
