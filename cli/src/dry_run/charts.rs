@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::Args;
+use crate::hub::readable;
 use crate::serve::charts;
 
 /// What charts are rendered with, for all Applications.
@@ -21,6 +22,8 @@ pub(super) struct World {
     program: Charts,
     runtime: Runtime,
     hub: Option<Arc<Cluster>>,
+    /// Empty without a hub.
+    hub_version: String,
     /// Namespace of Applications that name none.
     pub(super) namespace: Option<String>,
     /// The version that is asked for.
@@ -38,12 +41,16 @@ impl World {
             program: charts(args.charts_program.clone()),
             runtime,
             hub: None,
+            hub_version: String::new(),
             namespace: args.hub.namespace.clone(),
             version: args.cluster_version.clone(),
             given: Vec::new(),
         };
         if args.with_hub {
             let hub = world.runtime.block_on(args.hub.connect())?;
+            // Whether it answers is told once, and not as a fault of some chart.
+            let version = world.runtime.block_on(hub.client.apiserver_version());
+            world.hub_version = version.map_err(readable)?.git_version;
             world.namespace = Some(hub.namespace);
             world.hub = Some(Clusters::new(hub.client).hub()?);
         }
@@ -195,9 +202,9 @@ impl<'a> OfApplication<'a> {
             let version = world.version.clone().unwrap_or_default();
             request.kube_version = version.git_version;
             if let (Some(hub), None) = (&world.hub, &world.version) {
-                let told = |error: caravel_clusters::ClusterError| error.to_string();
-                request.kube_version = hub.version().await.map_err(told)?;
-                request.api_versions = hub.served().await.map_err(told)?;
+                request.kube_version.clone_from(&world.hub_version);
+                let served = hub.served().await;
+                request.api_versions = served.map_err(|error| error.to_string())?;
             }
             let rendered = world.program.render(request, look_up).await;
             rendered.map_err(|error| unfit(error.to_string()))

@@ -137,6 +137,16 @@ fn a_dry_run_looks_up_in_files_or_in_a_hub_and_says_where_it_finds_nothing() {
     let both = ["-f", "app.yaml", "-f", "login.yaml", "-n", "safe"];
     assert_eq!(shown(&dry_run(files, &both).ok()), "Z2l2ZW4=");
 
+    let nobody = "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n\
+                  users: [{name: a, user: {}}]\nclusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}]\n";
+    std::fs::write(files.join("nobody"), nobody).expect("a file");
+    let silent = ["-f", "app.yaml", "--hub", "--kubeconfig", "nobody"];
+    let told = super::one_line(&dry_run(files, &silent).fails());
+    assert!(
+        told.contains("the hub http://127.0.0.1:9 does not answer"),
+        "{told}"
+    );
+
     let place = Place::shared("lookups");
     place
         .run("create secret generic login --from-literal=password=served")
