@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a failing helper fails the test")]
 
+#[path = "def/completion.rs"]
+mod completion;
 #[path = "def/late.rs"]
 mod late;
 #[path = "def/odd.rs"]
@@ -739,32 +741,6 @@ fn objects_and_errors_of_an_application_are_data() {
     );
     assert_eq!(text(&wrong.stderr), "");
     assert_eq!(json(&text(&wrong.stdout))["errors"][0]["line"], 23);
-}
-
-#[test]
-fn shells_complete_commands_and_options() {
-    for (shell, wanted) in [
-        ("bash", "--from-terraform"),
-        ("zsh", "--from-terraform"),
-        ("fish", "from-terraform"),
-    ] {
-        let script = caravel(&["completion", shell], &folder())
-            .output()
-            .expect("the program starts");
-        let script = text(&script.stdout);
-        assert!(
-            script.contains(wanted) && script.contains("gen-api"),
-            "{shell}"
-        );
-    }
-    let bash = caravel(&["completion", "bash"], &folder())
-        .output()
-        .expect("the program starts");
-    let place = tempfile::tempdir().expect("a folder");
-    let file = place.path().join("script");
-    fs::write(&file, bash.stdout).expect("a file");
-    let read = Command::new("bash").arg("-n").arg(&file).status();
-    assert!(read.expect("bash starts").success());
 }
 
 #[test]
