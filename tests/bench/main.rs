@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`: `make bench` prints them and writes nothing. `BENCH_AT_ONCE` is the number of
-//! Applications that are applied at once.
+//! Applications that are applied at once, `BENCH_AT_REST` of those that are left alone.
 
 mod delivery;
 mod memory;
@@ -17,6 +17,8 @@ use table::Table;
 const ONE_BY_ONE: usize = 100;
 /// Applications that are applied at once, unless the environment says otherwise.
 const AT_ONCE: usize = 500;
+/// Applications that are left alone, unless the environment says otherwise.
+const AT_REST: usize = 3_000;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,15 +44,17 @@ async fn run(table: &mut Table) -> anyhow::Result<()> {
         render::measure(table).await?;
     }
     if is_wanted("rest") {
-        rest::measure(table).await?;
+        rest::measure(table, number("BENCH_AT_REST", AT_REST)?).await?;
     }
     if !is_wanted("delivery") {
         return Ok(());
     }
-    let at_once = match std::env::var("BENCH_AT_ONCE") {
-        Ok(text) => text.parse()?,
-        Err(_) => AT_ONCE,
-    };
+    let at_once = number("BENCH_AT_ONCE", AT_ONCE)?;
     let recorded = delivery::measure(table, ONE_BY_ONE, at_once).await?;
     replay::measure(table, recorded).await
+}
+
+/// A number that the environment may give.
+fn number(variable: &str, usual: usize) -> anyhow::Result<usize> {
+    std::env::var(variable).map_or(Ok(usual), |text| Ok(text.parse()?))
 }

@@ -10,36 +10,30 @@ use crate::memory;
 use crate::record::Recorder;
 use crate::table::Table;
 
-/// Applications that are there before it is counted: buffers and caches have their size by then.
-const BEFORE: usize = 500;
-/// Applications by which it is counted.
-const COUNTED: usize = 1_000;
 /// How long nobody touches them. What is remembered of Applications and objects at rest is let go of in this time.
 const QUIET: Duration = Duration::from_secs(75);
 
-pub(crate) async fn measure(table: &mut Table) -> Result<()> {
+pub(crate) async fn measure(table: &mut Table, count: usize) -> Result<()> {
     let daemon = Daemon::start(&["--local-runtime", "instant"]);
     let client = client(&daemon.kubeconfig()).await?;
-    let mut full = Vec::new();
-    for (prefix, count) in [("before", BEFORE), ("counted", COUNTED)] {
-        // It remembers all that is written, and has to end before it is counted.
-        let recorder = Recorder::start(&client).await?;
-        apply_at_once(&client, &recorder, prefix, count).await?;
-        drop(recorder);
-        tokio::time::sleep(QUIET).await;
-        full.push(memory::of(daemon.pid())?);
-    }
-    let all = BEFORE + COUNTED;
-    let each = full[1].saturating_sub(full[0]) / u64::try_from(COUNTED)?;
+    let empty = memory::of(daemon.pid())?;
+    let recorder = Recorder::start(&client).await?;
+    apply_at_once(&client, &recorder, "rest", count).await?;
+    // It remembers all that is written.
+    drop(recorder);
+    tokio::time::sleep(QUIET).await;
+    let full = memory::of(daemon.pid())?;
+    // All that the daemon has more than before is laid upon them: what is remembered of renders, too.
+    let each = full.saturating_sub(empty) / u64::try_from(count.max(1))?;
     table.row(
-        format!("memory of the daemon with its workers, {all} Applications at rest"),
-        format!("{} MiB, {each} KiB each", full[1] / 1024),
+        format!("memory of the daemon with its workers, {count} Applications at rest"),
+        format!("{} MiB, {each} KiB each", full / 1024),
     );
     let (begin, used) = (Instant::now(), processor_time(daemon.pid())?);
     tokio::time::sleep(QUIET).await;
     let used = processor_time(daemon.pid())?.saturating_sub(used);
     table.row(
-        format!("processor time of {all} Applications at rest"),
+        format!("processor time of {count} Applications at rest"),
         format!(
             "{:.1} % of one core",
             100.0 * used.as_secs_f64() / begin.elapsed().as_secs_f64()
