@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use caravel_apiserver::simulator::SystemClock;
 use caravel_apiserver::{ApiServer, Config, Identity, controllers};
+use caravel_tests::object::as_applied;
 use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
@@ -131,20 +132,12 @@ async fn replay(client: &Client, writes: Vec<Write>) -> Result<()> {
     Ok(())
 }
 
-/// Without what the server fills in, and without owners.
-fn clean(mut object: Value) -> Value {
+/// Without what the server fills in, and without owners: those have other uids here, and the garbage collector would
+/// take the objects away.
+fn clean(object: Value) -> Value {
+    let mut object = as_applied(object);
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        // Owners have other uids here: the garbage collector would take the objects away.
-        for field in [
-            "ownerReferences",
-            "uid",
-            "resourceVersion",
-            "creationTimestamp",
-            "generation",
-            "managedFields",
-        ] {
-            metadata.remove(field);
-        }
+        metadata.remove("ownerReferences");
     }
     object
 }

@@ -4,6 +4,7 @@
 pub mod conformance;
 pub mod daemon;
 pub mod kubectl;
+pub mod object;
 pub mod play;
 pub mod render;
 pub mod sink;

@@ -9,6 +9,7 @@ use caravel_core::api::{Algorithm, ManagedResource, ResourceTracker};
 use caravel_core::yaml;
 use caravel_tests::conformance;
 use caravel_tests::kubectl::Kubectl;
+use caravel_tests::object::as_applied;
 use caravel_tests::wait::eventually;
 use serde_json::{Value, json};
 
@@ -22,22 +23,6 @@ fn sample(file: &str) -> Option<Value> {
     let folder = conformance::folder()?.join("live/zstd-sample");
     let text = std::fs::read_to_string(folder.join(file)).expect("a recorded file");
     yaml::parse(&text).expect("YAML").into_iter().next()
-}
-
-/// An object as somebody applies it: without what an API server decides.
-fn bare(mut object: Value) -> Value {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in [
-            "uid",
-            "resourceVersion",
-            "creationTimestamp",
-            "generation",
-            "managedFields",
-        ] {
-            metadata.remove(field);
-        }
-    }
-    object
 }
 
 /// What KubeVela adds to a manifest when it applies it: a hash of its own kind, and the manifest itself.
@@ -69,7 +54,7 @@ fn an_application_that_kubevela_made_is_not_rolled() {
     };
     let place = Place::own(NAMESPACE);
     // Nobody touches it before everything is there.
-    let mut held = bare(application.clone());
+    let mut held = as_applied(application.clone());
     held["metadata"]["labels"] = json!({"controller.core.oam.dev/pause": "true"});
     let uid = create(&place, &held)["metadata"]["uid"].clone();
 
@@ -89,12 +74,12 @@ fn an_application_that_kubevela_made_is_not_rolled() {
         .spec
         .set_resources(resources, Some(Algorithm::Zstd))
         .expect("compressed resources");
-    let mut tracker = bare(json!(tracker));
+    let mut tracker = as_applied(json!(tracker));
     tracker["apiVersion"] = "core.oam.dev/v1beta1".into();
     tracker["kind"] = "ResourceTracker".into();
     tracker["metadata"]["labels"]["app.oam.dev/uid"] = uid.clone();
     create(&place, &tracker);
-    let mut revision = bare(sample("applicationrevision.yaml").expect("a revision"));
+    let mut revision = as_applied(sample("applicationrevision.yaml").expect("a revision"));
     revision["metadata"]["ownerReferences"][0]["uid"] = uid;
     create(&place, &revision);
     set_status(&place.kubectl, NAMESPACE, "b0500", &application["status"]);

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use caravel_core::yaml;
 use caravel_tests::kubectl::Kubectl;
+use caravel_tests::object::as_applied;
 use serde_json::{Map, Value, json};
 
-use super::{as_kubevela_applies, bare, set_status};
+use super::{as_kubevela_applies, set_status};
 
 /// Kinds that belong to no namespace, or that end by themselves: another case may have one of the same name, or it is
 /// gone by now.
@@ -135,7 +136,7 @@ impl Recorded {
         create: impl Fn(&[Value]) -> Result<Vec<Value>, String>,
         uid: &Value,
     ) -> Result<Value, String> {
-        let mut tracker = bare(self.tracker.clone());
+        let mut tracker = as_applied(self.tracker.clone());
         tracker["metadata"]["labels"]["app.oam.dev/uid"] = uid.clone();
         let resources = tracker["spec"]["managedResources"].as_array_mut();
         let resources = resources.expect("resources");
@@ -157,9 +158,9 @@ impl Recorded {
         definitions: &mut Definitions,
         kubectl: &Kubectl,
     ) -> Value {
-        let mut revision = bare(self.revision.clone());
+        let mut revision = as_applied(self.revision.clone());
         revision["metadata"]["ownerReferences"][0]["uid"] = uid.clone();
-        let mut application = bare(held.clone());
+        let mut application = as_applied(held.clone());
         application["metadata"]["labels"]
             .as_object_mut()
             .map(|labels| labels.remove("controller.core.oam.dev/pause"));
@@ -219,7 +220,7 @@ impl Definitions {
     fn get(&mut self, kubectl: &Kubectl, kind: &str, name: &str) -> Option<Value> {
         let key = (kind.to_owned(), name.to_owned());
         let known = self.0.entry(key).or_insert_with(|| {
-            let mut found = bare(kubectl.get(kind, "vela-system", name)?);
+            let mut found = as_applied(kubectl.get(kind, "vela-system", name)?);
             let template = found.pointer_mut("/spec/schematic/cue/template")?;
             *template = format!("// In other words.\n{}", template.as_str()?).into();
             Some(found)
