@@ -142,13 +142,49 @@ fn a_definition_that_changes_rolls_nothing_by_itself() {
 
 /// How many turns Applications had, by the daemon's metrics.
 fn turns(place: &Place) -> u64 {
+    counted(place, "caravel_turns_total")
+}
+
+/// The sum of a metric of the daemon.
+fn counted(place: &Place, metric: &str) -> u64 {
     let text = crate::rest::Rest::new(&place.daemon).text("/metrics");
-    let count = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("caravel_turns_total"));
+    let count = text.lines().filter_map(|line| line.strip_prefix(metric));
     count
         .filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok())
         .sum()
+}
+
+#[test]
+fn an_application_at_rest_is_unloaded_and_still_repaired_and_delivered() {
+    let place = Place::with("unloaded", &["--unload-after", "0"], &[]);
+    place.apply(&scaled()).ok();
+    let before = place.wait_until_running("web");
+    let is_unloaded = |times: u64| {
+        eventually("it is unloaded", || {
+            (counted(&place, "caravel_unloads_total") > times).then_some(())
+        });
+    };
+    is_unloaded(0);
+    let times = counted(&place, "caravel_unloads_total");
+    place.run("delete svc web").ok();
+    within(REPAIRED_WITHIN, "what was deleted is back", || {
+        place.get("svc", "web")
+    });
+    is_unloaded(times);
+    let after = place.object("app", "web");
+    for field in ["services", "workflow", "latestRevision", "appliedResources"] {
+        assert_eq!(after["status"][field], before["status"][field], "{field}");
+    }
+    place.apply(&scaled().replace("nginx:1", "nginx:2")).ok();
+    eventually("the change is delivered", || {
+        (place.object("app", "web")["status"]["latestRevision"]["name"] == "web-v2").then_some(())
+    });
+    place.wait_until_running("web");
+    let deployment = place.object("deploy", "web");
+    assert_eq!(
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"],
+        "nginx:2"
+    );
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     deliveries: Family<Result, Counter>,
     delivery_seconds: Histogram,
     repairs: Counter,
+    unloads: Counter,
 }
 
 impl Default for Metrics {
@@ -59,6 +60,12 @@ impl Default for Metrics {
             "Objects that were brought back after drift",
             repairs.clone(),
         );
+        let unloads = Counter::default();
+        registry.register(
+            "unloads",
+            "Applications of which little was kept in memory, as they were at rest",
+            unloads.clone(),
+        );
         Self {
             registry: Mutex::new(registry),
             turns,
@@ -66,6 +73,7 @@ impl Default for Metrics {
             deliveries,
             delivery_seconds,
             repairs,
+            unloads,
         }
     }
 }
@@ -91,6 +99,11 @@ impl Metrics {
     /// Objects were brought back.
     pub(crate) fn repaired(&self, objects: u64) {
         self.repairs.inc_by(objects);
+    }
+
+    /// Applications at rest were unloaded.
+    pub(crate) fn unloaded(&self, applications: u64) {
+        self.unloads.inc_by(applications);
     }
 
     /// All of them as text.

@@ -56,7 +56,7 @@ use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use self::answers::Answers;
 pub(crate) use self::delivery::component_revision;
@@ -456,10 +456,9 @@ async fn unload(context: &Context, after: SignedDuration) {
     let pause = (after / 2).max(SignedDuration::from_secs(1));
     loop {
         let now = context.now();
-        let count = context.sessions.unload(now - after);
-        if count > 0 {
-            debug!(count, "Applications at rest are unloaded");
-        }
+        context
+            .metrics
+            .unloaded(context.sessions.unload(now - after));
         context.clock.sleep_until(now + pause).await;
     }
 }

@@ -198,13 +198,13 @@ impl Sessions {
 
     /// Lets go of what is remembered of Applications at rest that were not looked at since `before`; how many there
     /// were. One whose turn is under way is not at rest.
-    pub(crate) fn unload(&self, before: Timestamp) -> usize {
+    pub(crate) fn unload(&self, before: Timestamp) -> u64 {
         let sessions: Vec<_> = self.all().values().cloned().collect();
         let is_unloaded = |session: &&Arc<Session>| {
             let memory = session.memory.try_lock();
             memory.is_ok_and(|mut memory| memory.unload(before))
         };
-        sessions.iter().filter(is_unloaded).count()
+        sessions.iter().filter(is_unloaded).map(|_| 1).sum()
     }
 
     /// All Applications that are known.
