@@ -111,7 +111,6 @@ fn good_definitions_vet_clean() {
 #[test]
 fn what_comes_with_the_program_vets_without_a_warning() {
     let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../definitions");
-    // Beside a data source `pvc` writes what KubeVela does, which the API server drops.
     let traits = fs::read_dir(Path::new(definitions).join("trait")).expect("traits");
     let traits: Vec<String> = traits
         .map(|entry| {
@@ -129,6 +128,19 @@ fn what_comes_with_the_program_vets_without_a_warning() {
     vet.extend(["component", "policy", "workflow-step"]);
     vet.extend(traits.iter().map(String::as_str));
     shown_in(Path::new(definitions), &vet);
+    // Beside a data source `pvc` writes what KubeVela does, which the API server drops; there is nothing else to say of it.
+    let output = run_in(
+        Path::new(definitions),
+        &[
+            "vet",
+            "--strict",
+            "--offline",
+            "-o",
+            "json",
+            "trait/pvc.cue",
+        ],
+    );
+    insta::assert_snapshot!(text(&output.stdout));
     // A sample may have the name of a built-in definition, whose place it takes.
     shown_in(
         Path::new(definitions),
