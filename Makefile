@@ -31,6 +31,7 @@ test: toolchains tools ## Install what the tests need and run them all
 
 .PHONY: check
 check: toolchains ## Format, lints, layers, licences, freshness of generated files
+	@if git grep -nE '^(<{7}|>{7}) '; then echo "a merge left these lines"; exit 1; fi
 	cargo fmt --all --check
 	@unformatted=$$(gofmt -l engines/cue/go engines/charts/go tests/tools); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	cargo clippy --workspace --all-targets --locked -- -D warnings
