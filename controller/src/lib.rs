@@ -4,6 +4,7 @@ pub mod admission;
 mod application;
 mod author;
 pub mod bootstrap;
+mod cached;
 mod calls;
 mod definition;
 pub mod engine;
@@ -12,7 +13,6 @@ mod library;
 mod packages;
 mod rendering;
 mod start;
-mod versions;
 
 pub use application::{Handle as ApplicationsHandle, Options as ApplicationOptions, UNLOAD_AFTER};
 pub use author::{Authentication, DAEMON};

@@ -6,21 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use caravel_core::api::SYSTEM_NAMESPACE;
+use caravel_core::api::{Policy, SYSTEM_NAMESPACE, Workflow};
 use caravel_core::appfile::{Definition, kind_of};
 use caravel_core::engine::DefinitionKind;
 use caravel_core::plan::scoped::APPLICATION_SCOPE;
 use futures::StreamExt as _;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::ResourceExt as _;
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::cached::Cached;
 use crate::definition::{KINDS, is_recorded, oam_resource};
-use crate::versions::Versions;
 
 /// Namespace and name.
 type Place = (String, String);
@@ -44,8 +45,8 @@ pub(crate) struct Library(Arc<Shelves>);
 struct Shelves {
     /// One per watch.
     kinds: Vec<RwLock<BTreeMap<Place, Entry>>>,
-    policies: Versions,
-    workflows: Versions,
+    policies: Cached<PartialObjectMeta<Policy>>,
+    workflows: Cached<Workflow>,
     changes: watch::Sender<u64>,
     unread: watch::Sender<usize>,
 }
@@ -58,21 +59,15 @@ impl Library {
     pub(crate) fn start(client: &Client, shutdown: &CancellationToken) -> Self {
         let shelves: Vec<_> = (0..=REVISIONS).map(|_| RwLock::default()).collect();
         let changes = watch::Sender::new(0);
-        let versions = |kind, plural| {
-            let resource = ApiResource {
-                version: "v1alpha1".to_owned(),
-                api_version: "core.oam.dev/v1alpha1".to_owned(),
-                ..oam_resource(kind, plural)
-            };
+        let on_change = || {
             let changes = changes.clone();
-            let on_change = move || changes.send_modify(|count: &mut u64| *count += 1);
-            Versions::follow(client, resource, on_change, shutdown)
+            move || changes.send_modify(|count: &mut u64| *count += 1)
         };
         let library = Self(Arc::new(Shelves {
             unread: watch::Sender::new(shelves.len()),
             kinds: shelves,
-            policies: versions("Policy", "policies"),
-            workflows: versions("Workflow", "workflows"),
+            policies: Cached::follow(client, on_change(), shutdown),
+            workflows: Cached::follow(client, on_change(), shutdown),
             changes,
         }));
         for (index, kind) in KINDS.iter().enumerate() {
@@ -98,12 +93,12 @@ impl Library {
 
     /// The version of the Policy of that name, if there is one.
     pub(crate) fn policy_version(&self, namespace: &str, name: &str) -> Option<String> {
-        self.0.policies.of(namespace, name)
+        self.0.policies.get(namespace, name)?.resource_version()
     }
 
-    /// The version of the Workflow of that name, if there is one.
-    pub(crate) fn workflow_version(&self, namespace: &str, name: &str) -> Option<String> {
-        self.0.workflows.of(namespace, name)
+    /// The Workflow of that name, if there is one.
+    pub(crate) fn workflow(&self, namespace: &str, name: &str) -> Option<Arc<Workflow>> {
+        self.0.workflows.get(namespace, name)
     }
 
     /// Counts up whenever any of it changes, appears or goes.

@@ -230,4 +230,13 @@ fn a_policy_object_that_changes_makes_a_revision_of_those_who_refer_to_it() {
     wait_for_step("one");
     place.apply(&flow("two")).ok();
     wait_for_step("two");
+    // Named by the Workflow alone.
+    let overridden = flow("three").replace(
+        "type: apply-component, properties: {component: web}",
+        "type: deploy, properties: {policies: [over]}",
+    );
+    place.apply(&overridden).ok();
+    wait_for_image(&place, "web", "nginx:2");
+    place.apply(&overriding("\"nginx:3\"")).ok();
+    wait_for_image(&place, "web", "nginx:3");
 }

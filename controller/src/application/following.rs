@@ -9,7 +9,7 @@ use caravel_core::api::{Application, SYSTEM_NAMESPACE};
 use caravel_core::plan::scoped;
 use kube::ResourceExt as _;
 
-use super::source::named_policies;
+use super::source::{named_policies, policies_of};
 use crate::library::Library;
 
 /// The same of one Application.
@@ -21,9 +21,9 @@ pub(crate) struct Following {
     named: Vec<String>,
     /// It wants revisions of changed policies.
     revises: bool,
-    /// The Policies that it refers to.
+    /// The Policies that it refers to itself.
     policies: Vec<String>,
-    /// The Workflow that it refers to.
+    /// The Workflow that it refers to, whose steps may name further Policies.
     workflow: Option<String>,
     /// Namespace and revision of each definition that holds.
     at: Vec<(String, Arc<str>)>,
@@ -58,11 +58,16 @@ impl Following {
     }
 
     fn versions(&self, library: &Library) -> Vec<Option<String>> {
-        let policies = self.policies.iter();
-        let policies = policies.map(|name| library.policy_version(&self.namespace, name));
-        let workflow = self.workflow.iter();
-        let workflow = workflow.map(|name| library.workflow_version(&self.namespace, name));
-        policies.chain(workflow).collect()
+        let workflow = self.workflow.as_deref();
+        let workflow = workflow.and_then(|name| library.workflow(&self.namespace, name));
+        let steps = workflow.iter().flat_map(|workflow| &workflow.spec.steps);
+        let further = steps.flat_map(policies_of);
+        let policies = self.policies.iter().cloned().chain(further);
+        let versions = policies.map(|name| library.policy_version(&self.namespace, &name));
+        let workflow = workflow.as_ref();
+        versions
+            .chain([workflow.and_then(|workflow| workflow.resource_version())])
+            .collect()
     }
 
     fn definitions(&self, library: &Library) -> Vec<(String, Arc<str>)> {

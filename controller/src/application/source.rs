@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use caravel_core::api::{Application, Policy, Workflow};
+use caravel_core::api::{Application, Policy, Workflow, WorkflowStep};
 use caravel_core::appfile::{Definition, DefinitionSource};
 use caravel_core::engine::DefinitionKind;
 use kube::Client;
@@ -63,34 +63,35 @@ pub(super) fn named_policies(
     application: &Application,
     workflow: Option<&Workflow>,
 ) -> Vec<String> {
-    let own = application
-        .spec
-        .workflow
+    let own = application.spec.workflow.as_ref();
+    let own = own.map_or(&[][..], |flow| &flow.steps);
+    let referred = workflow.map_or(&[][..], |flow| &flow.spec.steps);
+    let is_foreign = |name: &String| {
+        let mut policies = application.spec.policies.iter();
+        !policies.any(|policy| policy.name == *name)
+    };
+    let mut names: Vec<String> = own
         .iter()
-        .flat_map(|flow| &flow.steps);
-    let referred = workflow.into_iter().flat_map(|flow| &flow.spec.steps);
-    let properties = own.chain(referred).flat_map(|step| {
-        step.properties.iter().chain(
-            step.sub_steps
-                .iter()
-                .filter_map(|sub| sub.properties.as_ref()),
-        )
-    });
-    let mut names: Vec<String> = properties
-        .filter_map(|properties| properties["policies"].as_array())
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .filter(|name| {
-            !application
-                .spec
-                .policies
-                .iter()
-                .any(|policy| policy.name == *name)
-        })
+        .chain(referred)
+        .flat_map(policies_of)
+        .filter(is_foreign)
         .collect();
     names.sort();
     names.dedup();
     names
+}
+
+/// Policies that a step and its sub-steps name.
+pub(super) fn policies_of(step: &WorkflowStep) -> impl Iterator<Item = String> {
+    let sub_steps = step.sub_steps.iter();
+    let properties = step
+        .properties
+        .iter()
+        .chain(sub_steps.filter_map(|sub| sub.properties.as_ref()));
+    properties
+        .filter_map(|properties| properties["policies"].as_array())
+        .flatten()
+        .filter_map(|name| name.as_str().map(str::to_owned))
 }
 
 impl DefinitionSource for LiveSource {

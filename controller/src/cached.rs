@@ -1,33 +1,34 @@
-//! The versions that the objects of a kind are at, as a cache that is watched.
+//! The objects of a kind, as a cache that is watched.
+
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::StreamExt as _;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::Api;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-type Metadata = PartialObjectMeta<DynamicObject>;
+/// The objects of one kind, without their managed fields.
+pub(crate) struct Cached<K: Resource<DynamicType = ()> + 'static>(Store<K>);
 
-/// The objects of one kind.
-pub(crate) struct Versions {
-    resource: ApiResource,
-    objects: Store<Metadata>,
-}
-
-impl Versions {
+impl<K> Cached<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
     /// Starts to watch, and tells of each change; ends with `shutdown`.
     pub(crate) fn follow(
         client: &Client,
-        resource: ApiResource,
         on_change: impl Fn() + Send + 'static,
         shutdown: &CancellationToken,
     ) -> Self {
-        let writer = Writer::new(resource.clone());
+        let writer = Writer::default();
         let objects = writer.as_reader();
-        let api: Api<Metadata> = Api::all_with(client.clone(), &resource);
+        let api: Api<K> = Api::all(client.clone());
         let mut events = watcher(api, watcher::Config::default())
             .default_backoff()
             .modify(|object| object.managed_fields_mut().clear())
@@ -42,18 +43,17 @@ impl Versions {
                 }
             }
         });
-        Self { resource, objects }
+        Self(objects)
     }
 
     /// Waits until everything that exists has been read once.
     pub(crate) async fn ready(&self) {
         // The watch ends with the daemon: then nobody waits.
-        let _ = self.objects.wait_until_ready().await;
+        let _ = self.0.wait_until_ready().await;
     }
 
-    /// The version of an object, if it is there.
-    pub(crate) fn of(&self, namespace: &str, name: &str) -> Option<String> {
-        let key = ObjectRef::new_with(name, self.resource.clone()).within(namespace);
-        self.objects.get(&key)?.resource_version()
+    /// An object, if it is there.
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.0.get(&ObjectRef::new(name).within(namespace))
     }
 }
