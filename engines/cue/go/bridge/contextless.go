@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"slices"
+
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/parser"
@@ -9,7 +11,15 @@ import (
 // contextless takes out of a template's `parameter` what only the context of a component decides: alternatives
 // and fields that refer to it, and what is declared under a condition on it. The schema is made of what is left
 // where it cannot be made of the whole. It is empty where nothing had to be taken out, or the text is no CUE.
-func contextless(name, text string) string {
+func contextless(name, text string) string { return reduced(name, text, withoutContext) }
+
+// unconditional takes out of a template's `parameter` what is declared under a condition: where the condition needs a
+// parameter that has no default, the whole struct has no value before it is given.
+func unconditional(name, text string) string { return reduced(name, text, withoutConditions) }
+
+// reduced writes the text with the expressions that parameters are made of in place of those that it has, and without
+// the objects. It is empty where nothing had to be changed, or the text is no CUE.
+func reduced(name, text string, replace func(ast.Expr, *bool) ast.Expr) string {
 	file, err := parser.ParseFile(name, text, parser.ParseComments)
 	if err != nil {
 		return ""
@@ -29,7 +39,7 @@ func contextless(name, text string) string {
 		}
 		// Definitions may be what `parameter` is made of.
 		if err == nil && (label == "parameter" || isDefinition(label)) {
-			field.Value = withoutContext(field.Value, &changed)
+			field.Value = replace(field.Value, &changed)
 		}
 		kept = append(kept, decl)
 	}
@@ -42,6 +52,27 @@ func contextless(name, text string) string {
 		return ""
 	}
 	return string(written)
+}
+
+func withoutConditions(expr ast.Expr, changed *bool) ast.Expr {
+	ast.Walk(expr, func(node ast.Node) bool {
+		if body, ok := node.(*ast.StructLit); ok {
+			before := len(body.Elts)
+			body.Elts = slices.DeleteFunc(body.Elts, isConditional)
+			*changed = *changed || len(body.Elts) < before
+		}
+		return true
+	}, nil)
+	return expr
+}
+
+func isConditional(decl ast.Decl) bool {
+	x, ok := decl.(*ast.Comprehension)
+	if !ok {
+		return false
+	}
+	_, ok = x.Clauses[0].(*ast.IfClause)
+	return ok && len(x.Clauses) == 1
 }
 
 func isObject(label string) bool {

@@ -180,6 +180,32 @@ func (d declarations) element(expr ast.Node, hops int) ast.Expr {
 	return nil
 }
 
+// literals gives the structs, as they are written, that an expression is made of.
+func (d declarations) literals(expr ast.Expr, hops int) []*ast.StructLit {
+	if hops > maxHops {
+		return nil
+	}
+	switch x := expr.(type) {
+	case *ast.StructLit:
+		all := []*ast.StructLit{x}
+		for _, decl := range x.Elts {
+			if embedded, ok := decl.(*ast.EmbedDecl); ok {
+				all = append(all, d.literals(embedded.Expr, hops+1)...)
+			}
+		}
+		return all
+	case *ast.ParenExpr:
+		return d.literals(x.X, hops+1)
+	case *ast.BinaryExpr:
+		if x.Op == token.AND {
+			return append(d.literals(x.X, hops+1), d.literals(x.Y, hops+1)...)
+		}
+	case *ast.Ident, *ast.SelectorExpr:
+		return d.literals(d.resolve(x.(ast.Expr), hops+1), hops+1)
+	}
+	return nil
+}
+
 // at follows a path, as errors have it, from a top-level field.
 func (d declarations) at(path []string) ast.Expr {
 	if len(path) == 0 {

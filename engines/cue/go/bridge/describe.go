@@ -498,57 +498,73 @@ func (d *describer) fields(schema oneSchema, v cue.Value, path []string, at stri
 // conditional adds what only the text shows: the fields that are declared under a condition, and those whose names a
 // pattern describes.
 func (d *describer) conditional(schema oneSchema, path []string, at string) {
-	body, ok := d.names.at(path).(*ast.StructLit)
-	if !ok {
-		return
-	}
-	for _, decl := range body.Elts {
-		switch x := decl.(type) {
-		case *ast.Comprehension:
-			d.underCondition(schema, x, path, at)
-		case *ast.Field:
-			if pattern, ok := x.Label.(*ast.ListLit); ok && schema["additionalProperties"] == nil && len(pattern.Elts) == 1 {
-				if inner, ok := d.declaredBy(x.Value, path, at+"/additionalProperties"); ok {
-					schema["additionalProperties"] = inner
+	for _, body := range d.names.literals(d.names.at(path), 0) {
+		for _, decl := range body.Elts {
+			switch x := decl.(type) {
+			case *ast.Comprehension:
+				d.underCondition(schema, x, "", path, at)
+			case *ast.Field:
+				if pattern, ok := x.Label.(*ast.ListLit); ok && schema["additionalProperties"] == nil && len(pattern.Elts) == 1 {
+					if inner, ok := d.declaredBy(x.Value, path, at+"/additionalProperties"); ok {
+						schema["additionalProperties"] = inner
+					}
 				}
 			}
 		}
 	}
 }
 
-func (d *describer) underCondition(schema oneSchema, x *ast.Comprehension, path []string, at string) {
-	condition, ok := x.Clauses[0].(*ast.IfClause)
+// underCondition adds the fields of a conditional part; outer is the condition under which that part is there.
+func (d *describer) underCondition(schema oneSchema, x *ast.Comprehension, outer string, path []string, at string) {
 	body, isBody := x.Value.(*ast.StructLit)
-	if !ok || !isBody || len(x.Clauses) != 1 {
+	if !isBody || !isConditional(x) {
 		return
 	}
-	text, err := format.Node(condition.Condition)
+	text, err := format.Node(x.Clauses[0].(*ast.IfClause).Condition)
 	if err != nil {
 		return
 	}
-	properties, _ := schema["properties"].(oneSchema)
-	for _, decl := range body.Elts {
-		field, ok := decl.(*ast.Field)
-		if !ok {
-			continue
-		}
-		name, _, err := ast.LabelName(field.Label)
-		if _, known := properties[name]; err != nil || known || !ast.IsValidIdent(name) || strings.HasPrefix(name, "_") {
-			continue
-		}
-		inner, ok := d.declaredBy(field.Value, append(path[:len(path):len(path)], name), at+"/properties/"+pointerPart(name))
-		if !ok {
-			inner = oneSchema{}
-		}
-		inner["description"] = commentText(field)
-		mark(name, inner)
-		inner[keyIf] = string(text)
-		if properties == nil {
-			properties = oneSchema{}
-			schema["properties"] = properties
-		}
-		properties[name] = inner
+	condition := string(text)
+	if outer != "" {
+		condition = outer + " && " + condition
 	}
+	for _, decl := range body.Elts {
+		switch inner := decl.(type) {
+		case *ast.Comprehension:
+			d.underCondition(schema, inner, condition, path, at)
+		case *ast.Field:
+			d.conditionalField(schema, inner, condition, path, at)
+		}
+	}
+}
+
+func (d *describer) conditionalField(schema oneSchema, field *ast.Field, condition string, path []string, at string) {
+	name, _, err := ast.LabelName(field.Label)
+	if err != nil || !ast.IsValidIdent(name) || strings.HasPrefix(name, "_") {
+		return
+	}
+	properties, _ := schema["properties"].(oneSchema)
+	known, isKnown := properties[name].(oneSchema)
+	if isKnown && known[keyIf] == nil {
+		return
+	}
+	inner, ok := d.declaredBy(field.Value, append(path[:len(path):len(path)], name), at+"/properties/"+pointerPart(name))
+	if !ok {
+		inner = oneSchema{}
+	}
+	inner["description"] = commentText(field)
+	mark(name, inner)
+	if isKnown {
+		condition = known[keyIf].(string) + " || " + condition
+		delete(known, keyIf)
+		inner = either([]any{known, inner})
+	}
+	inner[keyIf] = condition
+	if properties == nil {
+		properties = oneSchema{}
+		schema["properties"] = properties
+	}
+	properties[name] = inner
 }
 
 // declaredBy describes what an expression of the template accepts, as far as it stands for itself.

@@ -131,6 +131,25 @@ parameter: {
 	}
 }
 
+func TestParametersUnderAConditionOnWhatHasNoDefault(t *testing.T) {
+	const claim = `{"type":"string","x-if":"name == \"pvc\""}`
+	for source, want := range map[string]string{
+		"parameter: {name: \"pvc\" | \"dir\", size?: int, if name == \"pvc\" {claim: string}}": `{"properties":{"claim":` + claim +
+			`,"name":{"enum":["pvc","dir"],"title":"name","type":"string"},"size":{"title":"size","type":"integer"}},"required":["name"],"type":"object"}`,
+		"parameter: {n: bool, if n {a: int, if context.x {b: int}}, if !n {a: string}}": `{"properties":{` +
+			`"a":{"anyOf":[{"title":"a","type":"integer"},{"title":"a","type":"string"}],"x-if":"n || !n"},` +
+			`"b":{"title":"b","type":"integer","x-if":"n && context.x"},"n":{"title":"n","type":"boolean"}},"required":["n"],"type":"object"}`,
+		"#V: {name: string, if name == \"pvc\" {claim: string}}\nparameter: v: [...#V]": `{"properties":{"v":{"items":{"additionalProperties":false,"properties":{"claim":` +
+			claim + `,"name":{"title":"name","type":"string"}},"required":["name"],"type":"object"},"title":"v","type":"array"}},` +
+			`"type":"object"}`,
+	} {
+		raw, err := schema(&schemaRequest{Name: "x", Source: source, Detailed: true})
+		if got := strings.ReplaceAll(string(raw), `"title":"claim",`, ""); err != nil || got != want {
+			t.Errorf("%s:\n got %s (%v)\nwant %s", source, got, err, want)
+		}
+	}
+}
+
 // A type that contains itself has no finite schema, and CUE's converter does not end with it.
 func TestParametersThatContainThemselves(t *testing.T) {
 	for name, source := range map[string]string{

@@ -26,7 +26,7 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 		return nil, where.failure(stageParse, err, err.Error())
 	}
 	// What is described always ends; CUE's generator does not where a type contains itself.
-	own, repeated := described(src, value)
+	own, repeated := described(src, withoutConditionsOf(request, src, value))
 	if request.Detailed || len(repeated) > 0 {
 		mark("", own)
 		return marshal(own)
@@ -61,6 +61,22 @@ func schema(request *schemaRequest) (result json.RawMessage, err error) {
 	}
 	polish("", parameter)
 	return marshal(parameter)
+}
+
+// withoutConditionsOf is the template with no parameters but those that are always there; itself if there are no others.
+func withoutConditionsOf(request *schemaRequest, src *source, value cue.Value) cue.Value {
+	rest := unconditional(src.file, request.Source)
+	if rest == "" {
+		return value
+	}
+	for _, packages := range []*packageSet{componentPackages, workflowPackages} {
+		reduced := *request
+		reduced.Source = rest
+		if _, value, err := compiled(&reduced, packages); err == nil {
+			return value
+		}
+	}
+	return value
 }
 
 func generated(value cue.Value) ([]byte, error) {
