@@ -12,6 +12,11 @@ pub(crate) enum Part {
 }
 
 fn spot(text: &str, document: usize, path: &str, part: Part) -> Option<Spot> {
+    // `Policy production.properties`: another object.
+    let (first, _) = path.split_once('.').unwrap_or((path, ""));
+    if first.contains(' ') {
+        return None;
+    }
     match part {
         Part::Key => yaml::key_spot(text, document, path),
         Part::Value => yaml::value_spot(text, document, path),
@@ -69,7 +74,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "kind: Other\n---\n# comment\nkind: Application\nspec:\n  components:\n  - name: wéb\n    \
-        type: webservice \n    properties:\n      ports:\n        - port: 80\n        - port: \"x\"\n    flow: {ö: [1, 2], env: {a: b c, d: 1}}\n";
+        type: webservice \n    properties:\n      ports:\n        - port: 80\n        - port: \"x\"\n    flow: {ö: [1, 2], env: {a: b c, d: 1}}\n    more: {\"a.b/c[0]\": true, \"/\": 80}\n";
 
     fn at(path: &str, part: Part) -> Option<&'static str> {
         locate(TEXT, 1, path, part).map(|range| &TEXT[range])
@@ -84,6 +89,8 @@ mod tests {
             ("spec.components[0].flow.ö", "[1, 2]"),
             ("spec.components[0].flow.env", "{a: b c, d: 1}"),
             ("spec.components[0].flow.env.a", "b c"),
+            ("spec.components[0].more.\"a.b/c[0]\"", "true"),
+            ("spec.components[0].more[\"/\"]", "80"),
         ] {
             assert_eq!(at(path, Part::Value), Some(value), "{path}");
         }
@@ -101,5 +108,6 @@ mod tests {
             Some("ports:")
         );
         assert_eq!(locate("a: [", 0, "a", Part::Value), None);
+        assert_eq!(at("Policy p.properties.clusters", Part::Value), None);
     }
 }

@@ -14,6 +14,7 @@ mod manifest;
 mod paint;
 mod progress;
 mod serve;
+mod snippet;
 mod status;
 mod up;
 mod version;

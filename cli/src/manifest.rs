@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use caravel_core::appfile::{Finding, FindingKind};
 use caravel_core::yaml;
-use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use miette::{LabeledSpan, MietteDiagnostic, Report, Severity};
 use serde_json::{Value, json};
 
 use crate::locate::{self, Part};
+use crate::snippet::Snippet;
 
 /// What is called standard input in messages.
 pub(crate) const STANDARD_INPUT: &str = "standard input";
@@ -126,6 +127,7 @@ impl Manifest {
         let mut diagnostic = MietteDiagnostic::new(message).with_severity(severity);
         let decided = match finding.place() {
             place if place.is_empty() => String::new(),
+            place if finding.definition.is_empty() => format!("in {place}"),
             place => format!("decided in {place}"),
         };
         let help = [finding.hint.clone(), decided];
@@ -145,7 +147,7 @@ impl Manifest {
         };
         let span = LabeledSpan::new_with_span(Some(label), range);
         Report::new(diagnostic.with_label(span))
-            .with_source_code(NamedSource::new(&self.file, self.text.to_string()))
+            .with_source_code(Snippet::new(&self.file, &self.text))
     }
 
     /// Findings in the order in which the file is read.

@@ -8,6 +8,7 @@ pub mod check;
 pub mod engine;
 pub mod health;
 pub mod packages;
+pub mod path;
 pub mod plan;
 mod reads;
 pub mod render;

@@ -8,7 +8,7 @@ use std::path::Path;
 use caravel_core::api::Application;
 use caravel_core::api::labels::{self, annotations};
 use caravel_core::appfile::{
-    Appfile, DefinitionSet, DefinitionSource, DeployStep, Layered, assemble, parse,
+    Appfile, DefinitionSet, DefinitionSource, DeployStep, Layered, assemble_overridden, parse,
     read_application,
 };
 use caravel_core::engine::Evaluator;
@@ -137,17 +137,21 @@ fn deployed(
     deploy: &DeployStep,
     source: &dyn DefinitionSource,
 ) -> Option<Vec<Delivered>> {
-    let mut patched = app.clone();
     let chosen = Chosen::of(appfile, &deploy.policies).ok()?;
-    patched.spec.components = chosen.overridden(&app.spec.components);
+    let components = chosen.overridden(&app.spec.components);
+    let appfile = assemble_overridden(app, components, source).ok()?;
+    let components: Vec<_> = appfile
+        .components
+        .iter()
+        .map(|one| one.spec.clone())
+        .collect();
     let rules = PlacementRules {
         clusters: &[],
         app_namespace: &appfile.namespace,
         cross_namespace: true,
     };
     let placements = place(&chosen.topologies, rules).ok()?;
-    let copies = replicate(&patched.spec.components, &chosen.replications);
-    let appfile = assemble(&patched, source).ok()?;
+    let copies = replicate(&components, &chosen.replications);
     deliveries(&copies, &placements)
         .into_iter()
         .map(|delivery| {

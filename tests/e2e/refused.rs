@@ -140,7 +140,7 @@ fn meanings() -> Vec<Case> {
             application("web", "webservice", "{image: nginx:2}")
                 + "  policies: [{name: o, type: override, properties: {components: [{name: web, properties: {cpu: 2}}]}}]\n",
             &[
-                "spec.components[0].properties.cpu",
+                "spec.policies[0].properties.components[0].properties.cpu",
                 "overrides of step deploy",
             ],
         ),

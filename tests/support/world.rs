@@ -522,7 +522,8 @@ impl<'a> World<'a> {
         let appfile = self.appfile.clone();
         let names: Vec<String> = texts(&params["policies"]).map(str::to_owned).collect();
         let chosen = Chosen::of(&appfile, &names).map_err(|error| error.kubevela_text)?;
-        app.spec.components = chosen.overridden(&app.spec.components);
+        let overridden = chosen.overridden(&app.spec.components);
+        (app.spec.components, _) = overridden.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         let placements = self.place(&chosen.topologies)?;
         let copies = replicate(&app.spec.components, &chosen.replications);
         for delivery in deliveries(&copies, &placements) {

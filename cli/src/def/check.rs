@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use caravel_core::check::{
-    DefinitionCheck, Extent, SAMPLE_NAME, is_of_author, last_name, sample, unknown_output,
+    DefinitionCheck, Extent, SAMPLE_NAME, is_of_author, sample, unknown_output,
 };
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, Evaluator, Operation, Template, ValidateRequest, ValidateResult,
 };
+use caravel_core::path::last_name;
 use serde_json::{Value, json};
 
 use super::ask::{Refusal, ask};
@@ -272,7 +273,7 @@ fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Proble
 fn dropped(source: &Source, output: &Value) -> Vec<Problem> {
     let findings = unknown_output(output).into_iter();
     let problems = findings.map(|finding| {
-        at_field(source, finding.message, last_name(&finding.path)).hint(finding.hint)
+        at_field(source, finding.message, &last_name(&finding.path)).hint(finding.hint)
     });
     problems.collect()
 }

@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use caravel_core::engine::{Diagnostic, DiagnosticKind};
-use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use miette::{LabeledSpan, MietteDiagnostic, Report, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::snippet::Snippet;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -157,8 +159,7 @@ impl Problem {
             return Report::new(diagnostic);
         };
         let label = LabeledSpan::new_with_span(Some(self.label()), span);
-        Report::new(diagnostic.with_label(label))
-            .with_source_code(NamedSource::new(&self.file, text.to_string()))
+        Report::new(diagnostic.with_label(label)).with_source_code(Snippet::new(&self.file, text))
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use caravel_core::check::{last_name, unidentified};
+use caravel_core::check::unidentified;
+use caravel_core::path::last_name;
 use caravel_core::yaml;
 use caravel_schema::field::ErrorKind;
 use caravel_schema::structural::{CustomVersion, default_crd, versions};
@@ -163,18 +164,18 @@ fn of_custom(custom: &CustomVersion, kind: &str, object: &Value) -> Vec<Fault> {
     let unknown = custom.schema.prune(&mut pruned);
     let mut faults: Vec<Fault> = unknown
         .iter()
-        .map(|path| fault(format!("{kind} has no field `{path}`"), last_name(path)))
+        .map(|path| fault(format!("{kind} has no field `{path}`"), &last_name(path)))
         .collect();
     for error in custom.schema.validate(&pruned, None) {
         match error.kind {
             ErrorKind::Required => {
                 let message = format!("{kind} needs the field `{}`", error.field);
                 let outer = error.field.rsplit_once('.').map_or("", |(outer, _)| outer);
-                faults.push(fault(message, last_name(outer)));
+                faults.push(fault(message, &last_name(outer)));
             }
             ErrorKind::TypeInvalid => {
                 let message = format!("{kind}: `{}`: {}", error.field, error.detail);
-                faults.push(fault(message, last_name(&error.field)));
+                faults.push(fault(message, &last_name(&error.field)));
             }
             _ => {}
         }
@@ -193,12 +194,12 @@ fn of_builtin(definition: &str, kind: &str, object: &Value) -> Vec<Fault> {
     if let Some((found, (path, type_))) = words {
         let path = path.split_once('.').map_or(path, |(_, path)| path);
         let message = format!("{kind} takes a {type_} in `{path}`, and not a {found}");
-        return vec![fault(message, last_name(path))];
+        return vec![fault(message, &last_name(path))];
     }
     let mut pruned = object.clone();
     decode::prune_unknown(&mut pruned, definition)
         .iter()
-        .map(|path| fault(format!("{kind} has no field `{path}`"), last_name(path)))
+        .map(|path| fault(format!("{kind} has no field `{path}`"), &last_name(path)))
         .collect()
 }
 

@@ -21,7 +21,7 @@ use caravel_core::render::{
     RenderedObject, Target, object, offline,
 };
 use caravel_core::yaml;
-use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
+use miette::{LabeledSpan, MietteDiagnostic, Report, Severity};
 use serde_json::{Value, json};
 
 use super::Machine;
@@ -36,6 +36,7 @@ use super::source::{Source, read_all, read_one, read_text};
 use crate::engine;
 use crate::hub::HubArgs;
 use crate::locate::{self, Part};
+use crate::snippet::Snippet;
 
 /// Tells which line of which template made a field, under which conditions, and from which parameter.
 #[derive(clap::Args, Debug)]
@@ -527,13 +528,14 @@ impl Candidate<'_> {
         })
     }
 
-    /// Where the parameters of a template stand in the Application.
-    fn properties(&self, trait_index: Option<usize>) -> Option<String> {
+    /// Where a parameter of a template stands in the Application.
+    fn given(&self, trait_index: Option<usize>, parameter: &str) -> Option<String> {
         let component = self.appfile.components.get(self.component?)?;
-        Some(match trait_index {
-            Some(index) => format!("{}.traits[{index}].properties", component.path),
-            None => format!("{}.properties", component.path),
-        })
+        let inner = parameter.strip_prefix("parameter")?;
+        Some(component.provenance.place(&match trait_index {
+            Some(index) => format!("traits[{index}].properties{inner}"),
+            None => format!("properties{inner}"),
+        }))
     }
 }
 
@@ -575,10 +577,8 @@ impl Answer<'_> {
     /// Where the Application gives a parameter.
     fn given(&self, origin: &Origin, parameter: &OriginParameter) -> Option<Spot> {
         let (file, text, document) = self.case.manifest.as_ref()?;
-        let properties = self.candidate.properties(origin.trait_index)?;
-        let path = parameter.path.strip_prefix("parameter")?;
-        let (line, column) =
-            locate::place(text, *document, &format!("{properties}{path}"), Part::Value)?;
+        let path = self.candidate.given(origin.trait_index, &parameter.path)?;
+        let (line, column) = locate::place(text, *document, &path, Part::Value)?;
         Some(Spot {
             file: file.clone(),
             text: Arc::clone(text),
@@ -668,7 +668,7 @@ impl Answer<'_> {
         }
         match spot {
             Some(spot) => Report::new(diagnostic.with_labels(labels))
-                .with_source_code(NamedSource::new(spot.file, spot.text.to_string())),
+                .with_source_code(Snippet::new(spot.file, &spot.text)),
             None => Report::new(diagnostic),
         }
     }

@@ -90,7 +90,7 @@ pub(crate) async fn judged(
             late.push(
                 Finding::new(
                     FindingKind::Unchecked,
-                    &component.path,
+                    component.path(),
                     format!("the component could not be rendered for a trial: {LATE}"),
                 )
                 .about(format!("component {}", component.spec.name)),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
 use caravel_core::check::{
-    Extent, PolicyTrial, SAMPLE_NAME, TEMPLATE, is_of_author, last_name, place_of_field, sample,
-    unidentified, unknown_output,
+    Extent, PolicyTrial, SAMPLE_NAME, TEMPLATE, is_of_author, place_of_field, sample, unidentified,
+    unknown_output,
 };
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, SchemaRequest};
+use caravel_core::path::last_name;
 use caravel_core::plan::scoped::APPLICATION_SCOPE;
 use caravel_core::render::{
     ClusterVersion, ComponentRender, RenderStage, RenderedComponent, Role, Target,
@@ -93,7 +94,7 @@ async fn of_policy(
         Tried::Done(made) => {
             let found = unknown_output(&PolicyTrial::output(&made)).into_iter();
             let placed = found.map(|finding| {
-                let positions = locate(&definition.template, last_name(&finding.path));
+                let positions = locate(&definition.template, &last_name(&finding.path));
                 Finding {
                     path: TEMPLATE.to_owned(),
                     ..finding
@@ -333,7 +334,7 @@ fn faults(said: &str) -> Vec<Fault> {
         let path = part.split('"').next().unwrap_or_default();
         faults.push(Fault {
             words: format!("has no field `{path}`"),
-            field: last_name(path).to_owned(),
+            field: last_name(path),
             expected: String::new(),
             found: String::new(),
         });
@@ -349,7 +350,7 @@ fn faults(said: &str) -> Vec<Fault> {
         if !path.is_empty() {
             faults.push(Fault {
                 words: format!("takes another type of value in `{path}`"),
-                field: last_name(path).to_owned(),
+                field: last_name(path),
                 expected: type_.to_owned(),
                 found: found.to_owned(),
             });

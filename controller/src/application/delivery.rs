@@ -493,7 +493,7 @@ impl Delivery {
             return Some(plain);
         };
         let mut component = self.assembled(kept.component).ok()?;
-        component.path.clone_from(&plain.component.path);
+        component.provenance.clone_from(&plain.component.provenance);
         Some(AsDelivered {
             component: Arc::new(component),
             patches: kept.patches.map(Arc::new),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use caravel_core::api::{AppPolicy, ApplicationComponent};
-use caravel_core::appfile::{AppComponent, Appfile, Finding, Policy, assemble};
+use caravel_core::appfile::{
+    AppComponent, Appfile, Finding, Policy, assemble, assemble_overridden,
+};
 use caravel_core::engine::{ExpressionRequest, Operation};
 use caravel_core::plan::data::{self, InputError, Passed, Spot};
 use caravel_core::plan::{
@@ -73,7 +75,11 @@ fn inline_policies(delivery: &Delivery, given: &[Value]) -> Result<Vec<Policy>, 
         .collect::<Result<_, PortError>>()?;
     let appfile = assemble(&application, &*delivery.source)
         .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
-    Ok(appfile.policies)
+    let mut policies = appfile.policies;
+    for (index, policy) in policies.iter_mut().enumerate() {
+        policy.path = format!("inlinePolicies[{index}]");
+    }
+    Ok(policies)
 }
 
 /// The Application as the steps that deliver a component to a place see it: with what they override.
@@ -126,9 +132,9 @@ fn overridden(delivery: &Delivery, named: &Chosen<'_>) -> Result<Arc<Appfile>, P
     if named.overrides.is_empty() {
         return Ok(delivery.appfile.clone());
     }
-    let mut application = (*delivery.application).clone();
-    application.spec.components = named.overridden(&application.spec.components);
-    let mut appfile = assemble(&application, &*delivery.source)
+    let application = &delivery.application;
+    let components = named.overridden(&application.spec.components);
+    let mut appfile = assemble_overridden(application, components, &*delivery.source)
         .map_err(|rejection| PortError::new(rejection.kubevela_text()))?;
     appfile.revision.clone_from(&delivery.appfile.revision);
     Ok(Arc::new(appfile))

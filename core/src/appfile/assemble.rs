@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::definition::{DefinitionSource, Resolved, resolve};
 use super::error::{Finding, FindingKind, Rejection, did_you_mean};
 use super::policy::{self, DeployStep, Policy, PolicyRule, read_properties};
+use super::provenance::Provenance;
 use super::steps::{self, Steps, is_builtin};
 use super::{AppComponent, AppTrait, Appfile};
 use crate::api::labels::annotations;
@@ -30,14 +31,59 @@ pub(crate) fn assemble_known(
     app: &Application,
     source: &dyn DefinitionSource,
 ) -> (Option<Appfile>, Rejection) {
-    let mut named = app.clone();
-    name_policies(&mut named);
+    let count = app.spec.components.len();
+    let written = (0..count).map(|index| Provenance::written(format!("spec.components[{index}]")));
+    let written: Vec<_> = written.collect();
+    assemble_as(app.clone(), &written, source)
+}
+
+fn assemble_as(
+    mut app: Application,
+    provenances: &[Provenance],
+    source: &dyn DefinitionSource,
+) -> (Option<Appfile>, Rejection) {
+    name_policies(&mut app);
     Assembly {
-        app: &named,
+        app: &app,
+        provenances,
         source,
         rejection: Rejection::default(),
     }
     .run()
+}
+
+/// As [`assemble`], of an Application with other components in place of its own.
+///
+/// # Errors
+/// What cannot be found or read.
+pub fn assemble_overridden(
+    app: &Application,
+    components: Vec<(ApplicationComponent, Provenance)>,
+    source: &dyn DefinitionSource,
+) -> Result<Appfile, Rejection> {
+    let mut app = app.clone();
+    let provenances: Vec<_>;
+    (app.spec.components, provenances) = components.into_iter().unzip();
+    let (appfile, rejection) = assemble_as(app, &provenances, source);
+    rejection.into_result()?;
+    appfile.ok_or_else(Rejection::default)
+}
+
+/// One component of an Application, as overrides have changed it, and what of it cannot be found or read.
+pub(crate) fn assemble_component(
+    app: &Application,
+    component: &ApplicationComponent,
+    provenance: &Provenance,
+    source: &dyn DefinitionSource,
+) -> (Option<AppComponent>, Vec<Finding>) {
+    let mut assembly = Assembly {
+        app,
+        provenances: &[],
+        source,
+        rejection: Rejection::default(),
+    };
+    let assembled = assembly.component(component, provenance);
+    (assembled, assembly.rejection.findings)
 }
 
 /// Finds a `type` as an Application refers to it: from its namespace, and with its wish for new versions.
@@ -64,6 +110,8 @@ fn name_policies(app: &mut Application) {
 
 struct Assembly<'a> {
     app: &'a Application,
+    /// Where its components stand.
+    provenances: &'a [Provenance],
     source: &'a dyn DefinitionSource,
     rejection: Rejection,
 }
@@ -71,12 +119,9 @@ struct Assembly<'a> {
 impl Assembly<'_> {
     fn run(mut self) -> (Option<Appfile>, Rejection) {
         let app = self.app;
-        let components: Vec<_> = app
-            .spec
-            .components
-            .iter()
-            .enumerate()
-            .filter_map(|part| self.component(part))
+        let components = app.spec.components.iter().zip(self.provenances);
+        let components: Vec<_> = components
+            .filter_map(|(component, provenance)| self.component(component, provenance))
             .collect();
         let workflow = self.workflow();
         let step_definitions = workflow.as_ref().map(|found| self.step_definitions(found));
@@ -110,12 +155,13 @@ impl Assembly<'_> {
 
     fn component(
         &mut self,
-        (index, component): (usize, &ApplicationComponent),
+        component: &ApplicationComponent,
+        provenance: &Provenance,
     ) -> Option<AppComponent> {
-        let path = format!("spec.components[{index}]");
         let type_ = &component.type_;
         let what = format!("fail to parse settings for {}", component.name);
-        self.properties_are_fields(component.properties.as_ref(), &path, &what);
+        let place = |part: &str| provenance.place(part);
+        self.properties_are_fields(component.properties.as_ref(), place("properties"), &what);
         let resolved = self.find(DefinitionKind::Component, type_);
         if resolved.is_none() {
             let kubevela = format!(
@@ -124,7 +170,13 @@ impl Assembly<'_> {
                  definition [{type_}] : workloaddefinitions.core.oam.dev \"{type_}\" not found",
                 component.name
             );
-            self.unknown_type("component", "ComponentDefinition", &path, type_, kubevela);
+            self.unknown_type(
+                "component",
+                "ComponentDefinition",
+                place("type"),
+                type_,
+                kubevela,
+            );
         }
         let traits: Vec<_> = component
             .traits
@@ -135,8 +187,8 @@ impl Assembly<'_> {
                     "fail to parse properties of {} for {}",
                     part.type_, component.name
                 );
-                let place = format!("{path}.traits[{at}]");
-                self.properties_are_fields(part.properties.as_ref(), &place, &what);
+                let properties = place(&format!("traits[{at}].properties"));
+                self.properties_are_fields(part.properties.as_ref(), properties, &what);
                 let resolved = self.find(DefinitionKind::Trait, &part.type_);
                 if resolved.is_none() {
                     let kubevela = format!(
@@ -144,7 +196,8 @@ impl Assembly<'_> {
                          definition of {1} not found",
                         component.name, part.type_
                     );
-                    self.unknown_type("trait", "TraitDefinition", &place, &part.type_, kubevela);
+                    let path = place(&format!("traits[{at}].type"));
+                    self.unknown_type("trait", "TraitDefinition", path, &part.type_, kubevela);
                 }
                 Some(AppTrait {
                     type_: part.type_.clone(),
@@ -157,12 +210,12 @@ impl Assembly<'_> {
             spec: component.clone(),
             resolved: resolved?,
             traits,
-            path,
+            provenance: provenance.clone(),
         })
     }
 
     /// Properties are an object, or nothing.
-    fn properties_are_fields(&mut self, properties: Option<&Value>, path: &str, what: &str) {
+    fn properties_are_fields(&mut self, properties: Option<&Value>, path: String, what: &str) {
         let found = match properties {
             None | Some(Value::Null | Value::Object(_)) => return,
             Some(other) => policy::json_type(other),
@@ -171,7 +224,6 @@ impl Assembly<'_> {
             "failed to parseComponents: {what}: json: cannot unmarshal {found} into Go value of type \
              map[string]interface {{}}"
         );
-        let path = format!("{path}.properties");
         let finding = Finding::new(
             FindingKind::Invalid,
             path,
@@ -187,7 +239,7 @@ impl Assembly<'_> {
         &mut self,
         what: &str,
         kubernetes_kind: &str,
-        path: &str,
+        path: String,
         type_: &str,
         kubevela: String,
     ) {
@@ -206,7 +258,7 @@ impl Assembly<'_> {
         } else {
             FindingKind::UnknownType
         };
-        let finding = Finding::new(kind, format!("{path}.type"), message)
+        let finding = Finding::new(kind, path, message)
             .expected(
                 format!("the name of a {kubernetes_kind} in {place} or vela-system"),
                 type_,
@@ -291,7 +343,7 @@ impl Assembly<'_> {
             self.unknown_type(
                 "step",
                 "WorkflowStepDefinition",
-                &step.path,
+                format!("{}.type", step.path),
                 step.type_,
                 kubevela,
             );
@@ -390,6 +442,7 @@ impl Assembly<'_> {
                 type_: source.type_,
                 properties: source.properties,
                 external: source.external,
+                path: source.path,
                 rule: rule?,
             }),
             Err(finding) => {
@@ -460,7 +513,8 @@ impl Assembly<'_> {
                 policy.name
             ),
         };
-        self.unknown_type("policy", "PolicyDefinition", &policy.path, type_, kubevela);
+        let path = format!("{}.type", policy.path);
+        self.unknown_type("policy", "PolicyDefinition", path, type_, kubevela);
     }
 }
 

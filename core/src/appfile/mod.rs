@@ -8,6 +8,7 @@ mod definition;
 mod error;
 mod order;
 mod policy;
+mod provenance;
 mod set;
 mod step_state;
 mod steps;
@@ -18,8 +19,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use assemble::assemble;
-pub(crate) use assemble::{assemble_known, namespace_of, resolve_in};
+pub use assemble::{assemble, assemble_overridden};
+pub(crate) use assemble::{assemble_component, assemble_known, namespace_of, resolve_in};
 pub use definition::{Definition, DefinitionSource, Resolved, Stage, kind_of, resolve, type_label};
 pub(crate) use error::wrong_value;
 pub use error::{Finding, FindingKind, Rejection, did_you_mean};
@@ -29,11 +30,13 @@ pub use policy::{
     Propagation, Replication, ResourceUpdate, ResourceUpdateRule, Selection, SelectionRule,
     Selector, Topology, TraitPatch, UpdateOp, UpdateStrategy, read_properties,
 };
+pub use provenance::{Provenance, traced_component, traced_override};
 pub use set::{DefinitionSet, Layered};
 pub use step_state::{StepState, step_alias};
 pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_builtin, named};
 
 use crate::api::{Application, ApplicationComponent, WorkflowStep};
+use crate::path::of_decoder;
 
 /// A trait of a component with its definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,11 +58,16 @@ pub struct AppComponent {
     pub resolved: Resolved,
     /// Its traits in the order in which they take effect.
     pub traits: Vec<AppTrait>,
-    /// Where it stands in the Application, for messages.
-    pub path: String,
+    /// Where its parts stand in the Application, for messages.
+    pub provenance: Provenance,
 }
 
 impl AppComponent {
+    /// Where it stands in the Application.
+    pub fn path(&self) -> &str {
+        self.provenance.path()
+    }
+
     /// Whether a trait applies the workload (REN-020).
     pub fn workload_is_managed(&self) -> bool {
         self.traits
@@ -100,9 +108,9 @@ pub fn read_application(object: &Value) -> Result<Application, Rejection> {
         return Err(finding.into());
     }
     serde_path_to_error::deserialize(object).map_err(|error| {
-        let path = error.path().to_string();
+        let path = of_decoder("", error.path());
         let text = error.inner().to_string();
-        wrong_value(if path == "." { String::new() } else { path }, &text)
+        wrong_value(path, &text)
             .kubevela(format!("json: {text}"))
             .into()
     })

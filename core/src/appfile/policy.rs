@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::definition::Resolved;
 use super::error::{Finding, FindingKind};
 use crate::api::ApplicationTrait;
+use crate::path::{below, of_decoder};
 
 /// A policy of an Application.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Policy {
     pub properties: Option<Value>,
     /// True where it is a `Policy` object and not written in the Application.
     pub external: bool,
+    /// Where it stands, for messages: `spec.policies[0]`, or `Policy production`.
+    pub path: String,
     /// What it says.
     pub rule: PolicyRule,
 }
@@ -386,10 +389,7 @@ pub fn read_properties<T: DeserializeOwned>(
             .into());
     }
     serde_path_to_error::deserialize(properties).map_err(|error| {
-        let field = match error.path().to_string().as_str() {
-            "." => path.to_owned(),
-            inner => format!("{path}.{inner}"),
-        };
+        let field = of_decoder(path, error.path());
         let text = error.inner().to_string();
         if let Some(unknown) = quoted_after(&text, "unknown field `") {
             return Box::new(unknown_field(&text, &field, unknown, kubevela_prefix));
@@ -405,10 +405,11 @@ fn unknown_field(text: &str, field: &str, unknown: &str, kubevela_prefix: &str) 
     let known: Vec<&str> = text.split('`').skip(3).step_by(2).collect();
     let hint = super::error::did_you_mean(unknown, known.iter().copied())
         .unwrap_or_else(|| "remove it".to_owned());
-    let parent = field.strip_suffix(&format!(".{unknown}")).unwrap_or(field);
+    let path = below("", unknown);
+    let parent = field.strip_suffix(&format!(".{path}")).unwrap_or(field);
     Finding::new(
         FindingKind::UnknownField,
-        format!("{parent}.{unknown}"),
+        format!("{parent}.{path}"),
         format!("there is no field `{unknown}` here"),
     )
     .expected(known.join(", "), unknown)

@@ -17,7 +17,7 @@ impl<'a> Before<'a> {
         let (appfile, _) = assemble_known(app, source);
         Self {
             app,
-            variants: variants(app, appfile.as_ref()),
+            variants: variants(app, appfile.as_ref(), source),
         }
     }
 

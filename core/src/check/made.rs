@@ -25,7 +25,7 @@ pub(super) fn findings(component: &AppComponent, rendered: &RenderedComponent) -
             );
             findings.extend(found.map(|finding| {
                 Finding {
-                    path: format!("{}.traits[{index}].type", component.path),
+                    path: component.provenance.place(&format!("traits[{index}].type")),
                     ..finding
                 }
                 .about(format!(
@@ -50,9 +50,9 @@ fn misnamed(component: &AppComponent, object: &RenderedObject) -> Option<Finding
     let kind = text("/kind").unwrap_or("object");
     let (path, hint) = if name == component.spec.name {
         let hint = format!("rename the component, for instance to `{}`", proper(name));
-        (format!("{}.name", component.path), hint)
+        (component.provenance.place("name"), hint)
     } else {
-        (component.path.clone(), String::new())
+        (component.path().to_owned(), String::new())
     };
     Some(
         Finding::new(

@@ -29,11 +29,12 @@ use crate::api::Application;
 use crate::api::labels::annotations;
 use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_known, check};
 use crate::engine::{Evaluator, Operation, Outcome};
+use crate::path::is_inside;
 use crate::render::{RenderError, RenderedComponent};
 
 pub use definition::{DefinitionCheck, TEMPLATE, unidentified};
 pub use parameter::of_diagnostic;
-pub use place::{last_name, place_of_field};
+pub use place::place_of_field;
 pub use sample::{Extent, SAMPLE_NAME, sample};
 pub use scoped::{PolicyTrial, is_of_author, unknown_output};
 pub use trial::{Trial, of_render};
@@ -94,7 +95,7 @@ impl Check {
         let (appfile, rejection) = assemble_known(app, source);
         findings.extend(rejection.findings);
         findings.extend(input::unfed(app));
-        let variants = variant::variants(app, appfile.as_ref());
+        let variants = variant::variants(app, appfile.as_ref(), source);
         if let Some(appfile) = &appfile {
             findings.extend(overriding::findings(app, appfile));
         }
@@ -102,9 +103,18 @@ impl Check {
         findings.extend(usage::unknown_components(app));
         for variant in &variants {
             findings.extend(unfit::misapplied(app, variant, source));
+            let mut told = findings.iter();
+            let is_new = |found: &&Finding| told.all(|known| known.path != found.path);
+            let unresolved: Vec<_> = variant.unresolved.iter().filter(is_new).cloned().collect();
+            findings.extend(unresolved);
         }
         let usages = usage::usages(app, before.as_ref(), &variants, source);
-        findings.extend(usages.iter().flat_map(chart::without_effect));
+        let of_charts = usages
+            .iter()
+            .map(|usage| (usage, chart::without_effect(usage)));
+        let of_charts =
+            of_charts.flat_map(|(usage, found)| found.into_iter().map(|one| usage.placed(one)));
+        findings.extend(of_charts);
         let mut questions: Vec<Question> = usages.into_iter().map(Usage::question).collect();
         questions.extend(condition::questions(app));
         Self {
@@ -123,8 +133,11 @@ impl Check {
 
     /// Takes an answer. What the engine could not do is no fault of the Application.
     pub fn answer(&mut self, question: &Question, outcome: Outcome) {
-        let found = match &question.about {
-            About::Parameters(usage) => parameter::findings(usage, outcome, self.is_changed_later),
+        let found: Vec<Finding> = match &question.about {
+            About::Parameters(usage) => {
+                let found = parameter::findings(usage, outcome, self.is_changed_later).into_iter();
+                found.map(|finding| usage.placed(finding)).collect()
+            }
             About::Condition(asked) => condition::findings(asked, outcome).into_iter().collect(),
         };
         for finding in found {
@@ -190,8 +203,8 @@ impl Check {
             .collect();
         // What is not declared inside of a value of another shape follows from that.
         self.findings.retain(|finding| {
-            let is_inside = |outer: &String| place::is_inside(&finding.path, outer);
-            finding.kind != FindingKind::Undeclared || !refused.iter().any(is_inside)
+            let follows = |outer: &String| is_inside(&finding.path, outer);
+            finding.kind != FindingKind::Undeclared || !refused.iter().any(follows)
         });
         order::sort(&mut self.findings);
         self.findings

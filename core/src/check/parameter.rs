@@ -1,11 +1,11 @@
 //! Parameters against their definition, in words for the one who gave them.
 
-use super::place::is_inside;
 use super::usage::Usage;
 use crate::appfile::{Finding, FindingKind};
 use crate::engine::{
     DefinitionKind, Diagnostic, DiagnosticKind, Outcome, Position, ValidateResult,
 };
+use crate::path::is_inside;
 
 /// What an engine's answer says about parameters. Where components are changed later, what is missing may
 /// still come.

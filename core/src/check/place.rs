@@ -1,21 +1,4 @@
-//! Places: of a field in a template, as far as its text tells; of one path in another.
-
-/// Whether a path leads into the value at another.
-pub(super) fn is_inside(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.starts_with(['.', '[']))
-}
-
-/// The last name of a path: `replicas` of `spec.template.replicas[0]`.
-pub fn last_name(path: &str) -> &str {
-    let name = path.rsplit('.').next().unwrap_or_default();
-    name.split('[').next().unwrap_or_default()
-}
-
-/// Whether a path is another, or leads into the value there.
-pub(super) fn is_at(path: &str, outer: &str) -> bool {
-    path == outer || is_inside(path, outer)
-}
+//! The place of a field in a template, as far as its text tells.
 
 /// Line and column, from 1, of the first place where a field of that name is given a value.
 pub fn place_of_field(template: &str, field: &str) -> Option<(u32, u32)> {

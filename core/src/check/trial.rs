@@ -1,11 +1,11 @@
 //! A trial: components are rendered as they will be, without a cluster and without calls.
 
 use super::parameter::{of_diagnostic, places};
-use super::place::is_at;
 use super::variant::Variant;
 use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule, REF_OBJECTS};
 use crate::engine::Evaluator;
-use crate::render::{ComponentRender, RenderError, RenderFailure, RenderStage, Target};
+use crate::path::is_at;
+use crate::render::{ComponentRender, Problem, RenderError, RenderFailure, RenderStage, Target};
 
 /// A component to be rendered for a trial.
 #[derive(Clone, Debug)]
@@ -31,9 +31,7 @@ impl Trial {
 
     /// Whether a finding is about the component as it is tried here, or a trait of it.
     pub(super) fn has(&self, finding: &Finding) -> bool {
-        let subject = finding.subject.strip_suffix(self.subject.as_str());
-        is_at(&finding.path, &self.component.path)
-            && subject.is_some_and(|before| before.is_empty() || before.ends_with(" of "))
+        is_about(finding, &self.subject)
     }
 
     /// What a failed render says about the Application.
@@ -49,63 +47,44 @@ impl Trial {
     }
 }
 
+/// Whether a finding names this component, as it is delivered, or a trait of it.
+fn is_about(finding: &Finding, subject: &str) -> bool {
+    let before = finding.subject.strip_suffix(subject);
+    before.is_some_and(|before| before.is_empty() || before.ends_with(" of "))
+}
+
 /// The components that can be tried: known, with all their traits, and nothing wrong with them so far.
 pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Finding]) -> Vec<Trial> {
-    let is_wrong = |path: &str| {
+    let is_wrong = |variant: &Variant| {
+        let subject = variant.subject();
         findings.iter().any(|finding| {
             let is_error = !finding.kind.is_warning() && finding.kind != FindingKind::Missing;
             // What took too long once is not tried again.
             let is_hopeless = finding.kind.may_resolve() || finding.kind == FindingKind::Unchecked;
-            is_at(&finding.path, path) && (is_error || is_hopeless)
+            let concerns = is_at(&finding.path, variant.path()) || is_about(finding, &subject);
+            concerns && (is_error || is_hopeless)
         })
     };
     let mut trials = Vec::new();
     for variant in variants {
         let component = &variant.component;
         let is_fed = !component.inputs.is_empty() || !variant.step_inputs.is_empty();
-        if is_fed || component.external_revision.is_some() || is_wrong(&variant.path) {
+        if is_fed || component.external_revision.is_some() || is_wrong(variant) {
             continue;
         }
-        let Some(known) = appfile
-            .components
-            .iter()
-            .find(|known| known.path == variant.path)
-        else {
+        let Some(tried) = &variant.assembled else {
             continue;
         };
-        // An override may have changed the type, or added traits: what is not resolved is not tried.
-        if known.spec.type_ != component.type_ || !has_same_traits(known, variant) {
+        if needs_more(appfile, tried) {
             continue;
-        }
-        let mut tried = known.clone();
-        tried.spec = component.clone();
-        for (part, written) in tried.traits.iter_mut().zip(&component.traits) {
-            part.properties.clone_from(&written.properties);
-        }
-        if needs_more(appfile, &tried) {
-            continue;
-        }
-        let mut subject = format!("component {}", component.name);
-        if !variant.changed_by.is_empty() {
-            subject = format!("{subject} with {}", variant.changed_by);
         }
         trials.push(Trial {
             appfile: appfile.clone(),
-            component: tried,
-            subject,
+            component: tried.clone(),
+            subject: variant.subject(),
         });
     }
     trials
-}
-
-fn has_same_traits(known: &AppComponent, variant: &Variant) -> bool {
-    let written = &variant.component.traits;
-    known.traits.len() == written.len()
-        && known
-            .traits
-            .iter()
-            .zip(written)
-            .all(|(known, written)| known.type_ == written.type_)
 }
 
 /// Templates that read what only a delivery knows would fail for want of it.
@@ -146,20 +125,22 @@ pub fn of_render(error: &RenderError) -> Vec<Finding> {
     };
     let what = format!("{word} type `{}`", error.definition);
     let properties = format!("{}.properties", error.path);
-    let finding = |diagnostic| {
+    let finding = |problem: &Problem| {
+        let diagnostic = &problem.diagnostic;
         let found = of_diagnostic(diagnostic, &properties, &what);
         // A render stops at what it cannot use: nothing of it is only a warning.
         let kind = match found.kind {
             FindingKind::Undeclared => FindingKind::UnknownField,
             kind => kind,
         };
-        Finding { kind, ..found }
-            .decided_in(&error.definition, places(&diagnostic.positions))
-            .kubevela(&error.kubevela_text)
+        let path = problem.path.clone();
+        Finding {
+            kind,
+            path,
+            ..found
+        }
+        .decided_in(&error.definition, places(&diagnostic.positions))
+        .kubevela(&error.kubevela_text)
     };
-    error
-        .problems
-        .iter()
-        .map(|problem| finding(&problem.diagnostic))
-        .collect()
+    error.problems.iter().map(finding).collect()
 }

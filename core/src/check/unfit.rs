@@ -24,12 +24,12 @@ pub(super) fn misapplied(
             continue;
         };
         let definition = &resolved.definition;
-        let path = format!("{}.traits[{index}]", variant.path);
+        let path = variant.provenance.place(&format!("traits[{index}].type"));
         let subject = format!("trait {} of component {}", part.type_, component.name);
         findings.extend(
             unmeant(definition, named.as_deref(), &component.type_).map(|finding| {
                 Finding {
-                    path: format!("{path}.type"),
+                    path: path.clone(),
                     ..finding
                 }
                 .about(&subject)
@@ -47,7 +47,7 @@ pub(super) fn misapplied(
                 findings.push(
                     Finding::new(
                         FindingKind::Misapplied,
-                        format!("{path}.type"),
+                        &path,
                         format!(
                             "the trait `{}` does not go with the trait `{}`",
                             part.type_, other.type_

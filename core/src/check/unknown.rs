@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::crds;
 use crate::appfile::{Finding, FindingKind, did_you_mean};
+use crate::path::below;
 
 /// The fields of `metadata` in all kinds.
 const METADATA: [&str; 15] = [
@@ -118,14 +119,6 @@ fn unknown<'a>(parent: &str, name: &str, known: impl Iterator<Item = &'a str> + 
     )
     .hint(hint)
     .kubevela(format!("strict decoding error: unknown field \"{path}\""))
-}
-
-fn below(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::variant::Variant;
 use super::{About, Question};
 use crate::api::{Application, StepInput};
 use crate::appfile::{
-    Definition, DefinitionSource, Finding, FindingKind, did_you_mean, is_builtin, resolve_in,
+    Definition, DefinitionSource, Finding, FindingKind, Provenance, did_you_mean, is_builtin,
+    resolve_in,
 };
 use crate::engine::{DefinitionKind, Operation, Template, ValidateRequest};
 
@@ -24,8 +25,10 @@ pub(super) struct Usage {
     pub previous: Value,
     /// Parameters that inputs fill, as the template sees them.
     pub fed: Vec<String>,
-    /// Field path of the parameters.
+    /// Field path of the parameters, as if the whole component stood in one place.
     pub path: String,
+    /// Where they stand, if they are those of a component: in it, or in what overrides it.
+    pub provenance: Option<Provenance>,
     /// Which component, trait, policy or step.
     pub subject: String,
     /// Only undeclared parameters are of interest: the rest was judged already.
@@ -42,6 +45,15 @@ impl Usage {
             && self.definition.template.contains(IMMUTABLE)
         {
             self.previous = before.clone();
+        }
+    }
+
+    /// A finding about these parameters at the place where they were given.
+    pub(super) fn placed(&self, finding: Finding) -> Finding {
+        let place = |provenance: &Provenance| provenance.relocate(&finding.path);
+        match self.provenance.as_ref().map(place) {
+            Some(path) => Finding { path, ..finding },
+            None => finding,
         }
     }
 
@@ -148,10 +160,7 @@ impl Usages<'_> {
             .map(|key| key.strip_prefix("value.").unwrap_or(&key).to_owned())
             .collect();
         let previous = self.before.and_then(|before| before.component(variant));
-        let mut subject = format!("component {}", component.name);
-        if !variant.changed_by.is_empty() {
-            subject = format!("{subject} with {}", variant.changed_by);
-        }
+        let subject = variant.subject();
         for (index, part) in component.traits.iter().enumerate() {
             let prefix = format!("traits[{index}].properties.");
             let mine: Vec<String> = fed
@@ -163,11 +172,12 @@ impl Usages<'_> {
                 &part.type_,
                 part.properties.as_ref(),
                 &mine,
-                &format!("{}.traits[{index}]", variant.path),
+                &format!("{}.traits[{index}]", variant.path()),
                 format!("trait {} of {subject}", part.type_),
             );
-            if let (Some(usage), Some(before)) = (added, previous) {
-                usage.was(before::of_trait(before, &component.traits, index));
+            if let Some(usage) = added {
+                usage.provenance = Some(variant.provenance.clone());
+                usage.was(previous.and_then(|was| before::of_trait(was, &component.traits, index)));
             }
         }
         fed.retain(|key| !key.starts_with("traits["));
@@ -181,11 +191,12 @@ impl Usages<'_> {
             &component.type_,
             component.properties.as_ref(),
             &fed,
-            &variant.path,
+            variant.path(),
             subject,
         );
-        if let (Some(usage), Some(before)) = (added, previous) {
-            usage.was(before.properties.as_ref());
+        if let Some(usage) = added {
+            usage.provenance = Some(variant.provenance.clone());
+            usage.was(previous.and_then(|was| was.properties.as_ref()));
         }
     }
 
@@ -242,6 +253,7 @@ impl Usages<'_> {
             previous: Value::Null,
             fed: fed.to_vec(),
             path: format!("{path}.properties"),
+            provenance: None,
             subject,
         });
         self.found.last_mut()

@@ -1,7 +1,10 @@
 //! Components as they are delivered: overrides may give what a component itself does not.
 
 use crate::api::{Application, ApplicationComponent, StepInput};
-use crate::appfile::{Appfile, Override, PolicyRule, is_builtin};
+use crate::appfile::{
+    AppComponent, Appfile, DefinitionSource, Finding, Policy, PolicyRule, Provenance,
+    assemble_component, is_builtin,
+};
 use crate::plan::overrides;
 
 /// A component as one or several steps deliver it.
@@ -9,111 +12,122 @@ use crate::plan::overrides;
 pub(super) struct Variant {
     /// The component.
     pub component: ApplicationComponent,
-    /// Where it stands in the Application.
-    pub path: String,
+    /// Where its parts stand in the Application.
+    pub provenance: Provenance,
+    /// It with its definition and traits; none where its type is not known.
+    pub assembled: Option<AppComponent>,
+    /// What of it cannot be found or read.
+    pub unresolved: Vec<Finding>,
     /// What made it different from what stands there; empty where nothing did.
     pub changed_by: String,
     /// Inputs of the steps that deliver it.
     pub step_inputs: Vec<StepInput>,
 }
 
-/// Each component once for each way in which it is delivered. Where that cannot be known, as it is written.
-pub(super) fn variants(app: &Application, appfile: Option<&Appfile>) -> Vec<Variant> {
-    let mut found: Vec<Variant> = Vec::new();
-    if let Some(appfile) = appfile {
-        for step in appfile
-            .workflow
-            .steps
-            .iter()
-            .filter(|step| step.type_ == "deploy")
-        {
-            for component in delivered_by(app, appfile, step.properties.as_ref()) {
-                add(
-                    app,
-                    &mut found,
-                    component,
-                    &format!("the overrides of step {}", step.name),
-                    &step.inputs,
-                );
-            }
+impl Variant {
+    /// Where the component stands.
+    pub(super) fn path(&self) -> &str {
+        self.provenance.path()
+    }
+
+    /// What it is in words, with what makes it different from what stands there.
+    pub(super) fn subject(&self) -> String {
+        let name = &self.component.name;
+        if self.changed_by.is_empty() {
+            format!("component {name}")
+        } else {
+            format!("component {name} with {}", self.changed_by)
         }
     }
-    for component in &app.spec.components {
-        let inputs = appfile.map_or_else(Vec::new, |appfile| {
-            applying_inputs(appfile, &component.name)
-        });
-        let is_delivered = found
-            .iter()
-            .any(|known| known.component.name == component.name);
-        // Two components may have one name by mistake: both are looked at.
-        let is_twice = app
-            .spec
-            .components
-            .iter()
-            .filter(|other| other.name == component.name)
-            .count()
-            > 1;
-        if !is_delivered || is_twice || !inputs.is_empty() {
-            add(app, &mut found, component.clone(), "", &inputs);
-        }
-    }
-    found
 }
 
-fn add(
+/// Each component once for each way in which it is delivered. Where that cannot be known, as it is written.
+pub(super) fn variants(
     app: &Application,
-    found: &mut Vec<Variant>,
-    component: ApplicationComponent,
-    changed_by: &str,
-    step_inputs: &[StepInput],
-) {
-    if found
-        .iter()
-        .any(|known| known.component == component && known.step_inputs == step_inputs)
-    {
-        return;
+    appfile: Option<&Appfile>,
+    source: &dyn DefinitionSource,
+) -> Vec<Variant> {
+    let mut variants = Variants {
+        app,
+        source,
+        found: Vec::new(),
+    };
+    let steps = appfile.map_or(&[][..], |appfile| &appfile.workflow.steps);
+    for step in steps.iter().filter(|step| step.type_ == "deploy") {
+        let changed_by = format!("the overrides of step {}", step.name);
+        let policies = appfile.map_or(&[][..], |appfile| &appfile.policies);
+        for delivered in delivered_by(app, policies, step.properties.as_ref()) {
+            variants.add(delivered, &changed_by, &step.inputs);
+        }
     }
-    let mut of_name = app.spec.components.iter().enumerate();
-    let index = of_name
-        .clone()
-        .find(|(_, written)| **written == component)
-        .or_else(|| of_name.find(|(_, written)| written.name == component.name))
-        .map(|(index, _)| index);
-    let is_written = index.is_some_and(|index| app.spec.components[index] == component);
-    found.push(Variant {
-        path: index.map_or_else(
-            || "spec.policies".to_owned(),
-            |index| format!("spec.components[{index}]"),
-        ),
-        component,
-        changed_by: if is_written {
-            String::new()
-        } else {
-            changed_by.to_owned()
-        },
-        step_inputs: step_inputs.to_vec(),
-    });
+    for delivered in overrides::apply_all(&app.spec.components, &[]) {
+        let name = &delivered.0.name;
+        let inputs = appfile.map_or_else(Vec::new, |appfile| applying_inputs(appfile, name));
+        let mut found = variants.found.iter();
+        let is_delivered = found.any(|known| known.component.name == *name);
+        // Two components may have one name by mistake: both are looked at.
+        let same = app.spec.components.iter().filter(|one| one.name == *name);
+        if !is_delivered || same.count() > 1 || !inputs.is_empty() {
+            variants.add(delivered, "", &inputs);
+        }
+    }
+    variants.found
+}
+
+struct Variants<'a> {
+    app: &'a Application,
+    source: &'a dyn DefinitionSource,
+    found: Vec<Variant>,
+}
+
+impl Variants<'_> {
+    fn add(
+        &mut self,
+        (component, provenance): (ApplicationComponent, Provenance),
+        changed_by: &str,
+        step_inputs: &[StepInput],
+    ) {
+        let is_same =
+            |known: &Variant| known.component == component && known.step_inputs == step_inputs;
+        if self.found.iter().any(is_same) {
+            return;
+        }
+        let is_written = self.app.spec.components.contains(&component);
+        let (assembled, unresolved) =
+            assemble_component(self.app, &component, &provenance, self.source);
+        let mut variant = Variant {
+            component,
+            provenance,
+            assembled,
+            unresolved,
+            changed_by: if is_written { "" } else { changed_by }.to_owned(),
+            step_inputs: step_inputs.to_vec(),
+        };
+        if !is_written {
+            let subject = variant.subject();
+            for finding in &mut variant.unresolved {
+                finding.subject.clone_from(&subject);
+            }
+        }
+        self.found.push(variant);
+    }
 }
 
 fn delivered_by(
     app: &Application,
-    appfile: &Appfile,
+    policies: &[Policy],
     properties: Option<&serde_json::Value>,
-) -> Vec<ApplicationComponent> {
+) -> Vec<(ApplicationComponent, Provenance)> {
     let names = properties.and_then(|properties| properties["policies"].as_array());
-    let patches = names
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str())
-        .filter_map(|name| appfile.policies.iter().rfind(|policy| policy.name == name))
+    let names = names.into_iter().flatten().filter_map(|name| name.as_str());
+    let named = names.filter_map(|name| policies.iter().rfind(|policy| policy.name == name));
+    let patches: Vec<_> = named
         .filter_map(|policy| match &policy.rule {
-            PolicyRule::Override(patch) => Some(patch),
+            PolicyRule::Override(patch) => Some((policy.path.as_str(), patch)),
             _ => None,
-        });
-    let apply = |components: Vec<ApplicationComponent>, patch: &Override| {
-        overrides::apply(&components, patch)
-    };
-    patches.fold(app.spec.components.clone(), apply)
+        })
+        .collect();
+    overrides::apply_all(&app.spec.components, &patches)
 }
 
 /// Inputs of the steps that apply a component by its name.

@@ -3,7 +3,7 @@
 use super::overrides;
 use crate::api::ApplicationComponent;
 use crate::appfile::{
-    Appfile, Finding, FindingKind, Override, Policy, PolicyRule, Replication, Topology,
+    Appfile, Finding, FindingKind, Override, Policy, PolicyRule, Provenance, Replication, Topology,
 };
 
 /// The policies of a step, each kind in the step's order.
@@ -11,8 +11,8 @@ use crate::appfile::{
 pub struct Chosen<'a> {
     /// Where to, by name.
     pub topologies: Vec<(&'a str, &'a Topology)>,
-    /// What is changed.
-    pub overrides: Vec<&'a Override>,
+    /// What is changed, with the path of the policy that says so.
+    pub overrides: Vec<(&'a str, &'a Override)>,
     /// What is copied.
     pub replications: Vec<&'a Replication>,
 }
@@ -36,19 +36,18 @@ impl<'a> Chosen<'a> {
     pub fn add(&mut self, policy: &'a Policy) {
         match &policy.rule {
             PolicyRule::Topology(topology) => self.topologies.push((&policy.name, topology)),
-            PolicyRule::Override(patch) => self.overrides.push(patch),
+            PolicyRule::Override(patch) => self.overrides.push((&policy.path, patch)),
             PolicyRule::Replication(replication) => self.replications.push(replication),
             _ => {}
         }
     }
 
-    /// The components with what is changed of them.
-    pub fn overridden(&self, components: &[ApplicationComponent]) -> Vec<ApplicationComponent> {
-        let base = components.to_vec();
-        let patches = self.overrides.iter();
-        patches.fold(base, |components, patch| {
-            overrides::apply(&components, patch)
-        })
+    /// The components with what is changed of them, and where that stands.
+    pub fn overridden(
+        &self,
+        components: &[ApplicationComponent],
+    ) -> Vec<(ApplicationComponent, Provenance)> {
+        overrides::apply_all(components, &self.overrides)
     }
 }
 

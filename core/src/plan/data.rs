@@ -126,7 +126,7 @@ fn target(input: &StepInput) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::appfile::{AppTrait, Resolved};
+    use crate::appfile::{AppTrait, Provenance, Resolved};
 
     fn component(inputs: Value) -> AppComponent {
         let resolved = Resolved {
@@ -144,7 +144,7 @@ mod tests {
                 properties: None,
             }],
             resolved,
-            path: String::new(),
+            provenance: Provenance::default(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::api::Application;
 use crate::appfile::{
-    AppComponent, Appfile, DefinitionSource, DeployStep, Rejection, Replication, Stage, assemble,
-    parse, read_properties,
+    AppComponent, Appfile, DefinitionSource, DeployStep, Rejection, Replication, Stage,
+    assemble_overridden, parse, read_properties,
 };
 
 use crate::engine::{Call, DiagnosticKind, Evaluator};
@@ -126,9 +126,8 @@ fn patched(
     chosen: &Chosen<'_>,
     source: &dyn DefinitionSource,
 ) -> Result<Appfile, Rejection> {
-    let mut patched = app.clone();
-    patched.spec.components = chosen.overridden(&app.spec.components);
-    assemble(&patched, source).map_err(|mut rejection| {
+    let components = chosen.overridden(&app.spec.components);
+    assemble_overridden(app, components, source).map_err(|mut rejection| {
         for finding in &mut rejection.findings {
             if !finding.kubevela_text.is_empty() {
                 let text = &finding.kubevela_text;

@@ -4,7 +4,9 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::api::{ApplicationComponent, ApplicationTrait};
-use crate::appfile::{ComponentPatch, Override, TraitPatch};
+use crate::appfile::{
+    ComponentPatch, Override, Provenance, TraitPatch, traced_component, traced_override,
+};
 
 /// Applies one override.
 ///
@@ -39,6 +41,35 @@ pub fn apply(components: &[ApplicationComponent], policy: &Override) -> Vec<Appl
         .filter(kept)
         .map(|slot| slot.component)
         .collect()
+}
+
+/// Applies overrides one after the other, each with the path of its policy, and says where the parts of each component
+/// stand then.
+///
+/// Components and overrides with places in place of values go the same way: what comes of them is where the values come
+/// from.
+pub fn apply_all(
+    components: &[ApplicationComponent],
+    policies: &[(&str, &Override)],
+) -> Vec<(ApplicationComponent, Provenance)> {
+    let path = |index: usize| format!("spec.components[{index}]");
+    if policies.is_empty() {
+        let written = components.iter().cloned().enumerate();
+        return written
+            .map(|(index, component)| (component, Provenance::written(path(index))))
+            .collect();
+    }
+    let traced = components.iter().enumerate();
+    let mut traced: Vec<_> = traced
+        .map(|(index, component)| traced_component(component, &path(index)))
+        .collect();
+    let mut patched = components.to_vec();
+    for (path, policy) in policies {
+        patched = apply(&patched, policy);
+        traced = apply(&traced, &traced_override(policy, path));
+    }
+    let provenances = traced.into_iter().map(Provenance::overridden);
+    patched.into_iter().zip(provenances).collect()
 }
 
 /// A component under the name that patches know it by.
@@ -233,6 +264,81 @@ mod tests {
             ]})),
         );
         assert_eq!(shown(&patched), [("api", "task"), ("we[b", "x")]);
+    }
+
+    #[test]
+    fn what_is_overridden_stands_in_the_override() {
+        let mut base = components(&[("dropped", "t"), ("web", "t")]);
+        base[1].traits = vec![ApplicationTrait {
+            type_: "scaler".into(),
+            properties: Some(json!({"replicas": 1})),
+        }];
+        let first = policy(json!({"selector": ["web"], "components": [
+            {"name": "web", "properties": {"labels": {"a.b/c": 1, "y": 2}, "cmd": [1]}},
+        ]}));
+        let second = policy(json!({"components": [
+            {"traits": [{"type": "scaler", "properties": {"min": 1}}, {"type": "env"}]},
+            {"name": "new", "type": "u", "properties": {"image": "a"}},
+        ]}));
+        let made = apply_all(&base, &[("P1", &first), ("Policy x", &second)]);
+        let places = |index: usize, inner: &[&str]| -> Vec<String> {
+            inner.iter().map(|one| made[index].1.place(one)).collect()
+        };
+        assert_eq!(
+            places(
+                0,
+                &[
+                    "",
+                    "type",
+                    "properties.image",
+                    "properties.missing",
+                    "properties.labels.x",
+                    "properties.labels.y",
+                    "properties.labels.\"a.b/c\"",
+                    "properties.cmd[0].name"
+                ]
+            ),
+            [
+                "spec.components[1]",
+                "spec.components[1].type",
+                "spec.components[1].properties.image",
+                "spec.components[1].properties.missing",
+                "spec.components[1].properties.labels.x",
+                "P1.properties.components[0].properties.labels.y",
+                "P1.properties.components[0].properties.labels.\"a.b/c\"",
+                "P1.properties.components[0].properties.cmd[0].name"
+            ]
+        );
+        assert_eq!(
+            places(
+                0,
+                &[
+                    "traits[0].type",
+                    "traits[0].properties.replicas",
+                    "traits[0].properties.min",
+                    "traits[1].type",
+                    "traits[1].properties.name"
+                ]
+            ),
+            [
+                "spec.components[1].traits[0].type",
+                "spec.components[1].traits[0].properties.replicas",
+                "Policy x.properties.components[0].traits[0].properties.min",
+                "Policy x.properties.components[0].traits[1].type",
+                "Policy x.properties.components[0].traits[1].properties.name"
+            ]
+        );
+        assert_eq!(
+            places(1, &["", "type", "properties.image", "properties.cpu"]),
+            [
+                "Policy x.properties.components[1]",
+                "Policy x.properties.components[1].type",
+                "Policy x.properties.components[1].properties.image",
+                "Policy x.properties.components[1].properties.cpu"
+            ]
+        );
+        let moved = made[0].1.relocate("spec.components[1].properties.cmd");
+        assert_eq!(moved, "P1.properties.components[0].properties.cmd");
     }
 
     #[test]

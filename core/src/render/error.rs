@@ -87,15 +87,21 @@ impl RenderError {
         let type_of = |index: usize| Some(component.traits.get(index)?.resolved.type_name.clone());
         let index = of_request(error.trait_index);
         let path = match index {
-            Some(index) => format!("{}.traits[{index}]", component.path),
-            None => component.path.clone(),
+            Some(index) => format!("{}.traits[{index}]", component.path()),
+            None => component.path().to_owned(),
         };
         let trait_type = index.and_then(type_of);
         let kubevela_text = match of_request(error.noticed_by).and_then(type_of) {
             Some(noticed_by) => in_trait(&noticed_by, name, &error),
             None => kubevela_text(appfile, name, trait_type.as_deref(), &error),
         };
-        Self::evaluated(name, trait_type, path, error, kubevela_text)
+        let mut placed = Self::evaluated(name, trait_type, path, error, kubevela_text);
+        let provenance = &component.provenance;
+        placed.path = provenance.relocate(&placed.path);
+        for problem in &mut placed.problems {
+            problem.path = provenance.relocate(&problem.path);
+        }
+        placed
     }
 
     /// Puts an error of a policy's evaluation to its place in the Application.

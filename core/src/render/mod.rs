@@ -409,8 +409,8 @@ impl<'a> ComponentRender<'a> {
                 .output(output.object, &output.name, index, &workload.object)
                 .map_err(|message| {
                     let path = match index {
-                        Some(index) => format!("{}.traits[{index}]", self.component.path),
-                        None => self.component.path.clone(),
+                        Some(index) => self.component.provenance.place(&format!("traits[{index}]")),
+                        None => self.component.path().to_owned(),
                     };
                     let name = &self.component.spec.name;
                     RenderError::plain(RenderFailure::Result, name, &path, message)
@@ -503,7 +503,7 @@ impl Asks for ComponentRender<'_> {
 
     fn plain(&self, failure: RenderFailure, message: String) -> Box<RenderError> {
         let component = self.component;
-        RenderError::plain(failure, &component.spec.name, &component.path, message)
+        RenderError::plain(failure, &component.spec.name, component.path(), message)
     }
 }
 

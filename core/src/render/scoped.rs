@@ -18,6 +18,7 @@ use crate::engine::{
     Call, EvalError, Evaluator, Operation, Package, PolicyOutput, PolicyRequest, PolicyResult,
     Replay, Request, Template,
 };
+use crate::path::of_decoder;
 
 /// Prefixes of labels and annotations that such policies do not see (POL-018).
 const INTERNAL: [&str; 7] = [
@@ -282,15 +283,8 @@ impl<'a> ScopedRender<'a> {
         value: Value,
     ) -> Result<T, Box<RenderError>> {
         serde_path_to_error::deserialize(value).map_err(|error| {
-            let path = error.path().to_string();
-            let path = if path == "." {
-                String::new()
-            } else if path.starts_with('[') {
-                path
-            } else {
-                format!(".{path}")
-            };
-            let why = format!("output.{field}{path}: {}", error.inner());
+            let path = of_decoder(&format!("output.{field}"), error.path());
+            let why = format!("{path}: {}", error.inner());
             self.plain(RenderFailure::Result, why)
         })
     }

@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 use super::read::{Limits, documents};
+use crate::path::{Part, parts};
 
 /// Deeper texts are not searched: each level costs twice the stack that reading does.
 const DEPTH: usize = 32;
@@ -84,37 +85,18 @@ enum Place {
 
 impl Place {
     /// What is in it by this name or number, with the place of the name.
-    fn child(&self, part: &str) -> Option<(Option<&Location>, &Spanned<Place>)> {
-        match self {
-            Self::Scalar => None,
-            Self::List(items) => Some((None, items.get(part.parse::<usize>().ok()?)?)),
-            Self::Map(entries) => entries
-                .iter()
-                .find(|(key, _)| key.value == part)
-                .map(|(key, place)| (Some(&key.referenced), place)),
-        }
-    }
-}
-
-/// The parts of a path; brackets hold an index or a key with dots.
-fn parts(path: &str) -> Vec<String> {
-    let mut parts = Vec::new();
-    let mut rest = path;
-    while !rest.is_empty() {
-        rest = rest.strip_prefix('.').unwrap_or(rest);
-        if let Some(inner) = rest.strip_prefix('[') {
-            let end = inner.find(']').unwrap_or(inner.len());
-            parts.push(inner[..end].trim_matches(['"', '\'']).to_owned());
-            rest = inner.get(end + 1..).unwrap_or_default();
-        } else {
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            if end > 0 {
-                parts.push(rest[..end].to_owned());
+    fn child(&self, part: &Part) -> Option<(Option<&Location>, &Spanned<Place>)> {
+        match (self, part) {
+            (Self::List(items), Part::Index(index)) => Some((None, items.get(*index)?)),
+            (Self::Map(entries), _) => {
+                let wanted = part.key();
+                let mut entries = entries.iter();
+                let (key, place) = entries.find(|(key, _)| key.value == wanted)?;
+                Some((Some(&key.referenced), place))
             }
-            rest = &rest[end..];
+            _ => None,
         }
     }
-    parts
 }
 
 impl<'de> Deserialize<'de> for Place {
