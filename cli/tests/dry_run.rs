@@ -194,6 +194,13 @@ fn fields_that_do_not_exist_are_refused_at_their_place() {
     );
 }
 
+/// Nothing is unified with the parameters of a trait that is given none.
+#[test]
+fn a_trait_may_take_nothing_at_all() {
+    let objects = shown(&["-f", "closed.yaml", "-d", "definitions/closed.cue"]);
+    assert!(objects.contains("closed: \"yes\""), "{objects}");
+}
+
 #[test]
 fn a_folder_and_standard_input_are_read() {
     let objects = shown(&[

@@ -315,7 +315,9 @@ func (v *validation) parameters() error {
 	template := v.request.Template
 	src := newSource(v.request.Kind+"/"+template.Name+".cue", template.Source)
 	src.appendText("context: _\nparameter: _\n")
-	src.appendData("parameter", template.Parameters)
+	if !isNull(template.Parameters) {
+		src.appendData("parameter", template.Parameters)
+	}
 	where := stage{source: src, definition: template.Name, parameters: template.Parameters}
 	value, err := src.build(v.packages())
 	if err != nil {
