@@ -41,13 +41,18 @@ func expression(request *expressionRequest) (json.RawMessage, error) {
 		if own := value.Err(); own != nil && !found.Exists() {
 			err = own
 		}
-		return nil, where.failure(stageValidate, err, err.Error())
+		return nil, where.failure(stageValidate, err, withoutField(err))
 	}
 	raw, err := found.MarshalJSON()
 	if err != nil {
-		return nil, where.failure(stageExport, err, err.Error())
+		return nil, where.failure(stageExport, err, withoutField(err))
 	}
 	return raw, nil
+}
+
+// withoutField is an error's text without the name that nobody but this file knows.
+func withoutField(err error) string {
+	return strings.ReplaceAll(err.Error(), expressionField+": ", "")
 }
 
 // parseExpression gives a file with the expression as value of expressionField. Text before it may import

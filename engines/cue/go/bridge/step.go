@@ -36,7 +36,7 @@ func step(request *stepRequest) (*stepResult, error) {
 	for _, output := range request.Outputs {
 		raw, err := readOutput(value, output.ValueFrom)
 		if err != nil {
-			result.Missing[output.Name] = fmt.Sprintf("failed to get output from %s: %s", output.ValueFrom, err)
+			result.Missing[output.Name] = fmt.Sprintf("failed to get output from %s: %s", output.ValueFrom, withoutField(err))
 			continue
 		}
 		result.Outputs[output.Name] = raw
