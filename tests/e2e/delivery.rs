@@ -391,7 +391,7 @@ spec:
   schematic:
     cue:
       template: |
-        import ("vela/kube", "vela/util", "vela/oam", "encoding/base64")
+        import ("vela/kube", "vela/op", "vela/time", "vela/util", "vela/oam", "encoding/base64", "strings")
         parallel: kube.#ApplyInParallel & {$params: value: [
           {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "one", namespace: context.namespace, labels: set: "s"}},
           {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "two", namespace: context.namespace, labels: set: "s"}, data: a: "1"},
@@ -402,9 +402,21 @@ spec:
         load: oam.#LoadComponents & {$params: {}}
         delete: kube.#Delete & {$params: value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "one", namespace: context.namespace}}}
         missing: kube.#Delete & {$params: value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "nosuch", namespace: context.namespace}}}
+        deleted: [if missing.$returns.err != _|_ {missing.$returns.err}, "deleted"][0]
+        unread: kube.#Read & {$params: value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "nosuch", namespace: context.namespace}}}
+        older: op.#List & {resource: {apiVersion: "v1", kind: "ConfigMap"}, filter: {namespace: context.namespace, matchingLabels: set: "s"}}
+        unknown: kube.#List & {$params: resource: {apiVersion: "no.such/v1", kind: "Nothing"}}
+        layouts: ["3:04PM", "06/1/2 002", "2006-01-02T15:04:05.000Z07:00", "2006-01-02T15:04:05.999", "[15h04] MST"]
+        shown: {for layout in layouts {(layout): time.#TimestampToDate & {$params: {timestamp: 1709200805, "layout": layout}}}}
+        dates: {"2024-2-9": "2006-1-2", "29 Feb 24 12:00 UTC": "02 Jan 06 15:04 MST", "2024-060": "2006-002", "2024-02-29T12:00:00.5+01:00": ""}
+        meant: {for date, layout in dates {(date): time.#DateToTimestamp & {$params: {"date": date, "layout": layout}}}}
         result: kube.#Apply & {$params: {
           value: {apiVersion: "v1", kind: "ConfigMap", metadata: {name: "result", namespace: context.namespace}, data: {
-            count: "\(len(list.$returns.values.items))", text: string.$returns.str, b: edit.$returns.result.data.b, type: load.$returns.value.cm.type, err: missing.$returns.err
+            count: "\(len(list.$returns.values.items))", text: string.$returns.str, b: edit.$returns.result.data.b, type: load.$returns.value.cm.type, again: deleted
+            missing: "\(unread.$returns.value.metadata.name): \(unread.$returns.err)", listed: "\(len(older.list.items))"
+            none: "\(len(unknown.$returns.values.items)) \(unknown.$returns.err)"
+            written: strings.Join([for layout in layouts {shown[layout].$returns.date}], " | ")
+            read: strings.Join([for date, _ in dates {"\(meant[date].$returns.timestamp)"}], " ")
           }}
           patch: data: more: "merged"
         }}
@@ -446,7 +458,20 @@ fn steps_use_objects_configurations_and_components() {
     assert_eq!(data["b"], "2");
     assert_eq!(data["type"], "k8s-objects");
     assert_eq!(data["more"], "merged");
-    assert!(data["err"].to_string().contains("not found"), "{data}");
+    assert_eq!(data["again"], "deleted");
+    assert_eq!(data["missing"], "nosuch: configmaps \"nosuch\" not found");
+    assert_eq!(data["listed"], "1", "one is deleted by then");
+    let unknown = data["none"].to_string();
+    assert!(
+        unknown.starts_with("\"0 ") && unknown.contains("no.such"),
+        "{unknown}"
+    );
+    // As Go's time.Format and time.Parse have it.
+    assert_eq!(
+        data["written"],
+        "10:00AM | 24/2/29 060 | 2024-02-29T10:00:05.000Z | 2024-02-29T10:00:05 | [10h00] UTC"
+    );
+    assert_eq!(data["read"], "1707436800 1709208000 1709164800 1709204400");
     assert!(place.get("cm", "one").is_none());
     assert_eq!(place.object("cm", "shown")["data"]["user"], "admin");
     assert_eq!(place.object("cm", "plain")["data"]["a"], "1");

@@ -151,6 +151,7 @@ impl Attempt {
     }
 
     /// What cannot be read is data for the template, not a failure (PRV-011).
+    /// That it failed is data for the template, beside the object as it was asked for (PRV-011).
     async fn read(&self, call: &Call) -> Called {
         let Some(object) = call.params.get("value").filter(|value| !is_empty(value)) else {
             return failed(call, "Object 'Kind' is missing in '{}'");
@@ -158,8 +159,8 @@ impl Attempt {
         let cluster = text(&call.params, "cluster").unwrap_or_default();
         let answer = match self.ports.read(cluster, object).await {
             Ok(Some(live)) => json!({ "value": live }),
-            Ok(None) => json!({ "err": not_found(object) }),
-            Err(error) => json!({ "err": error.to_string() }),
+            Ok(None) => json!({ "value": object, "err": not_found(object) }),
+            Err(error) => json!({ "value": object, "err": error.to_string() }),
         };
         Called::Answer(answer)
     }

@@ -10,6 +10,7 @@ mod env;
 mod metrics;
 mod objects;
 mod query;
+mod time;
 mod values;
 
 use caravel_core::engine::Call;
@@ -26,8 +27,11 @@ impl Delivery {
         let answer = match (package(call), call.action.as_str()) {
             ("kube", "patch") => self.patch(params).await,
             ("kube", "apply-in-parallel") => self.apply_all(params).await,
-            ("kube", "list") => Ok(self.list(params).await),
-            ("kube", "delete") => Ok(failure_as_data(self.delete(params).await)),
+            ("kube", "list") => Ok(self.list(call).await),
+            ("kube", "delete") => Ok(self
+                .delete(params)
+                .await
+                .unwrap_or_else(|error| failed(params, &error))),
             ("config", "create" | "create-config") => self.create_config(params).await,
             ("config", "delete" | "delete-config") => self.delete_config(params).await,
             ("config", "read" | "read-config") => self.read_config(params).await,
@@ -59,8 +63,8 @@ impl Delivery {
             ("util", "string") => values::string(params),
             ("util", "log") => Ok(self.log(params)),
             ("time", "now") => Ok(json!({"timestamp": self.clock.now().as_second()})),
-            ("time", "timestamp") => values::timestamp(params),
-            ("time", "date") => values::date(params),
+            ("time", "timestamp") => self.timestamp(params).await,
+            ("time", "date") => self.date(params).await,
             _ => return Ok(None),
         };
         answer.map(Some)
@@ -108,9 +112,9 @@ fn package(call: &Call) -> &str {
     }
 }
 
-/// That it failed is data for the template, not a failure of the step (PRV-011, PRV-013).
-fn failure_as_data(result: Result<Value, PortError>) -> Value {
-    result.unwrap_or_else(|error| json!({"err": error.to_string()}))
+/// That it failed is data for the template, not a failure of the step (PRV-013).
+fn failed(params: &Value, error: &PortError) -> Value {
+    json!({"value": params["value"], "err": error.to_string()})
 }
 
 /// A parameter that a call cannot do without.

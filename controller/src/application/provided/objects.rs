@@ -2,7 +2,7 @@
 
 use caravel_clusters::ObjectKey;
 use caravel_clusters::connect::{Cluster, TEMPLATE_MANAGER, Target};
-use caravel_core::engine::{MergeRequest, Operation};
+use caravel_core::engine::{Call, MergeRequest, Operation};
 use kube::core::params::{Patch, Preconditions};
 use serde_json::{Map, Value, json};
 
@@ -60,28 +60,38 @@ impl Delivery {
         Ok(json!({"value": applied}))
     }
 
-    /// `kube.#List`: the type stands in `resource`, or in `value` (TRAP-016).
-    pub(super) async fn list(&self, params: &Value) -> Value {
-        let mut asked = params.clone();
+    /// `kube.#List`: the type stands in `resource`, or in `value` (TRAP-016). A list that failed is an empty one (PRV-012).
+    pub(super) async fn list(&self, call: &Call) -> Value {
+        let mut asked = call.params.clone();
         let given = |value: &Value| value.as_object().is_some_and(|map| !map.is_empty());
         if !given(&asked["resource"]) {
             asked["resource"] = asked["value"].take();
         }
+        let key = if call.provider == "op" {
+            "list"
+        } else {
+            "values"
+        };
         match list(&self.clusters, &asked).await {
-            Ok(list) => json!({"values": list}),
-            Err(why) => json!({"err": why}),
+            Ok(list) => json!({key: list}),
+            Err(why) => {
+                let resource = &asked["resource"];
+                let none = json!({"apiVersion": resource["apiVersion"], "kind": resource["kind"], "items": []});
+                json!({key: none, "err": why})
+            }
         }
     }
 
-    /// `kube.#Delete`: one object, or all that a filter selects. Each is deleted as the one that was seen (its uid).
+    /// `kube.#Delete`: one object, or all that a filter selects. Each is deleted as the one that was seen (its uid). One
+    /// that is not there is deleted.
     pub(super) async fn delete(&self, params: &Value) -> Result<Value, PortError> {
         let value = &params["value"];
         let filter = &params["filter"];
         if !filter.is_object() {
             let (cluster, target) = self.located(params).await?;
-            let found = cluster.get(&target).await.map_err(PortError::new)?;
-            let found = found.ok_or_else(|| PortError::new(missing(&target)))?;
-            self.delete_one(&cluster, &found).await?;
+            if let Some(found) = cluster.get(&target).await.map_err(PortError::new)? {
+                self.delete_one(&cluster, &found).await?;
+            }
             return Ok(json!({}));
         }
         let name = text(params, "cluster").unwrap_or_default();
