@@ -340,7 +340,10 @@ impl Dag {
         let mut providers: HashMap<&str, Vec<StepRef>> = HashMap::new();
         for (step, me) in self.steps.iter().zip(self.refs()) {
             for output in &step.outputs {
-                providers.entry(&output.name).or_default().push(me);
+                let of_name = providers.entry(&output.name).or_default();
+                if !of_name.contains(&me) {
+                    of_name.push(me);
+                }
             }
         }
         let mut edges = Vec::new();

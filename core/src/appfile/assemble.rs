@@ -266,7 +266,13 @@ impl Assembly<'_> {
             .hint(
                 self.versions(what, name, version)
                     .or_else(|| self.meant(what, name))
-                    .unwrap_or_else(|| format!("apply the {kubernetes_kind}, or correct the type")),
+                    .unwrap_or_else(|| {
+                        if type_.is_empty() {
+                            "give it one: `caravel def list` shows which there are".to_owned()
+                        } else {
+                            format!("apply the {kubernetes_kind}, or correct the type")
+                        }
+                    }),
             )
             .kubevela(kubevela);
         self.rejection.findings.push(finding);

@@ -33,9 +33,10 @@ pub use policy::{
 pub use provenance::{Provenance, traced_component, traced_override};
 pub use set::{DefinitionSet, Layered};
 pub use step_state::{StepState, step_alias};
+pub(crate) use steps::not_a_duration;
 pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_builtin, named};
 
-use crate::api::{Application, ApplicationComponent, WorkflowStep};
+use crate::api::{AppWorkflow, Application, ApplicationComponent};
 use crate::path::of_decoder;
 
 /// A trait of a component with its definition.
@@ -210,12 +211,9 @@ pub fn check(app: &Application) -> Rejection {
     rejection
         .findings
         .extend(order::duplicates("policy", &policies));
-    let written = app
-        .spec
-        .workflow
-        .as_ref()
-        .map_or(&[][..], |workflow| &workflow.steps[..]);
-    check_steps(written, &mut rejection);
+    if let Some(workflow) = &app.spec.workflow {
+        check_steps(workflow, &mut rejection);
+    }
     rejection
 }
 
@@ -227,8 +225,8 @@ fn component_node((index, component): (usize, &ApplicationComponent)) -> order::
     }
 }
 
-fn check_steps(steps: &[WorkflowStep], rejection: &mut Rejection) {
-    let steps = named(steps.to_vec());
+fn check_steps(workflow: &AppWorkflow, rejection: &mut Rejection) {
+    let steps = named(workflow.steps.clone());
     let all = steps::flattened(&steps);
     let nodes: Vec<_> = all
         .iter()
@@ -238,10 +236,15 @@ fn check_steps(steps: &[WorkflowStep], rejection: &mut Rejection) {
             path: step.path.clone(),
         })
         .collect();
-    rejection.findings.extend(order::duplicates("step", &nodes));
-    rejection
-        .findings
-        .extend(order::unknown_dependencies("step", &nodes));
-    rejection.findings.extend(order::cycles("step", &nodes));
+    let findings = &mut rejection.findings;
+    let duplicates = order::duplicates("step", &nodes);
+    let circles = order::cycles("step", &nodes);
+    if duplicates.is_empty() && circles.is_empty() {
+        findings.extend(steps::stuck(workflow, &steps));
+    }
+    findings.extend(duplicates);
+    findings.extend(order::unknown_dependencies("step", &nodes));
+    findings.extend(circles);
+    findings.extend(steps::no_groups(&all));
     steps::check_timeouts(&all, rejection);
 }

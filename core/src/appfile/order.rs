@@ -95,12 +95,13 @@ pub(super) fn cycles(what: &str, nodes: &[Node<'_>]) -> Vec<Finding> {
             Finding::new(
                 FindingKind::Cycle,
                 format!("{}.dependsOn", nodes[cycle[0]].path),
-                format!(
-                    "these {} wait for each other: {} → {}",
-                    plural(what),
-                    names.join(" → "),
-                    names[0]
-                ),
+                if let [name] = names[..] {
+                    format!("the {what} `{name}` waits for itself")
+                } else {
+                    let circle = names.join(" → ");
+                    let all = plural(what);
+                    format!("these {all} wait for each other: {circle} → {}", names[0])
+                },
             )
             .hint("take one of these dependencies away"),
         );

@@ -4,8 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::definition::DefinitionSource;
 use super::error::{Finding, FindingKind, Rejection};
+use super::order;
 use crate::api::{
-    Application, ApplicationComponent, ExecuteMode, StepInput, WorkflowStep, WorkflowSubStep,
+    AppWorkflow, Application, ApplicationComponent, ExecuteMode, StepInput, StepOutput,
+    WorkflowStep, WorkflowSubStep,
 };
 
 /// The type of component whose objects are only referred to (REN-036).
@@ -23,6 +25,9 @@ pub struct Steps {
     /// Name of the Workflow object that they come from.
     pub reference: Option<String>,
 }
+
+/// The type of a step that holds others.
+const GROUP: &str = "step-group";
 
 /// Whether a type is implemented without a definition (WF-023).
 pub fn is_builtin(type_: &str) -> bool {
@@ -320,7 +325,11 @@ pub(super) struct StepRef<'a> {
     pub type_: &'a str,
     pub depends_on: &'a [String],
     pub timeout: Option<&'a str>,
+    pub inputs: &'a [StepInput],
+    pub outputs: &'a [StepOutput],
     pub path: String,
+    /// The step's number, and its number in the group where it is in one.
+    pub place: (usize, Option<usize>),
 }
 
 /// All steps and sub-steps with their paths.
@@ -333,7 +342,10 @@ pub(super) fn flattened(steps: &[WorkflowStep]) -> Vec<StepRef<'_>> {
             type_: &step.type_,
             depends_on: &step.depends_on,
             timeout: step.timeout.as_deref(),
+            inputs: &step.inputs,
+            outputs: &step.outputs,
             path: path.clone(),
+            place: (index, None),
         });
         all.extend(step.sub_steps.iter().enumerate().map(|(inner, sub_step)| {
             let sub_step: &WorkflowSubStep = sub_step;
@@ -342,26 +354,120 @@ pub(super) fn flattened(steps: &[WorkflowStep]) -> Vec<StepRef<'_>> {
                 type_: &sub_step.type_,
                 depends_on: &sub_step.depends_on,
                 timeout: sub_step.timeout.as_deref(),
+                inputs: &sub_step.inputs,
+                outputs: &sub_step.outputs,
                 path: format!("{path}.subSteps[{inner}]"),
+                place: (index, Some(inner)),
             }
         }));
     }
     all
 }
 
+/// Sub-steps of a step that is no group: nobody would run them.
+pub(super) fn no_groups(steps: &[StepRef<'_>]) -> Vec<Finding> {
+    let pairs = steps.windows(2);
+    let pairs = pairs.map(|pair| (&pair[0], &pair[1]));
+    let is_wrong = |(step, next): &(&StepRef<'_>, &StepRef<'_>)| {
+        step.place.1.is_none() && next.place.1.is_some() && step.type_ != GROUP
+    };
+    let finding = |(step, _): (&StepRef<'_>, &StepRef<'_>)| {
+        let message = "only a group of steps has sub-steps";
+        Finding::new(FindingKind::Invalid, format!("{}.type", step.path), message)
+            .about(format!("step {}", step.name))
+            .expected(GROUP, step.type_)
+            .hint("write `type: step-group`, or take the sub-steps out of the step")
+    };
+    pairs.filter(is_wrong).map(finding).collect()
+}
+
+/// Steps that wait for each other for ever, by dependencies, by what they take from each other and by their order.
+pub(super) fn stuck(workflow: &AppWorkflow, steps: &[WorkflowStep]) -> Vec<Finding> {
+    let mode = workflow.mode.unwrap_or_default();
+    let is_listed = mode.steps.unwrap_or(ExecuteMode::StepByStep) == ExecuteMode::StepByStep;
+    let all = flattened(steps);
+    let mut waits: Vec<Vec<String>> = Vec::new();
+    for step in &all {
+        let mut names = step.depends_on.to_vec();
+        names.extend(step.inputs.iter().filter_map(|input| giver(&all, input)));
+        match step.place {
+            (index, None) if is_listed && index > 0 => names.push(steps[index - 1].name.clone()),
+            (_, None) => {}
+            // A member begins after its group; the group itself stands for its end.
+            (index, Some(_)) => {
+                let group = all.iter().position(|one| one.place == (index, None));
+                names.extend(group.into_iter().flat_map(|at| waits[at].clone()));
+            }
+        }
+        waits.push(names);
+    }
+    for (step, names) in all.iter().zip(&mut waits) {
+        if let (index, None) = step.place {
+            let members = steps[index].sub_steps.iter();
+            names.extend(members.map(|member| member.name.clone()));
+        }
+    }
+    let nodes: Vec<_> = all
+        .iter()
+        .zip(&waits)
+        .map(|(step, names)| order::Node {
+            name: step.name,
+            depends_on: names,
+            path: step.path.clone(),
+        })
+        .collect();
+    let told = |finding: Finding| {
+        let place = finding.path.trim_end_matches(".dependsOn");
+        let step = all.iter().find(|step| step.path == place);
+        let field = match step {
+            Some(step) if !step.depends_on.is_empty() => "dependsOn",
+            _ => "inputs",
+        };
+        let hint = match is_listed {
+            _ if finding.message.ends_with("itself") => {
+                "take away what only this step gives, and takes itself"
+            }
+            true => {
+                "change the order of the steps, which run one after another, or take away what one of them waits for"
+            }
+            false => "take away what one of them waits for",
+        };
+        Finding {
+            path: format!("{place}.{field}"),
+            ..finding
+        }
+        .hint(hint)
+    };
+    order::cycles("step", &nodes)
+        .into_iter()
+        .map(told)
+        .collect()
+}
+
+/// The only step that gives what an input names: where several do, the first one that is done is enough.
+fn giver(all: &[StepRef<'_>], input: &StepInput) -> Option<String> {
+    let is_named = |output: &StepOutput| {
+        let rest = input.from.strip_prefix(output.name.as_str());
+        !output.name.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut givers = all.iter().filter(|step| step.outputs.iter().any(is_named));
+    let only = givers.next().filter(|_| givers.next().is_none())?;
+    Some(only.name.to_owned())
+}
+
 /// Checks timeouts: a bad one would be noticed only when the step runs (trap 4: refused).
 pub(super) fn check_timeouts(steps: &[StepRef<'_>], rejection: &mut Rejection) {
-    for step in steps {
-        let Some(Err(error)) = step.timeout.map(crate::api::duration::parse) else {
-            continue;
-        };
-        rejection.findings.push(
-            Finding::new(
-                FindingKind::Invalid,
-                format!("{}.timeout", step.path),
-                error.to_string(),
-            )
-            .expected("a duration such as `10m`", step.timeout.unwrap_or_default()),
-        );
-    }
+    let wrong = steps
+        .iter()
+        .filter_map(|step| not_a_duration(format!("{}.timeout", step.path), step.timeout?));
+    rejection.findings.extend(wrong);
+}
+
+/// What is wrong with a text as a duration; nothing where it is one.
+pub(crate) fn not_a_duration(path: String, text: &str) -> Option<Finding> {
+    let error = crate::api::duration::parse(text).err()?;
+    Some(
+        Finding::new(FindingKind::Invalid, path, error.to_string())
+            .expected("a duration such as `10m`", text),
+    )
 }

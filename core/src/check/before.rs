@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::step::{self, Written};
 use super::variant::{Variant, variants};
-use crate::api::{Application, ApplicationComponent, ApplicationTrait, WorkflowStep};
+use crate::api::{Application, ApplicationComponent, ApplicationTrait};
 use crate::appfile::{DefinitionSource, assemble_known};
 
 /// An Application as it was.
@@ -40,24 +41,11 @@ impl<'a> Before<'a> {
             .as_ref()
     }
 
-    pub(super) fn step(&self, name: &str, type_: &str) -> Option<&Value> {
-        let mut steps = self.steps();
-        steps
-            .find(|was| was.name == name && was.type_ == type_)?
-            .properties
-            .as_ref()
-    }
-
-    pub(super) fn sub_step(&self, name: &str, type_: &str) -> Option<&Value> {
-        let mut steps = self.steps().flat_map(|step| &step.sub_steps);
-        steps
-            .find(|was| was.name == name && was.type_ == type_)?
-            .properties
-            .as_ref()
-    }
-
-    fn steps(&self) -> impl Iterator<Item = &WorkflowStep> {
-        self.app.spec.workflow.iter().flat_map(|flow| &flow.steps)
+    pub(super) fn step(&self, now: &Written<'_>) -> Option<&Value> {
+        let is_same = |was: &Written<'_>| {
+            (was.name, was.type_, was.is_sub_step()) == (now.name, now.type_, now.is_sub_step())
+        };
+        step::steps(self.app).into_iter().find(is_same)?.properties
     }
 }
 

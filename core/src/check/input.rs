@@ -1,34 +1,38 @@
 //! Inputs that nothing feeds.
 
+use super::step;
 use crate::api::{Application, StepInput, StepOutput};
 use crate::appfile::{Finding, FindingKind, did_you_mean};
 
 /// Inputs whose output no component or step of the Application declares (WF-015). They may be fed by a template
 /// that puts a variable, so that this is a warning: without that the step waits for ever (trap 7).
 pub(super) fn unfed(app: &Application) -> Vec<Finding> {
-    let steps = app.spec.workflow.as_ref();
-    if steps.is_some_and(|flow| flow.ref_.is_some()) {
+    let flow = app.spec.workflow.as_ref();
+    if flow.is_some_and(|flow| flow.ref_.is_some()) {
         return Vec::new();
     }
-    let steps = steps.map_or(&[][..], |flow| &flow.steps);
-    let outputs = app
-        .spec
-        .components
-        .iter()
-        .flat_map(|component| &component.outputs)
-        .chain(steps.iter().flat_map(|step| &step.outputs))
-        .chain(
-            steps
-                .iter()
-                .flat_map(|step| step.sub_steps.iter().flat_map(|sub| &sub.outputs)),
-        );
-    let names: Vec<&str> = outputs
+    let steps = step::steps(app);
+    let of_components = app.spec.components.iter().flat_map(|one| &one.outputs);
+    let of_steps = steps.iter().flat_map(|step| step.outputs);
+    let names: Vec<&str> = of_components
+        .chain(of_steps)
         .map(|output: &StepOutput| output.name.as_str())
         .collect();
     let mut findings = Vec::new();
     let mut look = |inputs: &[StepInput], path: &str, subject: &str| {
         for (index, input) in inputs.iter().enumerate() {
             if is_given(&input.from, &names) {
+                continue;
+            }
+            let path = format!("{path}.inputs[{index}].from");
+            if input.from.is_empty() {
+                let message =
+                    "this input does not say where its value comes from: it waits for ever";
+                findings.push(
+                    Finding::new(FindingKind::Unfed, path, message)
+                        .about(subject)
+                        .hint("write `from:` with the name of an output, or with a path such as context.appName"),
+                );
                 continue;
             }
             let hint = did_you_mean(&input.from, names.iter().copied()).unwrap_or_else(|| {
@@ -42,7 +46,7 @@ pub(super) fn unfed(app: &Application) -> Vec<Finding> {
             findings.push(
                 Finding::new(
                     FindingKind::Unfed,
-                    format!("{path}.inputs[{index}].from"),
+                    path,
                     format!(
                         "no step or component declares the output `{}`: this waits for ever",
                         input.from
@@ -62,13 +66,8 @@ pub(super) fn unfed(app: &Application) -> Vec<Finding> {
             &subject,
         );
     }
-    for (index, step) in steps.iter().enumerate() {
-        let path = format!("spec.workflow.steps[{index}]");
-        look(&step.inputs, &path, &format!("step {}", step.name));
-        for (at, sub_step) in step.sub_steps.iter().enumerate() {
-            let path = format!("{path}.subSteps[{at}]");
-            look(&sub_step.inputs, &path, &format!("step {}", sub_step.name));
-        }
+    for step in &steps {
+        look(step.inputs, &step.path(), &step.subject());
     }
     findings
 }

@@ -13,12 +13,14 @@ mod input;
 mod made;
 mod name;
 mod order;
+mod output;
 mod overriding;
 mod parameter;
 mod place;
 mod sample;
 mod scoped;
 mod selector;
+mod step;
 mod trial;
 mod unfit;
 mod unknown;
@@ -69,6 +71,7 @@ pub struct Question {
 enum About {
     Parameters(Box<Usage>),
     Condition(condition::Condition),
+    Output(output::Output),
 }
 
 impl Check {
@@ -95,6 +98,7 @@ impl Check {
         let (appfile, rejection) = assemble_known(app, source);
         findings.extend(rejection.findings);
         findings.extend(input::unfed(app));
+        findings.extend(step::bad_durations(app));
         let variants = variant::variants(app, appfile.as_ref(), source);
         if let Some(appfile) = &appfile {
             findings.extend(overriding::findings(app, appfile));
@@ -117,6 +121,7 @@ impl Check {
         findings.extend(of_charts);
         let mut questions: Vec<Question> = usages.into_iter().map(Usage::question).collect();
         questions.extend(condition::questions(app));
+        questions.extend(output::questions(app, source));
         Self {
             findings,
             questions,
@@ -138,7 +143,8 @@ impl Check {
                 let found = parameter::findings(usage, outcome, self.is_changed_later).into_iter();
                 found.map(|finding| usage.placed(finding)).collect()
             }
-            About::Condition(asked) => condition::findings(asked, outcome).into_iter().collect(),
+            About::Condition(asked) => condition::findings(asked, outcome),
+            About::Output(asked) => output::findings(asked, outcome).into_iter().collect(),
         };
         for finding in found {
             self.add(finding);

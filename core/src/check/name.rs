@@ -100,6 +100,33 @@ pub(super) fn proper(name: &str) -> String {
     letters.trim_matches('-').to_owned()
 }
 
+/// The names that an expression reads from something: `a` of `inputs.a`, `b.c` of `inputs["b.c"]`. What stands in texts
+/// is none.
+pub(super) fn names_in(expression: &str, of: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let mut found = Vec::new();
+    let (mut before, mut quote) = (' ', None);
+    for (at, letter) in expression.char_indices() {
+        match quote {
+            Some(end) if letter == end && before != '\\' => quote = None,
+            None if matches!(letter, '"' | '\'') => quote = Some(letter),
+            None if !is_word(before) && before != '.' => {
+                let rest = expression[at..].strip_prefix(of).unwrap_or_default();
+                let name = match rest.strip_prefix('.') {
+                    Some(rest) => rest.split(|c| !is_word(c)).next(),
+                    None => rest
+                        .strip_prefix("[\"")
+                        .and_then(|rest| rest.split('"').next()),
+                };
+                found.extend(name.filter(|name| !name.is_empty()).map(str::to_owned));
+            }
+            _ => {}
+        }
+        before = letter;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +147,12 @@ mod tests {
         }
         assert!(!labels::is_value(&"n".repeat(64)));
         assert!(is_subdomain(&"n".repeat(64)));
+    }
+
+    #[test]
+    fn names_are_read_from_expressions_but_not_from_their_texts() {
+        let text = r#"inputs.a == "inputs.b" && inputs["c.d"].e && my.inputs.f && !inputs.g_1[0] && xinputs.h"#;
+        assert_eq!(names_in(text, "inputs"), ["a", "c.d", "g_1"]);
+        assert_eq!(names_in("inputs", "inputs"), Vec::<String>::new());
     }
 }

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::before::{self, Before};
 use super::name::names_of_components;
+use super::step::{self, Written};
 use super::variant::Variant;
 use super::{About, Question};
-use crate::api::{Application, StepInput};
+use crate::api::Application;
 use crate::appfile::{
-    Definition, DefinitionSource, Finding, FindingKind, Provenance, did_you_mean, is_builtin,
-    resolve_in,
+    Definition, DefinitionSource, Finding, FindingKind, Provenance, did_you_mean, resolve_in,
 };
 use crate::engine::{DefinitionKind, Operation, Template, ValidateRequest};
 
@@ -110,33 +110,10 @@ pub(super) fn usages(
             }
         }
     }
-    let steps = app.spec.workflow.iter().flat_map(|flow| &flow.steps);
-    for (index, step) in steps.enumerate() {
-        let path = format!("spec.workflow.steps[{index}]");
-        let subject = format!("step {}", step.name);
-        let added = usages.step(
-            &step.type_,
-            step.properties.as_ref(),
-            &step.inputs,
-            &path,
-            subject,
-        );
+    for step in step::steps(app) {
+        let added = usages.step(&step);
         if let (Some(usage), Some(before)) = (added, before) {
-            usage.was(before.step(&step.name, &step.type_));
-        }
-        for (at, sub) in step.sub_steps.iter().enumerate() {
-            let path = format!("{path}.subSteps[{at}]");
-            let subject = format!("step {}", sub.name);
-            let added = usages.step(
-                &sub.type_,
-                sub.properties.as_ref(),
-                &sub.inputs,
-                &path,
-                subject,
-            );
-            if let (Some(usage), Some(before)) = (added, before) {
-                usage.was(before.sub_step(&sub.name, &sub.type_));
-            }
+            usage.was(before.step(&step));
         }
     }
     usages.found
@@ -200,28 +177,23 @@ impl Usages<'_> {
         }
     }
 
-    fn step(
-        &mut self,
-        type_: &str,
-        parameters: Option<&Value>,
-        inputs: &[StepInput],
-        path: &str,
-        subject: String,
-    ) -> Option<&mut Usage> {
-        if is_builtin(type_) {
-            return None;
-        }
-        let fed: Vec<String> = inputs
+    fn step(&mut self, step: &Written<'_>) -> Option<&mut Usage> {
+        let mut fed: Vec<String> = step
+            .inputs
             .iter()
             .filter_map(|input| input.parameter_key.clone())
             .collect();
+        // That a step does not say what it applies is told where the components are known.
+        if step.applies_component() && step.property(COMPONENT).is_null() {
+            fed.push(COMPONENT.to_owned());
+        }
         self.add(
             DefinitionKind::WorkflowStep,
-            type_,
-            parameters,
+            step.type_,
+            step.properties,
             &fed,
-            path,
-            subject,
+            &step.path(),
+            step.subject(),
         )
     }
 
@@ -280,65 +252,45 @@ fn is_typed_policy(type_: &str) -> bool {
     )
 }
 
+/// The parameter of a step that says which component it applies.
+const COMPONENT: &str = "component";
+
 /// Steps that apply a component which the Application does not have (trap 6).
 pub(super) fn unknown_components(app: &Application) -> Vec<Finding> {
     let names = names_of_components(app);
     let mut findings = Vec::new();
-    let mut look =
-        |type_: &str, properties: Option<&Value>, inputs: &[StepInput], path: &str, step: &str| {
-            let is_fed = inputs
-                .iter()
-                .any(|input| input.parameter_key.as_deref() == Some("component"));
-            if !matches!(type_, "apply-component" | "builtin-apply-component") || is_fed {
-                return;
-            }
-            let wanted = properties
-                .and_then(|properties| properties["component"].as_str())
-                .unwrap_or_default();
-            if names.contains(&wanted) {
-                return;
-            }
-            let hint = did_you_mean(wanted, names.iter().copied())
-                .unwrap_or_else(|| format!("the components are: {}", names.join(", ")));
-            let (kind, message) = if wanted.is_empty() {
-                (
-                    FindingKind::Missing,
-                    "this step does not say which component it applies".to_owned(),
-                )
-            } else {
-                (
-                    FindingKind::UnknownReference,
-                    format!("the Application has no component `{wanted}`"),
-                )
-            };
-            findings.push(
-                Finding::new(kind, format!("{path}.properties.component"), message)
-                    .about(format!("step {step}"))
-                    .expected("the name of a component", wanted)
-                    .hint(hint)
-                    .kubevela(format!("component {wanted} not found")),
-            );
-        };
-    let steps = app.spec.workflow.iter().flat_map(|flow| &flow.steps);
-    for (index, step) in steps.enumerate() {
-        let path = format!("spec.workflow.steps[{index}]");
-        look(
-            &step.type_,
-            step.properties.as_ref(),
-            &step.inputs,
-            &path,
-            &step.name,
-        );
-        for (at, sub) in step.sub_steps.iter().enumerate() {
-            let path = format!("{path}.subSteps[{at}]");
-            look(
-                &sub.type_,
-                sub.properties.as_ref(),
-                &sub.inputs,
-                &path,
-                &sub.name,
-            );
+    for step in step::steps(app) {
+        let wanted = step.property(COMPONENT);
+        // A name of another type is told of with the other parameters.
+        let is_judged = wanted.is_string() || wanted.is_null();
+        if !step.applies_component() || step.is_fed(COMPONENT) || !is_judged {
+            continue;
         }
+        let wanted = wanted.as_str().unwrap_or_default();
+        if names.contains(&wanted) {
+            continue;
+        }
+        let hint = did_you_mean(wanted, names.iter().copied())
+            .unwrap_or_else(|| format!("the components are: {}", names.join(", ")));
+        let (kind, message) = if wanted.is_empty() {
+            (
+                FindingKind::Missing,
+                "this step does not say which component it applies".to_owned(),
+            )
+        } else {
+            (
+                FindingKind::UnknownReference,
+                format!("the Application has no component `{wanted}`"),
+            )
+        };
+        let path = format!("{}.properties.{COMPONENT}", step.path());
+        findings.push(
+            Finding::new(kind, path, message)
+                .about(step.subject())
+                .expected("the name of a component", wanted)
+                .hint(hint)
+                .kubevela(format!("component {wanted} not found")),
+        );
     }
     findings
 }
