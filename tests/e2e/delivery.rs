@@ -706,3 +706,22 @@ fn a_step_patches_workload_and_traits_of_a_component() {
     let ingress = place.object("ingress", "web");
     assert_eq!(ingress["metadata"]["annotations"]["patched"], "yes");
 }
+
+/// A step is known by what it applies, too (WF-004): to other steps, and to what components depend on.
+#[test]
+fn steps_wait_for_components_whatever_the_steps_are_called() {
+    let place = Place::shared("delivery-called");
+    let components = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: called}\nspec:\n  components:\n\
+         \x20 - {name: db, type: webservice, properties: {image: nginx}}\n\
+         \x20 - {name: web, type: webservice, properties: {image: nginx}, dependsOn: [db]}\n\
+         \x20 - {name: api, type: webservice, properties: {image: nginx}}\n  workflow:\n    mode: {steps: DAG}\n    steps:\n\
+         \x20   - {name: three, type: apply-component, dependsOn: [web], if: status.web.succeeded, properties: {component: api}}\n\
+         \x20   - {name: two, type: apply-component, properties: {component: web}}\n\
+         \x20   - {name: one, type: apply-component, properties: {component: db}}\n";
+    place.apply(components).ok();
+    let app = place.wait_until_running("called");
+    let steps = app["status"]["workflow"]["steps"].clone();
+    let steps = steps.as_array().expect("steps").iter();
+    let phases: Vec<_> = steps.map(|step| step["phase"].clone()).collect();
+    assert_eq!(phases, ["succeeded"; 3]);
+}

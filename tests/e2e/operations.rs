@@ -27,6 +27,12 @@ spec:
         logs: query.#CollectLogsInPod & {$params: {
           cluster: "", namespace: context.namespace, pod: "nobody", options: container: ""
         }}
+        nosuch: {name: "nosuch", namespace: context.namespace}
+        none: [
+          query.#ListResourcesInApp & {$params: app: nosuch},
+          query.#GetApplicationTree & {$params: app: nosuch},
+          query.#CollectPods & {$params: app: nosuch},
+        ]
         save: kube.#Apply & {$params: value: {
           apiVersion: "v1", kind: "ConfigMap", metadata: {name: "seen", namespace: context.namespace}
           data: {
@@ -41,6 +47,7 @@ spec:
             rows: "\(len(applied.list))"
             told: "\(len(events.$returns.list))"
             log: logs.$returns.outputs.err
+            for index, one in none {"none\(index)": "\(len(one.$returns.list)) \(one.$returns.err)"}
           }
         }}
         parameter: {}
@@ -73,8 +80,11 @@ fn a_step_sees_what_the_application_consists_of() {
     ] {
         assert_eq!(data[key], expected, "{key}: {data:#}");
     }
-    let log = data["log"].as_str().expect("a reason");
-    assert!(log.contains("nobody"), "{log}");
+    assert_eq!(data["log"], "pods \"nobody\" not found");
+    for index in 0..3 {
+        let none = &data[format!("none{index}")];
+        assert_eq!(*none, "0 applications.core.oam.dev \"nosuch\" not found");
+    }
 }
 
 /// The legacy way to say what differs where.
@@ -116,6 +126,15 @@ fn an_environment_gets_its_components_patched_and_selected() {
         "nginx"
     );
     assert_eq!(other.get("deploy", "job"), None);
+
+    let misspelt = application("local")
+        + "  workflow: {steps: [{name: one, type: deploy2env, properties: {policy: envs, env: onee}}]}\n";
+    place.apply(&misspelt).ok();
+    eventually("the step says that there is no such environment", || {
+        let status = place.object("app", "envs")["status"].to_string();
+        let says = status.contains("the policy `envs` has no environment `onee`");
+        says.then_some(())
+    });
 
     place.apply(&application("berlin")).ok();
     eventually("the step says which cluster is missing", || {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use caravel_core::api::{ExecuteMode, WorkflowMode, WorkflowStep, WorkflowSubStep};
 use caravel_core::api::{StepInput, StepOutput};
+use caravel_core::appfile::step_alias;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -307,10 +308,19 @@ impl Dag {
         me
     }
 
+    /// The step that is known by a name, or else the first that is known by what it applies.
+    fn known_as(&self, name: &str) -> Option<StepRef> {
+        let is_it = |step: &StepRef| {
+            let step = self.step(*step);
+            step_alias(&step.type_, &step.properties) == Some(name)
+        };
+        self.find(name).or_else(|| self.refs().find(is_it))
+    }
+
     fn resolve(&mut self, dependencies: &[(StepRef, Vec<String>)], faults: &mut Vec<Fault>) {
         for (step, names) in dependencies {
             for name in names {
-                match self.find(name) {
+                match self.known_as(name) {
                     Some(found) => {
                         let list = &mut self.steps[step.index()].depends_on;
                         if !list.contains(&found) {

@@ -10,7 +10,7 @@ use caravel_core::api::{
 };
 use caravel_core::appfile::{
     Appfile, Definition, DefinitionSet, DefinitionSource, Finding, PolicyRule, Rejection,
-    apply_component_step, parse,
+    apply_component_step, is_apply_component, parse,
 };
 use caravel_core::check::Check;
 use caravel_core::render::{RenderError, Scoped};
@@ -305,10 +305,6 @@ fn converted(application: &Application, appfile: &Appfile) -> Result<Vec<Workflo
         }
     }
     Ok(steps)
-}
-
-fn is_apply_component(type_: &str) -> bool {
-    matches!(type_, "apply-component" | "builtin-apply-component")
 }
 
 /// A sub-step as a step.

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use caravel_workflow::parse_duration;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, TRAILER};
+use percent_encoding::percent_decode_str;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use reqwest::{Body, Client, ClientBuilder, Method, Request, Url};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -26,7 +29,7 @@ pub(crate) fn request(params: &Value) -> Result<Request, String> {
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| format!("{method:?} is not an HTTP method"))?;
     let text_of_url = text(params, "url").ok_or("url is missing")?;
-    let url = Url::parse(text_of_url)
+    let mut url = Url::parse(text_of_url)
         .map_err(|error| format!("{:?} is not a URL: {error}", shown(text_of_url)))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
@@ -35,11 +38,17 @@ pub(crate) fn request(params: &Value) -> Result<Request, String> {
         ));
     }
     let details = params.get("request").cloned().unwrap_or(Value::Null);
+    let login = taken_login(&mut url);
     let mut request = Request::new(method, url);
     let patience = text(&details, "timeout").map(parse_duration).transpose();
     let patience = patience.map_err(|invalid| invalid.to_string())?;
     *request.timeout_mut() = Some(patience.unwrap_or(PATIENCE));
     fields(&details, "header", request.headers_mut())?;
+    if let Some(login) = login
+        && !request.headers().contains_key(AUTHORIZATION)
+    {
+        add(request.headers_mut(), AUTHORIZATION.as_str(), &login)?;
+    }
     let mut trailers = HeaderMap::new();
     fields(&details, "trailer", &mut trailers)?;
     let body = text(&details, "body").map(str::to_owned);
@@ -54,8 +63,32 @@ pub(crate) fn request(params: &Value) -> Result<Request, String> {
         *request.body_mut() = Some(Body::wrap(StreamBody::new(frames)));
     } else if let Some(body) = body {
         *request.body_mut() = Some(body.into());
+    } else if matches!(
+        *request.method(),
+        Method::POST | Method::PUT | Method::PATCH
+    ) {
+        // Those of whom content is expected say that there is none (RFC 9110, 8.6); else some servers answer with 411.
+        let none = HeaderValue::from_static("0");
+        request.headers_mut().entry(CONTENT_LENGTH).or_insert(none);
     }
     Ok(request)
+}
+
+/// Takes user and password out of a URL, as the header that stands for them (RFC 7617).
+fn taken_login(url: &mut Url) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let login = format!(
+        "{}:{}",
+        plain(url.username()),
+        plain(url.password().unwrap_or_default())
+    );
+    // That of http and https can always be set.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(format!("Basic {}", STANDARD.encode(login)))
 }
 
 /// `header` or `trailer`: names, each with a value or several.
@@ -216,6 +249,38 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_in_the_url_is_sent_as_a_header() {
+        let login = |params: &Value| {
+            let request = request(params).expect("a request");
+            assert_eq!(request.url().as_str(), "https://host/a");
+            let header = request.headers().get(AUTHORIZATION).expect("a header");
+            header.to_str().expect("a text").to_owned()
+        };
+        let url = "https://user:p%40ss@host/a";
+        assert_eq!(login(&json!({"url": url})), "Basic dXNlcjpwQHNz");
+        let given = json!({"url": url, "request": {"header": {"Authorization": "Bearer t"}}});
+        assert_eq!(login(&given), "Bearer t");
+    }
+
+    #[test]
+    fn a_post_without_content_says_so() {
+        let length = |params: Value| {
+            let request = request(&params).expect("a request");
+            request.headers().get(CONTENT_LENGTH).cloned()
+        };
+        let url = "https://host/a";
+        assert_eq!(
+            length(json!({"url": url, "method": "POST"})),
+            Some(HeaderValue::from_static("0"))
+        );
+        assert_eq!(
+            length(json!({"url": url, "method": "POST", "request": {"body": "a"}})),
+            None
+        );
+        assert_eq!(length(json!({"url": url})), None);
+    }
 
     #[test]
     fn secrets_of_a_url_are_not_told() {

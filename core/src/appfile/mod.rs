@@ -34,9 +34,9 @@ pub use provenance::{Provenance, traced_component, traced_override};
 pub use set::{DefinitionSet, Layered};
 pub use step_state::{StepState, step_alias};
 pub(crate) use steps::not_a_duration;
-pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_builtin, named};
+pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_apply_component, is_builtin, named};
 
-use crate::api::{AppWorkflow, Application, ApplicationComponent};
+use crate::api::{AppWorkflow, Application, ApplicationComponent, ExecuteMode};
 use crate::path::of_decoder;
 
 /// A trait of a component with its definition.
@@ -204,6 +204,7 @@ pub fn check(app: &Application) -> Rejection {
         .enumerate()
         .map(|(index, policy)| order::Node {
             name: &policy.name,
+            alias: None,
             depends_on: &[],
             path: format!("spec.policies[{index}]"),
         })
@@ -212,7 +213,7 @@ pub fn check(app: &Application) -> Rejection {
         .findings
         .extend(order::duplicates("policy", &policies));
     if let Some(workflow) = &app.spec.workflow {
-        check_steps(workflow, &mut rejection);
+        check_steps(app, workflow, &mut rejection);
     }
     rejection
 }
@@ -220,18 +221,20 @@ pub fn check(app: &Application) -> Rejection {
 fn component_node((index, component): (usize, &ApplicationComponent)) -> order::Node<'_> {
     order::Node {
         name: &component.name,
+        alias: None,
         depends_on: &component.depends_on,
         path: format!("spec.components[{index}]"),
     }
 }
 
-fn check_steps(workflow: &AppWorkflow, rejection: &mut Rejection) {
+fn check_steps(app: &Application, workflow: &AppWorkflow, rejection: &mut Rejection) {
     let steps = named(workflow.steps.clone());
     let all = steps::flattened(&steps);
     let nodes: Vec<_> = all
         .iter()
         .map(|step| order::Node {
             name: step.name,
+            alias: step.alias,
             depends_on: step.depends_on,
             path: step.path.clone(),
         })
@@ -246,5 +249,11 @@ fn check_steps(workflow: &AppWorkflow, rejection: &mut Rejection) {
     findings.extend(order::unknown_dependencies("step", &nodes));
     findings.extend(circles);
     findings.extend(steps::no_groups(&all));
+    let mode = workflow.mode.and_then(|mode| mode.steps);
+    findings.extend(steps::unapplied_dependencies(
+        &app.spec.components,
+        &all,
+        mode.is_none_or(|mode| mode == ExecuteMode::StepByStep),
+    ));
     steps::check_timeouts(&all, rejection);
 }

@@ -8,6 +8,8 @@ use super::error::{Finding, FindingKind, did_you_mean};
 pub(super) struct Node<'a> {
     /// Its name.
     pub name: &'a str,
+    /// What else it is known by, where nothing else has that name.
+    pub alias: Option<&'a str>,
     /// What it waits for.
     pub depends_on: &'a [String],
     /// Where it stands in the Application.
@@ -50,7 +52,9 @@ pub(super) fn unknown_dependencies(what: &str, nodes: &[Node<'_>]) -> Vec<Findin
     let mut findings = Vec::new();
     for node in nodes {
         for (index, wanted) in node.depends_on.iter().enumerate() {
-            if names.contains(&wanted.as_str()) {
+            let is_known =
+                |other: &Node<'_>| [Some(other.name), other.alias].contains(&Some(wanted.as_str()));
+            if nodes.iter().any(is_known) {
                 continue;
             }
             let hint = did_you_mean(wanted, names.iter().copied())
@@ -74,11 +78,16 @@ pub(super) fn unknown_dependencies(what: &str, nodes: &[Node<'_>]) -> Vec<Findin
 
 /// The first cycle of each group of nodes that wait for each other, spelled out.
 pub(super) fn cycles(what: &str, nodes: &[Node<'_>]) -> Vec<Finding> {
-    let index: HashMap<&str, usize> = nodes
+    let mut index: HashMap<&str, usize> = nodes
         .iter()
         .enumerate()
         .map(|(at, node)| (node.name, at))
         .collect();
+    for (at, node) in nodes.iter().enumerate() {
+        if let Some(alias) = node.alias {
+            index.entry(alias).or_insert(at);
+        }
+    }
     let mut search = Search {
         nodes,
         index,

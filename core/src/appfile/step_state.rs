@@ -1,5 +1,6 @@
 //! A step as the conditions (`if`) of other steps see it (row WF-004).
 
+use super::steps::is_apply_component;
 use serde_json::{Map, Value, json};
 
 /// How a step stands, in KubeVela's words.
@@ -44,12 +45,16 @@ impl StepState<'_> {
     }
 }
 
-/// The other name of a step in `status`: what its properties call `name` or `component`.
-pub fn step_alias(properties: &Value) -> Option<&str> {
-    ["name", "component"].into_iter().find_map(|key| {
-        properties
-            .get(key)?
-            .as_str()
-            .filter(|name| !name.is_empty())
+/// The other name of a step, in `status` and `dependsOn`: what its properties call `name` or `component`. What an
+/// `apply-component` step applies stands in `value` once it is ready to run ([`super::apply_component_step`]).
+pub fn step_alias<'a>(type_: &str, properties: &'a Value) -> Option<&'a str> {
+    let text = |value: &'a Value| value.as_str().filter(|name| !name.is_empty());
+    let mut given = ["name", "component"].into_iter();
+    let given = given.find_map(|key| text(properties.get(key)?));
+    given.or_else(|| {
+        let applied = properties
+            .get("value")
+            .filter(|_| is_apply_component(type_));
+        text(applied?.get("name")?)
     })
 }

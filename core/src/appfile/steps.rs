@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::definition::DefinitionSource;
 use super::error::{Finding, FindingKind, Rejection};
 use super::order;
+use super::step_state::step_alias;
 use crate::api::{
     AppWorkflow, Application, ApplicationComponent, ExecuteMode, StepInput, StepOutput,
     WorkflowStep, WorkflowSubStep,
@@ -35,6 +36,11 @@ pub fn is_builtin(type_: &str) -> bool {
         type_,
         "suspend" | "step-group" | "apply-component" | "builtin-apply-component"
     )
+}
+
+/// Whether a type applies one component.
+pub fn is_apply_component(type_: &str) -> bool {
+    matches!(type_, "apply-component" | "builtin-apply-component")
 }
 
 /// The steps of an Application whose policies are named.
@@ -319,10 +325,89 @@ fn into_value(input: &mut StepInput) {
     input.parameter_key = Some(format!("value.{inner}"));
 }
 
+/// Steps that would wait for ever, because of what their components depend on: no step applies that, or a later one does.
+pub(super) fn unapplied_dependencies(
+    components: &[ApplicationComponent],
+    steps: &[StepRef<'_>],
+    is_ordered: bool,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for step in steps.iter().filter(|step| is_apply_component(step.type_)) {
+        let applied = step
+            .properties
+            .and_then(|given| given["component"].as_str());
+        let mut known = components.iter().enumerate();
+        let Some((at, component)) = known.find(|(_, one)| Some(&*one.name) == applied) else {
+            continue;
+        };
+        for (index, wanted) in component.depends_on.iter().enumerate() {
+            // What is no component is told of where components are.
+            if !components.iter().any(|other| other.name == *wanted) {
+                continue;
+            }
+            let named = steps.iter().find(|other| other.name == wanted);
+            let found = named.or_else(|| {
+                let mut others = steps.iter();
+                others.find(|other| other.alias == Some(wanted))
+            });
+            let path = format!("spec.components[{at}].dependsOn[{index}]");
+            match found {
+                None => findings.push(unapplied(step, component, wanted, path)),
+                Some(other) if is_ordered && other.place.0 > step.place.0 => {
+                    findings.push(applied_late(step, component, other, path));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    findings
+}
+
+fn unapplied(
+    step: &StepRef<'_>,
+    component: &ApplicationComponent,
+    wanted: &str,
+    path: String,
+) -> Finding {
+    let message = format!(
+        "`{}` depends on the component `{wanted}`, which no step applies: the step `{}` waits for ever",
+        component.name, step.name
+    );
+    Finding::new(FindingKind::UnknownReference, path, message)
+        .expected(format!("a step that applies `{wanted}`"), wanted)
+        .hint(format!(
+            "add a step before it: {{name: {wanted}, type: apply-component, properties: {{component: {wanted}}}}}"
+        ))
+}
+
+fn applied_late(
+    step: &StepRef<'_>,
+    component: &ApplicationComponent,
+    other: &StepRef<'_>,
+    path: String,
+) -> Finding {
+    let message = format!(
+        "the steps `{}` and `{}` wait for each other: the first applies `{}`, which depends on what the second applies, and \
+         steps run one after the other",
+        step.name, other.name, component.name
+    );
+    Finding::new(FindingKind::Cycle, path, message).hint(format!(
+        "put the step `{}` before `{}`",
+        other.name, step.name
+    ))
+}
+
+fn alias<'a>(type_: &str, properties: Option<&'a Value>) -> Option<&'a str> {
+    properties.and_then(|properties| step_alias(type_, properties))
+}
+
 /// What one step, or sub-step, waits for, and where it stands.
 pub(super) struct StepRef<'a> {
     pub name: &'a str,
     pub type_: &'a str,
+    /// What else it is known by ([`step_alias`]).
+    pub alias: Option<&'a str>,
+    pub properties: Option<&'a Value>,
     pub depends_on: &'a [String],
     pub timeout: Option<&'a str>,
     pub inputs: &'a [StepInput],
@@ -340,6 +425,8 @@ pub(super) fn flattened(steps: &[WorkflowStep]) -> Vec<StepRef<'_>> {
         all.push(StepRef {
             name: &step.name,
             type_: &step.type_,
+            alias: alias(&step.type_, step.properties.as_ref()),
+            properties: step.properties.as_ref(),
             depends_on: &step.depends_on,
             timeout: step.timeout.as_deref(),
             inputs: &step.inputs,
@@ -352,6 +439,8 @@ pub(super) fn flattened(steps: &[WorkflowStep]) -> Vec<StepRef<'_>> {
             StepRef {
                 name: &sub_step.name,
                 type_: &sub_step.type_,
+                alias: alias(&sub_step.type_, sub_step.properties.as_ref()),
+                properties: sub_step.properties.as_ref(),
                 depends_on: &sub_step.depends_on,
                 timeout: sub_step.timeout.as_deref(),
                 inputs: &sub_step.inputs,
@@ -412,6 +501,7 @@ pub(super) fn stuck(workflow: &AppWorkflow, steps: &[WorkflowStep]) -> Vec<Findi
         .zip(&waits)
         .map(|(step, names)| order::Node {
             name: step.name,
+            alias: step.alias,
             depends_on: names,
             path: step.path.clone(),
         })

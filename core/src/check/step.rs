@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::api::{Application, StepInput, StepOutput};
-use crate::appfile::{Finding, not_a_duration, step_alias};
+use crate::appfile::{Finding, is_apply_component, not_a_duration, step_alias};
 
 /// A step or sub-step as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,11 @@ impl<'a> Written<'a> {
 
     /// A step is known by its name and by what it applies.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        std::iter::once(self.name).chain(self.properties.and_then(step_alias))
+        std::iter::once(self.name).chain(self.alias())
+    }
+
+    fn alias(&self) -> Option<&'a str> {
+        step_alias(self.type_, self.properties?)
     }
 
     /// What its properties say under a name; null where they do not.
@@ -60,7 +64,7 @@ impl<'a> Written<'a> {
 
     /// Whether it applies a component by its name.
     pub(super) fn applies_component(&self) -> bool {
-        matches!(self.type_, "apply-component" | "builtin-apply-component")
+        is_apply_component(self.type_)
     }
 }
 

@@ -231,7 +231,7 @@ impl State {
         {
             let named = self.dag.step(*other);
             let mut names = vec![named.name.as_str()];
-            names.extend(step_alias(&named.properties));
+            names.extend(step_alias(&named.type_, &named.properties));
             for name in names.into_iter().filter(|name| expression.contains(name)) {
                 if let Some(value) = abbreviated(self, *other)
                     && (name == named.name || !status.contains_key(name))

@@ -11,6 +11,7 @@ use super::super::component::Asked;
 use super::super::delivery::Delivery;
 use super::super::health::Place;
 use super::super::ports::told;
+use super::reason;
 use crate::calls::text;
 use crate::engine::{ComponentRequest, PortError};
 
@@ -49,7 +50,9 @@ impl Delivery {
                 Api::<Application>::namespaced(hub.client().clone(), namespace)
                     .get(name)
                     .await
-                    .map_err(|error| PortError::new(format!("application {name}: {error}")))
+                    .map_err(|error| {
+                        PortError::new(format!("application {name}: {}", reason(&error)))
+                    })
             }
             _ => Ok((*self.application).clone()),
         }

@@ -16,6 +16,7 @@ mod values;
 use caravel_core::engine::Call;
 use serde_json::{Value, json};
 
+use self::query::listed;
 use super::delivery::Delivery;
 use crate::calls::text;
 use crate::engine::PortError;
@@ -53,10 +54,10 @@ impl Delivery {
             ("op", "make-placement-decisions") => self.placement_decisions(params),
             ("op", "patch-application") => self.patched_application(params),
             ("query", "collectServiceEndpoints") => self.endpoints(params).await,
-            ("query", "listAppliedResources") => self.applied_resources(params).await,
-            ("query", "listResourcesInApp") => self.resources(params).await,
-            ("query", "collectResources") => self.collected(params).await,
-            ("query", "searchEvents") => self.events(params).await,
+            ("query", "listAppliedResources") => Ok(listed(self.applied_resources(params).await)),
+            ("query", "listResourcesInApp") => Ok(listed(self.resources(params).await)),
+            ("query", "collectResources") => Ok(listed(self.collected(params).await)),
+            ("query", "searchEvents") => Ok(listed(self.events(params).await)),
             ("query", "collectLogsInPod") => self.logs(params).await,
             ("helm", "render") => self.chart(call).await,
             ("metrics", "promCheck") => self.prometheus(call).await,
@@ -120,4 +121,12 @@ fn failed(params: &Value, error: &PortError) -> Value {
 /// A parameter that a call cannot do without.
 fn required<'a>(params: &'a Value, key: &str) -> Result<&'a str, PortError> {
     text(params, key).ok_or_else(|| PortError::new(format!("{key} is missing")))
+}
+
+/// What an API server says, or why it says nothing.
+fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }

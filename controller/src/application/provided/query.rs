@@ -6,13 +6,13 @@ use caravel_clusters::connect::Cluster;
 use caravel_clusters::inventory::{Inventory, Tracker};
 use caravel_clusters::{Owner, cluster_name};
 use caravel_core::api::labels::annotations::{DEPLOY_VERSION, PUBLISH_VERSION};
-use caravel_core::api::{ManagedResource, labels};
+use caravel_core::api::{Application, ManagedResource, labels};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::{Value, json};
 
 use super::super::delivery::Delivery;
-use super::required;
+use super::{reason, required};
 use crate::calls::text;
 use crate::engine::PortError;
 
@@ -159,11 +159,19 @@ impl Delivery {
         };
         let cluster = self.cluster_of(params)?;
         let api: Api<Pod> = Api::namespaced(cluster.client().clone(), namespace);
-        let from = since.map_or_else(String::new, |since| since.to_string());
-        let info = json!({"fromDate": from, "toDate": jiff::Timestamp::now().to_string()});
-        let outputs = match api.logs(pod, &asked).await {
-            Ok(log) => json!({"logs": STANDARD.encode(log), "info": info}),
-            Err(error) => json!({"logs": "", "err": error.to_string(), "info": info}),
+        let read = async { Ok((api.get(pod).await?, api.logs(pod, &asked).await?)) };
+        let outputs = match read.await {
+            Ok((found, log)) => {
+                let now = self.clock.now();
+                let seconds = asked.since_seconds.map(jiff::SignedDuration::from_secs);
+                let from = since
+                    .or_else(|| seconds.map(|seconds| now - seconds))
+                    .or(found.metadata.creation_timestamp.map(|time| time.0));
+                let from = from.map_or_else(String::new, |from| from.to_string());
+                let info = json!({"fromDate": from, "toDate": now.to_string()});
+                json!({"logs": STANDARD.encode(log), "info": info})
+            }
+            Err(error) => json!({"err": reason(&error)}),
         };
         Ok(json!({ "outputs": outputs }))
     }
@@ -180,6 +188,7 @@ impl Delivery {
         let all = if (name, namespace) == (&self.appfile.name, &self.appfile.namespace) {
             self.inventory.read(owned_of).await
         } else {
+            self.application(name, namespace).await?;
             let owner = Owner {
                 name: name.to_owned(),
                 namespace: namespace.to_owned(),
@@ -194,6 +203,16 @@ impl Delivery {
             .collect())
     }
 
+    /// That there is such an Application.
+    async fn application(&self, name: &str, namespace: &str) -> Result<(), PortError> {
+        let hub = self.clusters.hub().map_err(PortError::new)?;
+        let api: Api<Application> = Api::namespaced(hub.client().clone(), namespace);
+        let found = api.get_metadata(name).await;
+        found
+            .map(drop)
+            .map_err(|error| PortError::new(reason(&error)))
+    }
+
     /// The live object of an entry, and the cluster that has it.
     async fn live(
         &self,
@@ -206,6 +225,11 @@ impl Delivery {
         let live = self.read_object(name, &object).await;
         Ok((cluster, live.map_err(PortError::new)?))
     }
+}
+
+/// A list, or an empty one and why it could not be made, which is data for the template (PRV-033 to PRV-035).
+pub(super) fn listed(found: Result<Value, PortError>) -> Value {
+    found.unwrap_or_else(|error| json!({"list": [], "err": error.to_string()}))
 }
 
 /// What an inventory keeps; the tracker of the highest generation is the latest.
