@@ -131,6 +131,7 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
     let source = Layered::new(set, engine::builtin).listing(engine::builtin_names);
     let returns = read_returns(args).map_err(one)?;
     let (mut objects, mut is_whole) = (Vec::new(), true);
+    let mut failed: Option<Failure> = None;
     for manifest in &manifests {
         let rendered = render(args, manifest, &source, &returns, &world);
         if let Some(problem) = source.problems().first() {
@@ -140,7 +141,17 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
             objects: shown,
             open,
             hooks,
-        } = rendered?;
+        } = match rendered {
+            Ok(shown) => shown,
+            // What is wrong with the others is told too.
+            Err(failure) => {
+                failed = Some(match failed {
+                    Some(before) => before.and(failure),
+                    None => failure,
+                });
+                continue;
+            }
+        };
         objects.extend(shown);
         manifest.tell_hooks(args.output, &hooks);
         if !open.is_empty() {
@@ -148,7 +159,10 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
             manifest.tell_open(args.output, &open);
         }
     }
-    Ok((objects, is_whole))
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok((objects, is_whole)),
+    }
 }
 
 fn render(
@@ -424,6 +438,25 @@ impl From<Vec<Report>> for Failure {
 }
 
 impl Failure {
+    /// Both.
+    fn and(mut self, other: Self) -> Self {
+        self.reports.extend(other.reports);
+        for kind in ["errors", "warnings"] {
+            let more = other.json[kind].as_array().cloned().unwrap_or_default();
+            match self.json[kind].as_array_mut() {
+                Some(known) => known.extend(more),
+                None => self.json[kind] = more.into(),
+            }
+        }
+        let both = [self.all, other.all];
+        self.all = both
+            .into_iter()
+            .filter(|all| !all.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n");
+        self
+    }
+
     fn tell(&self, args: &Args) {
         let mut out = std::io::stderr();
         if matches!(args.output, Format::Json) {

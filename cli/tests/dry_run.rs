@@ -238,3 +238,20 @@ fn copies_that_are_one_object_are_told_of() {
     assert!(told.contains("context.replicaKey"), "{told}");
     assert_eq!(text(&output.stdout).matches("kind: Deployment").count(), 2);
 }
+
+#[test]
+fn mistakes_of_all_applications_stand_where_they_were_made() {
+    insta::assert_snapshot!(refused(&["-f", "several.yaml"]));
+    let json: serde_json::Value =
+        serde_json::from_str(&refused(&["-f", "several.yaml", "-o", "json"])).expect("JSON");
+    let places: Vec<_> = json["errors"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|error| (error["line"].as_u64(), error["column"].as_u64()))
+        .collect();
+    assert_eq!(
+        places,
+        [(8, 63), (11, 62), (25, 31), (26, 60)].map(|(line, column)| (Some(line), Some(column)))
+    );
+}

@@ -395,8 +395,8 @@ impl Assembly<'_> {
             );
             let deploy: DeployStep = match read_properties(properties, &path, &prefix) {
                 Ok(deploy) => deploy,
-                Err(finding) => {
-                    self.rejection.findings.push(*finding);
+                Err(rejection) => {
+                    self.rejection.findings.extend(rejection.findings);
                     continue;
                 }
             };
@@ -451,15 +451,15 @@ impl Assembly<'_> {
                 path: source.path,
                 rule: rule?,
             }),
-            Err(finding) => {
-                self.rejection.findings.push(*finding);
+            Err(rejection) => {
+                self.rejection.findings.extend(rejection.findings);
                 None
             }
         }
     }
 
     /// Reads a policy; `None` if its definition is not there (which is recorded).
-    fn rule(&mut self, policy: &PolicySource) -> Result<Option<PolicyRule>, Box<Finding>> {
+    fn rule(&mut self, policy: &PolicySource) -> Result<Option<PolicyRule>, Rejection> {
         let type_ = policy.type_.as_str();
         if type_ == "debug" {
             return Ok(Some(PolicyRule::Debug));
@@ -547,7 +547,7 @@ fn kind_of_word(what: &str) -> DefinitionKind {
     }
 }
 
-fn no_properties(policy: &PolicySource) -> Box<Finding> {
+fn no_properties(policy: &PolicySource) -> Rejection {
     Finding::new(
         FindingKind::Missing,
         format!("{}.properties", policy.path),

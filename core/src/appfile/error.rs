@@ -290,7 +290,12 @@ pub(crate) fn wrong_value(path: impl Into<String>, said: &str) -> Finding {
     if let Some(rest) = said.strip_prefix("unknown variant `") {
         let mut words = rest.split('`');
         let found = words.next().unwrap_or_default();
-        let known: Vec<&str> = words.skip(1).step_by(2).collect();
+        // Nothing is a word too for some decoders, and none for people.
+        let known: Vec<&str> = words
+            .skip(1)
+            .step_by(2)
+            .filter(|word| !word.is_empty())
+            .collect();
         let hint = did_you_mean(found, known.iter().copied()).unwrap_or_default();
         return finding("this is none of the words that are known here")
             .expected(known.join(" or "), found)

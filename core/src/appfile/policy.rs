@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::definition::Resolved;
-use super::error::{Finding, FindingKind};
+use super::error::{Finding, FindingKind, Rejection};
 use crate::api::ApplicationTrait;
-use crate::path::{below, of_decoder};
+use crate::path::{Part, below, of_decoder, parts};
 
 /// A policy of an Application.
 #[derive(Clone, Debug, PartialEq)]
@@ -369,15 +369,15 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads properties; a mistake is a finding at its field.
+/// Reads properties; mistakes are findings at their fields.
 ///
 /// # Errors
-/// If a field is unknown (where the type is strict, TRAP-006) or has the wrong form.
+/// All fields that are unknown (where the type is strict, TRAP-006) or have the wrong form.
 pub fn read_properties<T: DeserializeOwned>(
     properties: &Value,
     path: &str,
     kubevela_prefix: &str,
-) -> Result<T, Box<Finding>> {
+) -> Result<T, Rejection> {
     if !properties.is_object() && !properties.is_null() {
         let found = json_type(properties);
         let text = "properties are fields with values";
@@ -388,17 +388,50 @@ pub fn read_properties<T: DeserializeOwned>(
             ))
             .into());
     }
-    serde_path_to_error::deserialize(properties).map_err(|error| {
-        let field = of_decoder(path, error.path());
-        let text = error.inner().to_string();
-        if let Some(unknown) = quoted_after(&text, "unknown field `") {
-            return Box::new(unknown_field(&text, &field, unknown, kubevela_prefix));
+    let mut rejection = Rejection::default();
+    let mut rest = properties.clone();
+    // A decoder stops at the first mistake: what is wrong goes, until the rest is right.
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(&rest) {
+            Ok(read) if rejection.findings.is_empty() => return Ok(read),
+            Ok(_) => return Err(rejection),
+            Err(error) => error,
+        };
+        let finding = misread(path, &error, kubevela_prefix);
+        let inner = parts(&finding.path).split_off(parts(path).len());
+        rejection.findings.push(finding);
+        if !take_out(&mut rest, &inner) {
+            return Err(rejection);
         }
-        Box::new(
-            super::error::wrong_value(field, &text)
-                .kubevela(format!("{kubevela_prefix}json: {text}")),
-        )
-    })
+    }
+}
+
+fn misread(
+    path: &str,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    kubevela_prefix: &str,
+) -> Finding {
+    let field = of_decoder(path, error.path());
+    let text = error.inner().to_string();
+    match quoted_after(&text, "unknown field `") {
+        Some(unknown) => unknown_field(&text, &field, unknown, kubevela_prefix),
+        None => super::error::wrong_value(field, &text)
+            .kubevela(format!("{kubevela_prefix}json: {text}")),
+    }
+}
+
+/// Removes a field; of a list all, since its other elements would change their numbers.
+fn take_out(value: &mut Value, path: &[Part]) -> bool {
+    let depth = path.iter().rposition(|part| matches!(part, Part::Name(_)));
+    let Some((last, outer)) = depth.and_then(|depth| path[..=depth].split_last()) else {
+        return false;
+    };
+    let inner = outer.iter().try_fold(value, |inner, part| match part {
+        Part::Index(index) => inner.get_mut(*index),
+        Part::Name(name) => inner.get_mut(name),
+    });
+    let fields = inner.and_then(Value::as_object_mut);
+    fields.is_some_and(|fields| fields.remove(&last.key()).is_some())
 }
 
 fn unknown_field(text: &str, field: &str, unknown: &str, kubevela_prefix: &str) -> Finding {

@@ -223,7 +223,11 @@ impl Check {
             let is_same = known.message == finding.message
                 || (known.kind == finding.kind && !finding.found.is_empty());
             let is_told = finding.kind == FindingKind::Undeclared && !known.kind.is_warning();
-            known.path == finding.path && (is_told || (is_same && known.found == finding.found))
+            // The shape of properties that a decoder reads, before their definition is asked.
+            let is_read = known.kind == FindingKind::Invalid && known.definition.is_empty();
+            let is_again = is_read && known.kind == finding.kind;
+            let is_same = is_same && known.found == finding.found;
+            known.path == finding.path && (is_told || is_again || is_same)
         });
         if !is_known {
             self.findings.push(finding);

@@ -5,7 +5,7 @@ use crate::appfile::{Finding, FindingKind};
 use crate::engine::{
     DefinitionKind, Diagnostic, DiagnosticKind, Outcome, Position, ValidateResult,
 };
-use crate::path::is_inside;
+use crate::path::{Part, is_inside, last_name, parts};
 
 /// What an engine's answer says about parameters. Where components are changed later, what is missing may
 /// still come.
@@ -37,8 +37,19 @@ pub(super) fn findings(usage: &Usage, outcome: Outcome, may_still_come: bool) ->
             findings.push(finding);
         }
     }
+    // A wrong name beside a missing one is one mistake.
+    let misspelt: Vec<Finding> = findings
+        .iter()
+        .filter(|one| one.kind == FindingKind::UnknownField)
+        .cloned()
+        .collect();
+    findings.retain(|one| !misspelt.iter().any(|given| is_meant(one, given)));
     for warning in &warnings {
         let finding = of_usage(usage, warning);
+        // The missing one tells of it.
+        if findings.iter().any(|missing| is_meant(missing, &finding)) {
+            continue;
+        }
         findings.push(match warning.kind {
             DiagnosticKind::Unknown => finding,
             _ => Finding {
@@ -48,6 +59,15 @@ pub(super) fn findings(usage: &Usage, outcome: Outcome, may_still_come: bool) ->
         });
     }
     findings
+}
+
+/// Whether a parameter that is not declared is probably one that is missing.
+fn is_meant(missing: &Finding, undeclared: &Finding) -> bool {
+    let (wanted, given) = (parts(&missing.path), parts(&undeclared.path));
+    let beside = |path: &[Part]| path.split_last().map(|(_, outer)| outer.to_vec());
+    let is_beside = beside(&wanted) == beside(&given);
+    let hint = format!("did you mean `{}`?", last_name(&missing.path));
+    missing.kind == FindingKind::Missing && is_beside && undeclared.hint == hint
 }
 
 /// A closed struct does not only ignore what it does not declare.

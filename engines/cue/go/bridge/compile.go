@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -31,6 +32,8 @@ type source struct {
 	rewritten []rewrite
 	// mayCall says that there can be calls in it: looking for them is a fifth of a render.
 	mayCall bool
+	// own is the author's text, once it was read alone.
+	own *ast.File
 	// packages are those that it was built with.
 	packages *packageSet
 }
@@ -88,8 +91,10 @@ func (s *source) place(pos token.Pos) (place position, ok bool) {
 	return s.locate(place.Line, place.Column)
 }
 
-// locate translates a place in the whole text into one of a part; ok is false in text that nobody wrote.
+// locate translates a place in the whole text into one of a part, whose columns are letters; ok is false in text that
+// nobody wrote.
 func (s *source) locate(line, column int) (position, bool) {
+	column = letters(s.text.String(), line, column)
 	for i := len(s.sections) - 1; i >= 0; i-- {
 		part := s.sections[i]
 		if line < part.firstLine {
@@ -106,13 +111,32 @@ func (s *source) locate(line, column int) (position, bool) {
 	return position{File: s.file, Line: line, Column: column}, true
 }
 
-// authored reads the author's text alone; nothing where it is no CUE.
-func (s *source) authored() *ast.File {
-	file, err := parser.ParseFile(s.file, s.author, parser.ParseComments)
-	if err != nil {
-		return &ast.File{}
+// letters translates a column that counts bytes, as those of CUE do.
+func letters(text string, line, column int) int {
+	for ; line > 1; line-- {
+		_, after, ok := strings.Cut(text, "\n")
+		if !ok {
+			return column
+		}
+		text = after
 	}
-	return file
+	before := min(column-1, len(text))
+	if before < 0 {
+		return column
+	}
+	return utf8.RuneCountInString(text[:before]) + column - before
+}
+
+// authored reads the author's text alone, once; nothing where it is no CUE.
+func (s *source) authored() *ast.File {
+	if s.own == nil {
+		file, err := parser.ParseFile(s.file, s.author, parser.ParseComments)
+		if err != nil {
+			file = &ast.File{}
+		}
+		s.own = file
+	}
+	return s.own
 }
 
 // parse reads the whole text.

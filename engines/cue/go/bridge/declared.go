@@ -294,7 +294,7 @@ func (d declarations) undeclared(path []string, expr ast.Expr, raw json.RawMessa
 			return
 		}
 		for _, key := range sortedKeys(object) {
-			below := append(path[:len(path):len(path)], key)
+			below := append(path[:len(path):len(path)], label(key))
 			field, ok := schema.fields[key]
 			switch {
 			case ok:

@@ -72,7 +72,7 @@ func (f *definitionFile) collectPlaces(expr ast.Expr, path string, places map[st
 			}
 			below := strings.TrimPrefix(path+"."+label, ".")
 			if at := field.Label.Pos(); at.IsValid() {
-				places[below] = position{File: f.name, Line: at.Line(), Column: at.Column()}
+				places[below] = f.place(at)
 			}
 			f.collectPlaces(field.Value, below, places)
 		}
@@ -80,11 +80,15 @@ func (f *definitionFile) collectPlaces(expr ast.Expr, path string, places map[st
 		for i, element := range x.Elts {
 			below := fmt.Sprintf("%s[%d]", path, i)
 			if at := element.Pos(); at.IsValid() {
-				places[below] = position{File: f.name, Line: at.Line(), Column: at.Column()}
+				places[below] = f.place(at)
 			}
 			f.collectPlaces(element, below, places)
 		}
 	}
+}
+
+func (f *definitionFile) place(at token.Pos) position {
+	return position{File: f.name, Line: at.Line(), Column: letters(f.source, at.Line(), at.Column())}
 }
 
 // headFields are the fields of a definition beside its template.
@@ -110,7 +114,7 @@ func (f *definitionFile) unknownFields() []diagnostic {
 		found = append(found, diagnostic{
 			Kind: kindUnknown, Path: name, Message: fmt.Sprintf("unknown field %q", name),
 			Hint:      didYouMean(name, slices.Clone(headFields)),
-			Positions: []position{{File: f.name, Line: at.Line(), Column: at.Column()}},
+			Positions: []position{f.place(at)},
 		})
 	}
 	return found

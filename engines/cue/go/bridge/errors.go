@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"cuelang.org/go/cue/ast"
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/literal"
 )
@@ -103,7 +105,7 @@ func message(err cueerrors.Error) string {
 func (s stage) describe(group []cueerrors.Error) diagnostic {
 	first := group[0]
 	found := s.classify(first)
-	found.Path = pathText(first.Path())
+	found.at, found.Path = first.Path(), pathText(first.Path())
 	found.Positions = s.positions(group)
 	if len(group) > 1 {
 		s.describeBranches(&found, group[1:])
@@ -111,6 +113,7 @@ func (s stage) describe(group []cueerrors.Error) diagnostic {
 	if s.more != nil {
 		s.more(&found, first.Path())
 	}
+	s.declaredFirst(&found)
 	s.advise(&found, first)
 	return found
 }
@@ -185,6 +188,10 @@ func (s stage) sortOperands(a, b string, path []string) (expected, found string)
 		return b, a
 	case given == b && given != a:
 		return a, b
+	case isAlike(b, given) && !isAlike(a, given):
+		return a, b
+	case isAlike(a, given) && !isAlike(b, given):
+		return b, a
 	case isSchema(b) && !isSchema(a):
 		return b, a
 	}
@@ -212,6 +219,12 @@ func (s stage) given(path []string) string {
 	return string(raw)
 }
 
+// isAlike says whether a value that CUE prints is a list or struct as the given JSON is.
+func isAlike(operand, given string) bool {
+	given = strings.TrimSpace(given)
+	return given != "" && strings.ContainsAny(given[:1], "[{") && strings.HasPrefix(operand, given[:1]) && !isSchema(operand)
+}
+
 func isSchema(operand string) bool {
 	return typeNames[operand] || strings.HasPrefix(operand, "[...") || strings.HasPrefix(operand, ">") ||
 		strings.HasPrefix(operand, "<") || strings.HasPrefix(operand, "!=") || strings.HasPrefix(operand, "=~") ||
@@ -220,9 +233,13 @@ func isSchema(operand string) bool {
 
 // describeBranches says in one sentence what a failed disjunction would have accepted.
 func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
+	// Of a disjunction in a disjunction the branches follow.
+	branches = slices.DeleteFunc(slices.Clone(branches), func(branch cueerrors.Error) bool {
+		return disjunctionText.MatchString(message(branch))
+	})
 	if closest, ok := s.closestBranches(found.Path, branches); ok {
 		branches = closest
-		found.Path = pathText(branches[0].Path())
+		found.at, found.Path = branches[0].Path(), pathText(branches[0].Path())
 		found.Positions = s.positions(branches)
 	}
 	var pairs [][2]string
@@ -240,7 +257,7 @@ func (s stage) describeBranches(found *diagnostic, branches []cueerrors.Error) {
 	for _, offered := range []string{pairs[0][1], pairs[0][0]} {
 		if accepted, ok := opposites(pairs, offered); ok {
 			found.Found = offered
-			found.Expected = strings.Join(withoutDefaults(unique(accepted)), " | ")
+			found.Expected = strings.Join(withoutNull(withoutDefaults(unique(accepted))), " | ")
 			found.Message = fmt.Sprintf("%s is not %s", offered, found.Expected)
 			return
 		}
@@ -313,6 +330,14 @@ func withoutDefaults(accepted []string) []string {
 	return kept
 }
 
+// withoutNull leaves out null beside others: it stands for what is not given.
+func withoutNull(accepted []string) []string {
+	if len(accepted) < 2 {
+		return accepted
+	}
+	return slices.DeleteFunc(accepted, func(one string) bool { return one == "null" })
+}
+
 // literalKind gives the type of a literal; empty for everything else.
 func literalKind(text string) string {
 	switch {
@@ -361,6 +386,41 @@ func (s stage) positions(group []cueerrors.Error) []position {
 	return found
 }
 
+// declaredFirst puts the place where a parameter is declared before those where it is used.
+func (s stage) declaredFirst(found *diagnostic) {
+	if s.source == nil || len(found.at) == 0 || found.at[0] != "parameter" {
+		return
+	}
+	names := declarations{s.source.authored()}
+	for depth := len(found.at); depth > 0; depth-- {
+		declared := names.at(found.at[:depth])
+		if declared == nil || !declared.Pos().IsValid() {
+			continue
+		}
+		place, ok := s.source.place(declared.Pos())
+		if depth < len(found.at) {
+			// What stands for fields of any name is the most telling place that CUE names there.
+			place = s.within(declared, found.Positions, place)
+		}
+		if ok {
+			others := slices.DeleteFunc(found.Positions, func(other position) bool { return other == place })
+			found.Positions = append([]position{place}, others...)
+		}
+		return
+	}
+}
+
+// within is the first of some places that lies in a declaration; another where none does.
+func (s stage) within(declared ast.Expr, places []position, otherwise position) position {
+	from, to := declared.Pos().Line(), declared.End().Line()
+	for _, place := range places {
+		if place.File == s.source.file && place.Line >= from && place.Line <= to {
+			return place
+		}
+	}
+	return otherwise
+}
+
 // pathText writes a path as users write it: parameter.ports[0]."my-key".
 func pathText(path []string) string {
 	var out strings.Builder
@@ -375,6 +435,14 @@ func pathText(path []string) string {
 		out.WriteString(part)
 	}
 	return out.String()
+}
+
+// label writes a key as CUE has it in paths.
+func label(key string) string {
+	if ast.IsValidIdent(key) {
+		return key
+	}
+	return literal.String.Quote(key)
 }
 
 // plain removes the quotes of a CUE string.

@@ -322,12 +322,11 @@ func (e *explanation) add(at moment, own []string, part cue.Value, after string)
 	}
 	made.Text = nodeText(expr)
 	if file, err := parser.ParseFile(src.file, src.author); err == nil && place.File == src.file {
-		clauses := clausesAround(file, place)
+		clauses := clausesAround(file, pos)
 		for _, clause := range clauses {
-			made.Conditions = append(made.Conditions, originClause{
-				Text:     clauseText(clause),
-				Position: position{File: src.file, Line: clause.Pos().Line(), Column: clause.Pos().Column()},
-			})
+			if place, ok := src.place(clause.Pos()); ok {
+				made.Conditions = append(made.Conditions, originClause{Text: clauseText(clause), Position: place})
+			}
 		}
 	}
 	made.Parameters = parametersOf(at, expr)
@@ -412,7 +411,7 @@ func nodeText(node ast.Node) (text string) {
 }
 
 // clausesAround gives the conditions and loops that a place stands in, the outermost first.
-func clausesAround(file *ast.File, at position) []ast.Node {
+func clausesAround(file *ast.File, at token.Pos) []ast.Node {
 	var found []ast.Node
 	ast.Walk(file, func(node ast.Node) bool {
 		comprehension, ok := node.(*ast.Comprehension)
@@ -420,8 +419,8 @@ func clausesAround(file *ast.File, at position) []ast.Node {
 			return true
 		}
 		from, to := comprehension.Value.Pos(), comprehension.Value.End()
-		after := at.Line > from.Line() || at.Line == from.Line() && at.Column >= from.Column()
-		before := at.Line < to.Line() || at.Line == to.Line() && at.Column <= to.Column()
+		after := at.Line() > from.Line() || at.Line() == from.Line() && at.Column() >= from.Column()
+		before := at.Line() < to.Line() || at.Line() == to.Line() && at.Column() <= to.Column()
 		if after && before {
 			for _, clause := range comprehension.Clauses {
 				found = append(found, clause)

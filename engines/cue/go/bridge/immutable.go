@@ -33,7 +33,7 @@ func (v *validation) immutableChanges(names declarations, path []string, schema 
 		_ = json.Unmarshal(after, &is)
 		found := names.of(schema)
 		for _, name := range sortedKeys(was) {
-			below := append(path[:len(path):len(path)], name)
+			below := append(path[:len(path):len(path)], label(name))
 			if !found.immutable[name] {
 				v.immutableChanges(names, below, found.fields[name], was[name], is[name])
 			} else if !sameJSON(was[name], is[name]) {

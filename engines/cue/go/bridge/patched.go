@@ -225,7 +225,7 @@ func (s stage) readAt(at position) (path []string, part int) {
 		}
 		names, places := selection(selector, inner)
 		for i, place := range places {
-			if i > 0 && place.Line() == at.Line && place.Column() == at.Column {
+			if here, ok := s.source.place(place); i > 0 && ok && here == at {
 				path, part = names, i
 			}
 		}

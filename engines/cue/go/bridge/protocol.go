@@ -249,6 +249,8 @@ type diagnostic struct {
 	Found     string     `json:"found,omitempty"`
 	Hint      string     `json:"hint,omitempty"`
 	Positions []position `json:"positions,omitempty"`
+	// at is the path as CUE has it.
+	at []string
 }
 
 const (

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -313,32 +314,26 @@ func dependsOnLife(file *ast.File) bool {
 // warnings.
 func (v *validation) parameters() error {
 	template := v.request.Template
-	src := newSource(v.request.Kind+"/"+template.Name+".cue", template.Source)
-	src.appendText("context: _\nparameter: _\n")
-	if !isNull(template.Parameters) {
-		src.appendData("parameter", template.Parameters)
-	}
-	where := stage{source: src, definition: template.Name, parameters: template.Parameters}
-	value, err := src.build(v.packages())
+	where, value, err := v.filledIn(template.Parameters)
 	if err != nil {
 		return v.fail(where, err)
 	}
-	file, err := parser.ParseFile(src.file, src.author, parser.ParseComments)
-	if err != nil {
-		return nil
-	}
-	names := declarations{file}
-	parameter := value.LookupPath(cue.ParsePath("parameter"))
-	var found []cueerrors.Error
-	if err := parameter.Validate(cue.Concrete(true)); err != nil {
-		for _, one := range cueerrors.Errors(err) {
-			if !v.later(one) && !(isOpen(where.classify(one)) && names.isComputed(one.Path())) {
-				found = append(found, one)
-			}
+	names := declarations{where.source.authored()}
+	found := v.wrong(where, names, value, nil)
+	v.result.Errors = append(v.result.Errors, found...)
+	for rest, round := newHoles(template.Parameters), 0; rest != nil && round < maxRounds && rest.take(found); round++ {
+		text, err := rest.text()
+		if err != nil {
+			break
 		}
+		where, value, err := v.filledIn(text)
+		if err != nil {
+			break
+		}
+		found = v.wrong(where, names, value, rest)
+		v.result.Errors = append(v.result.Errors, found...)
 	}
-	v.result.Errors = append(v.result.Errors, where.reduce(found)...)
-	v.missing(names, []string{"parameter"}, names.topLevel("parameter"), parameter)
+	v.missing(names, []string{"parameter"}, names.topLevel("parameter"), value.LookupPath(cue.ParsePath("parameter")))
 	v.undeclared(names)
 	if !isNull(v.request.Previous) {
 		schema := names.topLevel("parameter")
@@ -347,16 +342,51 @@ func (v *validation) parameters() error {
 	return nil
 }
 
+// filledIn is the template with parameters.
+func (v *validation) filledIn(parameters []byte) (stage, cue.Value, error) {
+	template := v.request.Template
+	src := newSource(v.request.Kind+"/"+template.Name+".cue", template.Source)
+	src.appendText("context: _\nparameter: _\n")
+	if !isNull(parameters) {
+		src.appendData("parameter", parameters)
+	}
+	value, err := src.build(v.packages())
+	return stage{source: src, definition: template.Name, parameters: template.Parameters}, value, err
+}
+
+// wrong lists what is wrong with parameters, where some were taken out with the rest of them: what cannot be said
+// for want of these is not told.
+func (v *validation) wrong(where stage, names declarations, value cue.Value, rest *holes) []diagnostic {
+	err := value.LookupPath(cue.ParsePath("parameter")).Validate(cue.Concrete(true))
+	if err == nil {
+		return nil
+	}
+	var found []cueerrors.Error
+	for _, one := range cueerrors.Errors(err) {
+		if !v.later(one) && !(isOpen(where.classify(one)) && names.isComputed(one.Path())) {
+			found = append(found, one)
+		}
+	}
+	all := where.reduce(found)
+	if rest == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(one diagnostic) bool {
+		isKnown := one.Kind == kindMissing || one.Kind == kindConflict || one.Kind == kindUnknown
+		return !isKnown || rest.concerns(one.at) || v.reported(one.Path)
+	})
+}
+
 // isOpen says whether more knowledge, for instance of the context, may resolve an error.
 func isOpen(found diagnostic) bool {
 	return found.Kind == kindMissing || found.Kind == kindReference || found.Kind == kindOther
 }
 
-// missing adds what else is required and not there: CUE does not say so where something else is wrong.
+// missing adds what else is required and not there: CUE does not say so where a condition is open.
 func (v *validation) missing(names declarations, path []string, schema ast.Expr, value cue.Value) {
 	fields := names.of(schema).fields
 	for _, name := range sortedKeys(fields) {
-		below := append(path[:len(path):len(path)], name)
+		below := append(path[:len(path):len(path)], label(name))
 		field := value.LookupPath(cue.MakePath(cue.Str(name)))
 		if !field.Exists() || field.Err() != nil || len(below) > maxHops {
 			continue
@@ -430,9 +460,9 @@ func (v *validation) undeclared(names declarations) {
 // meant gives the missing parameter that an undeclared one beside it probably is, and tells so where the missing
 // one is reported: of two mistakes that are one, the second would only be found after the first was mended.
 func (v *validation) meant(path, known []string) string {
-	name := path[len(path)-1]
+	name := plain(path[len(path)-1])
 	beside := func(sibling string) *diagnostic {
-		wanted := pathText(append(path[:len(path)-1:len(path)-1], sibling))
+		wanted := pathText(append(path[:len(path)-1:len(path)-1], label(sibling)))
 		for i := range v.result.Errors {
 			if found := &v.result.Errors[i]; found.Kind == kindMissing && found.Path == wanted {
 				return found
