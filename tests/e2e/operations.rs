@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use caravel_tests::wait::eventually;
+use serde_json::{Value, json};
 
 use crate::place::Place;
 
@@ -143,6 +144,50 @@ fn an_environment_gets_its_components_patched_and_selected() {
             .contains("failed to get cluster berlin for env two")
             .then_some(())
     });
+}
+
+/// Rows WF-027 and POL-010.
+#[test]
+fn a_step_leaves_where_its_logs_are_and_what_its_template_came_to() {
+    let place = Place::shared("operations-notes");
+    place
+        .apply(
+            "apiVersion: core.oam.dev/v1beta1\nkind: WorkflowStepDefinition\nmetadata: {name: telling}\nspec:\n  schematic:\n    cue:\n\
+             \x20     template: |\n        import (\"vela/util\", \"vela/op\")\n        sum: parameter.a + 1\n\
+             \x20       told: util.#Log & {$params: {data: \"hello\", source: url: \"https://logs.example.com/\\(context.stepName)\"}}\n\
+             \x20       older: op.#Log & {source: resources: [{labelSelector: step: context.stepName}]}\n\
+             \x20       parameter: {a: int}\n",
+        )
+        .ok();
+    place
+        .apply(
+            "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: noted}\nspec:\n  components: []\n\
+             \x20 policies: [{name: look, type: debug}]\n  workflow:\n    mode: {steps: DAG}\n    steps:\n\
+             \x20   - {name: one, type: telling, properties: {a: 1}}\n    - {name: two, type: telling, properties: {a: 2}}\n",
+        )
+        .ok();
+    let app = place.wait_until_running("noted");
+    let context = place.object("cm", "workflow-noted-context")["data"].clone();
+    let config: Value =
+        serde_json::from_str(context["logConfig"].as_str().expect("a text")).expect("JSON");
+    for step in ["one", "two"] {
+        let source = json!({
+            "url": format!("https://logs.example.com/{step}"),
+            "resources": [{"labelSelector": {"step": step}}],
+        });
+        assert_eq!(config[step], json!({"data": true, "source": source}));
+    }
+    assert_eq!(context["vars"], "");
+    let uid = app["metadata"]["uid"].as_str().expect("a uid");
+    for (index, sum) in [2, 3].into_iter().enumerate() {
+        let id = app["status"]["workflow"]["steps"][index]["id"]
+            .as_str()
+            .expect("an id");
+        let name = format!("noted-{id}-debug-{}", &uid[uid.len() - 5..]);
+        let text = place.object("cm", &name)["data"]["debug"].clone();
+        let value: Value = serde_json::from_str(text.as_str().expect("a text")).expect("JSON");
+        assert_eq!(value["sum"], sum);
+    }
 }
 
 /// A mail server that takes every mail; what it was told.

@@ -159,6 +159,8 @@ pub(crate) struct Delivery {
     pub(super) store: Arc<dyn Store>,
     /// How another process delivered components, where that was not as the Application has them.
     kept: OnceCell<BTreeMap<String, Value>>,
+    /// Held while what steps leave for people to read is changed.
+    pub(super) notes: Mutex<()>,
     /// Components that cannot be rendered, and why.
     problems: std::sync::Mutex<BTreeMap<String, String>>,
 }
@@ -202,6 +204,7 @@ impl Delivery {
             clock: context.clock.clone(),
             store: context.store.clone(),
             kept: OnceCell::new(),
+            notes: Mutex::default(),
             problems: std::sync::Mutex::default(),
         }
     }

@@ -17,6 +17,7 @@ mod imported;
 mod intent;
 mod late;
 mod metrics;
+mod notes;
 mod observe;
 mod ports;
 mod provided;

@@ -93,6 +93,14 @@ impl Ports for Delivery {
         super::deploy::deploy(self, &request).await
     }
 
+    async fn log(&self, step: &str, params: &Value) -> Result<(), PortError> {
+        self.note_log(step, params).await
+    }
+
+    async fn debug(&self, step_id: &str, value: &Value) -> Result<(), PortError> {
+        self.note_debug(step_id, value).await
+    }
+
     async fn merge(&self, base: &Value, patch: &Value) -> Result<Value, PortError> {
         self.merged(base, patch).await
     }

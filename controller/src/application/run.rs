@@ -414,7 +414,7 @@ fn step_context(application: &Application, intent: &Intent, version: Value) -> M
 }
 
 /// Row WF-016.
-fn context_name(application: &Application) -> String {
+pub(super) fn context_name(application: &Application) -> String {
     format!("workflow-{}-context", application.name_any())
 }
 

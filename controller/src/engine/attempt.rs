@@ -210,7 +210,13 @@ impl Attempt {
         let mut replay = Replay::new();
         loop {
             let calls = match self.evaluate(&work, &template, replay.clone()).await {
-                Ok(Answer::Done(value)) => return Ok(done(value, work.message)),
+                Ok(Answer::Done(value)) => {
+                    let id = read(&self.state).step_id(self.step).to_owned();
+                    if let Err(error) = self.ports.debug(&id, &value["value"]).await {
+                        tracing::warn!(%error, "what a step came to could not be kept");
+                    }
+                    return Ok(done(value, work.message));
+                }
                 Ok(Answer::Need(calls)) => calls,
                 Err(message) => return Ok(execute(message)),
             };

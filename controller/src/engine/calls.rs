@@ -27,6 +27,7 @@ impl Attempt {
             ("op", "deploy") => "multicluster",
             ("op", "component-apply") => "oam",
             ("op", "promCheck") => "metrics",
+            ("op", "log") => "util",
             (other, _) => other,
         };
         let called = match (provider, action) {
@@ -55,6 +56,7 @@ impl Attempt {
             ("email", "send") => self.mail(work, call).await?,
             ("oam", "component-apply") => self.apply_component(call).await,
             ("multicluster", "deploy") => self.deploy(call).await,
+            ("util", "log") => self.log(call).await,
             ("metrics", "promCheck") => self.check_metric(work, call).await?,
             _ => match self.ports.other(call).await {
                 Ok(Some(value)) => Called::Answer(value),
@@ -83,6 +85,14 @@ impl Attempt {
             },
             end @ Called::End(_) => end,
         })
+    }
+
+    async fn log(&self, call: &Call) -> Called {
+        let step = read(&self.state).dag().step(self.step).name.clone();
+        match self.ports.log(&step, &call.params).await {
+            Ok(()) => Called::Answer(Value::Null),
+            Err(error) => failed(call, error),
+        }
     }
 
     fn suspend(&self, call: &Call) -> Called {

@@ -130,6 +130,18 @@ pub trait Ports: Send + Sync {
     /// Merges a patch, in CUE text or as a value, into an object, with the strategies of its comments.
     async fn merge(&self, base: &Value, patch: &Value) -> Result<Value, PortError>;
 
+    /// Keeps what a step says, and where its logs are.
+    async fn log(&self, step: &str, params: &Value) -> Result<(), PortError> {
+        let _ = (step, params);
+        Ok(())
+    }
+
+    /// Keeps what the template of a step came to, where somebody wants to see that.
+    async fn debug(&self, step_id: &str, value: &Value) -> Result<(), PortError> {
+        let _ = (step_id, value);
+        Ok(())
+    }
+
     /// Carries out a call that the engine does not know: the answer as the template expects it, or none where it is
     /// not known here either.
     async fn other(&self, call: &Call) -> Result<Option<Value>, PortError> {

@@ -62,7 +62,6 @@ impl Delivery {
             ("helm", "render") => self.chart(call).await,
             ("metrics", "promCheck") => self.prometheus(call).await,
             ("util", "string") => values::string(params),
-            ("util", "log") => Ok(self.log(params)),
             ("time", "now") => Ok(json!({"timestamp": self.clock.now().as_second()})),
             ("time", "timestamp") => self.timestamp(params).await,
             ("time", "date") => self.date(params).await,
@@ -75,19 +74,6 @@ impl Delivery {
     async fn chart(&self, call: &Call) -> Result<Value, PortError> {
         let calls = &self.renderer.calls;
         calls.carry_out("step", call).await.map_err(PortError::new)
-    }
-
-    /// What a step says for its log.
-    fn log(&self, params: &Value) -> Value {
-        if let Some(data) = params.get("data").filter(|data| !data.is_null()) {
-            tracing::info!(
-                application = self.appfile.name,
-                namespace = self.appfile.namespace,
-                %data,
-                "a step says"
-            );
-        }
-        Value::Null
     }
 }
 
@@ -107,7 +93,7 @@ fn package(call: &Call) -> &str {
         | "get-placements-from-tmulticlusterology-policies" => "multicluster",
         "load-terraform-components" | "get-connection-status" => "terraform",
         "promCheck" => "metrics",
-        "string" | "log" => "util",
+        "string" => "util",
         "timestamp" | "date" => "time",
         _ => "op",
     }
