@@ -201,6 +201,16 @@ fn a_trait_may_take_nothing_at_all() {
     assert!(objects.contains("closed: \"yes\""), "{objects}");
 }
 
+/// Whatever name an input has, a step may put a variable of that name.
+#[test]
+fn an_input_may_come_from_a_variable() {
+    let output = run(&["-f", "variable.yaml", "-d", "definitions/put.cue"]);
+    let said = text(&output.stderr);
+    assert!(!said.contains("waits for ever"), "{said}");
+    let alone = run(&["-f", "variable.yaml"]);
+    assert!(text(&alone.stderr).contains("waits for ever"));
+}
+
 #[test]
 fn a_folder_and_standard_input_are_read() {
     let objects = shown(&[

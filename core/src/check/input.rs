@@ -1,17 +1,24 @@
 //! Inputs that nothing feeds.
 
-use super::step;
+use super::step::{self, Written};
 use crate::api::{Application, StepInput, StepOutput};
-use crate::appfile::{Finding, FindingKind, did_you_mean};
+use crate::appfile::{DefinitionSource, Finding, FindingKind, did_you_mean, resolve_in};
+use crate::engine::DefinitionKind;
 
 /// Inputs whose output no component or step of the Application declares (WF-015). They may be fed by a template
 /// that puts a variable, so that this is a warning: without that the step waits for ever (trap 7).
-pub(super) fn unfed(app: &Application) -> Vec<Finding> {
+pub(super) fn unfed(app: &Application, source: &dyn DefinitionSource) -> Vec<Finding> {
     let flow = app.spec.workflow.as_ref();
     if flow.is_some_and(|flow| flow.ref_.is_some()) {
         return Vec::new();
     }
     let steps = step::steps(app);
+    // A step may put variables of any name for others (PRV-001).
+    let puts = |step: &Written<'_>| {
+        resolve_in(app, source, DefinitionKind::WorkflowStep, step.type_)
+            .is_some_and(|found| found.definition.template.contains("#DoVar"))
+    };
+    let is_open = steps.iter().any(puts);
     let of_components = app.spec.components.iter().flat_map(|one| &one.outputs);
     let of_steps = steps.iter().flat_map(|step| step.outputs);
     let names: Vec<&str> = of_components
@@ -21,7 +28,7 @@ pub(super) fn unfed(app: &Application) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut look = |inputs: &[StepInput], path: &str, subject: &str| {
         for (index, input) in inputs.iter().enumerate() {
-            if is_given(&input.from, &names) {
+            if is_given(&input.from, &names) || is_open && !input.from.is_empty() {
                 continue;
             }
             let path = format!("{path}.inputs[{index}].from");

@@ -97,7 +97,7 @@ impl Check {
         findings.extend(name::misnamed(app));
         let (appfile, rejection) = assemble_known(app, source);
         findings.extend(rejection.findings);
-        findings.extend(input::unfed(app));
+        findings.extend(input::unfed(app, source));
         findings.extend(step::bad_durations(app));
         let variants = variant::variants(app, appfile.as_ref(), source);
         if let Some(appfile) = &appfile {
