@@ -223,7 +223,8 @@ fn render(
                 try_all(&mut check, evaluator);
                 let mut findings = check.findings();
                 if findings.iter().all(|finding| finding.kind.is_warning()) {
-                    findings.extend(of_render(&error));
+                    findings.retain(|finding| finding.kind != FindingKind::Unchecked);
+                    findings.extend(of_render(&error).into_iter().map(without_objects));
                 }
                 findings.extend(local.charts.findings);
                 let mut failure = manifest.failure(findings);
@@ -236,6 +237,17 @@ fn render(
     shown.hooks = local.charts.hooks;
     manifest.warn(args.output, &manifest.in_order(findings));
     Ok(shown)
+}
+
+/// A delivery tries again what was not evaluated to its end; here it is why there are no objects.
+fn without_objects(finding: Finding) -> Finding {
+    match finding.kind {
+        FindingKind::Unchecked => Finding {
+            kind: FindingKind::Template,
+            ..finding
+        },
+        _ => finding,
+    }
 }
 
 /// An Application of a version that nobody serves.

@@ -55,15 +55,15 @@ func tooLarge(size uint64) fault {
 }
 
 func serve(in []byte, id *uint64) (outcome string, body any) {
+	var req request
 	defer func() {
-		if r := recover(); r != nil {
-			outcome, body = statusPanic, fault{Message: fmt.Sprintf("the evaluator panicked: %v", r)}
+		if cause := recover(); cause != nil {
+			outcome, body = crashed(req.Op, cause)
 		}
 	}()
 	if len(in) > MaxRequest {
 		return statusLimit, tooLarge(uint64(len(in)))
 	}
-	var req request
 	if err := json.Unmarshal(in, &req); err != nil {
 		return statusBadRequest, fault{Message: "the request is not JSON of the protocol: " + err.Error()}
 	}
@@ -75,6 +75,28 @@ func serve(in []byte, id *uint64) (outcome string, body any) {
 	}
 	result, err := dispatch(req.Op, req.Body)
 	return classify(result, err)
+}
+
+// crashed is the answer where CUE's own code fails. The same request always ends so: it is no fault that passes, but an
+// error of the template that leads there. What is only checked is not refused for it.
+func crashed(op string, cause any) (string, any) {
+	if op == "validate" {
+		return statusPanic, fault{Message: crashText(cause)}
+	}
+	return classify(nil, stage{}.crashed(cause))
+}
+
+// crashed is the error of a template that ends CUE's own code.
+func (s stage) crashed(cause any) error {
+	text := crashText(cause)
+	return s.wrap(stageValidate, []diagnostic{{
+		Kind: kindOther, Message: text,
+		Hint: "write the template in another way: values that are read from what is not there often lead to this",
+	}}, text)
+}
+
+func crashText(cause any) string {
+	return fmt.Sprintf("CUE's evaluator (%s) fails on this template: %v", CueVersion, cause)
 }
 
 // classify turns what an operation returned into an outcome.

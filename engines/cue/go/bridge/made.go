@@ -1,6 +1,10 @@
 package bridge
 
-import "cuelang.org/go/cue"
+import (
+	"errors"
+
+	"cuelang.org/go/cue"
+)
 
 // made is an object with what it is made of: what a template made at first, and the patches over it.
 type made struct {
@@ -26,13 +30,26 @@ func newMade(name string, by stage, value cue.Value) made {
 // lay lays a patch over the object; doing is what KubeVela's message of a failure begins with.
 func (m *made) lay(by stage, patch cue.Value, merge func(base, patch cue.Value) (cue.Value, error), doing string) error {
 	step := patched{by: by, patch: patch, before: m.value}
-	merged, err := merge(m.value, patch)
+	merged, err := guarded(merge, m.value, patch)
 	if err != nil {
 		return m.explaining(step).failure(stagePatch, err, doing+": "+err.Error())
 	}
 	m.patches = append(m.patches, step)
 	m.value = merged
 	return nil
+}
+
+// guarded merges. A merge prints its patch first, and some values that cannot be computed end CUE's printer with a panic:
+// why they cannot be computed is what the author of the patch needs to hear.
+func guarded(merge func(base, patch cue.Value) (cue.Value, error), base, patch cue.Value) (merged cue.Value, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			if err = patch.Validate(cue.Concrete(true)); err == nil {
+				err = errors.New(crashText(cause))
+			}
+		}
+	}()
+	return merge(base, patch)
 }
 
 // broken is the patch since which the object cannot be written as JSON; nil where that is not the doing of a patch.

@@ -25,12 +25,19 @@ type renderer struct {
 	workload made
 	outputs  []made
 	warnings []diagnostic
+	// at is the template that was evaluated last.
+	at stage
 	// observe sees each template that was evaluated, before it has an effect; may be nil.
 	observe func(stage, cue.Value)
 }
 
-func render(request *renderRequest) (*renderResult, error) {
+func render(request *renderRequest) (result *renderResult, err error) {
 	r := &renderer{request: request}
+	defer func() {
+		if cause := recover(); cause != nil {
+			result, err = nil, r.at.crashed(cause)
+		}
+	}()
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
@@ -95,6 +102,7 @@ func (r *renderer) contextName(component *template) string {
 
 // evaluate compiles a template, carries out its calls and validates it.
 func (r *renderer) evaluate(where stage, scope string) (cue.Value, error) {
+	r.at = where
 	value, err := where.source.build(componentPackages.with(r.request.Packages))
 	r.warnings = append(r.warnings, where.warnings(where.source.rewritten)...)
 	if err == nil {
