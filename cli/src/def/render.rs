@@ -361,7 +361,7 @@ pub(crate) fn problems(source: &Source, given: &Given, errors: &[Diagnostic]) ->
         }
         let problem = Problem::of(error, &given.file);
         let part = match error.kind {
-            DiagnosticKind::Unknown => Part::Key,
+            DiagnosticKind::Unknown | DiagnosticKind::Undeclared => Part::Key,
             _ => Part::Value,
         };
         match locate::place(&given.text, 0, path, part) {

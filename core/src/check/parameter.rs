@@ -51,7 +51,7 @@ pub(super) fn findings(usage: &Usage, outcome: Outcome, may_still_come: bool) ->
             continue;
         }
         findings.push(match warning.kind {
-            DiagnosticKind::Unknown => finding,
+            DiagnosticKind::Unknown | DiagnosticKind::Undeclared => finding,
             _ => Finding {
                 kind: FindingKind::Legacy,
                 ..finding
@@ -126,6 +126,10 @@ pub fn of_diagnostic(diagnostic: &Diagnostic, properties: &str, what: &str) -> F
     let path = format!("{properties}{inner}");
     let name = inner.trim_start_matches('.');
     let (kind, message) = match diagnostic.kind {
+        DiagnosticKind::Missing if name.is_empty() => (
+            FindingKind::Missing,
+            format!("the {what} needs parameters, and none say what it is to do"),
+        ),
         DiagnosticKind::Missing => (
             FindingKind::Missing,
             format!("the parameter `{name}` is missing"),
@@ -133,6 +137,12 @@ pub fn of_diagnostic(diagnostic: &Diagnostic, properties: &str, what: &str) -> F
         DiagnosticKind::Unknown => (
             FindingKind::Undeclared,
             format!("the {what} has no parameter `{name}`: it has no effect"),
+        ),
+        DiagnosticKind::Undeclared => (
+            FindingKind::Undeclared,
+            format!(
+                "the {what} does not declare the parameter `{name}`: its template takes it unchecked"
+            ),
         ),
         DiagnosticKind::Conflict if !diagnostic.expected.is_empty() => (
             FindingKind::Invalid,

@@ -82,6 +82,8 @@ pub enum DiagnosticKind {
     Missing,
     /// A field that the schema does not have.
     Unknown,
+    /// A field that the schema does not have, of something that the template takes whole.
+    Undeclared,
     /// A message of the definition's author (`errs`).
     User,
     /// Everything else.

@@ -268,7 +268,7 @@ func marksDefault(expr ast.Expr) bool {
 }
 
 // undeclared lists the fields of some JSON that a schema does not have, with the names that it has.
-func (d declarations) undeclared(path []string, expr ast.Expr, raw json.RawMessage, report func(path []string, known []string)) {
+func (d declarations) undeclared(path []string, expr ast.Expr, raw json.RawMessage, report func(path, known []string)) {
 	raw = bytes.TrimSpace(raw)
 	if expr == nil || len(raw) == 0 {
 		return
@@ -289,7 +289,7 @@ func (d declarations) undeclared(path []string, expr ast.Expr, raw json.RawMessa
 			return
 		}
 		schema := d.of(expr)
-		if isEmpty(expr) && (len(path) > 1 || d.takenWhole(path[0])) {
+		if isEmpty(expr) && len(path) > 1 {
 			// `{}` says that it is a struct, and nothing about its fields.
 			return
 		}
@@ -309,30 +309,6 @@ func (d declarations) undeclared(path []string, expr ast.Expr, raw json.RawMessa
 func isEmpty(expr ast.Expr) bool {
 	literal, ok := expr.(*ast.StructLit)
 	return ok && len(literal.Elts) == 0
-}
-
-// takenWhole says whether a field of the file is used as such somewhere, so that all that is in it counts;
-// `for`, an index that is computed, and `output: parameter` use it so.
-func (d declarations) takenWhole(name string) bool {
-	found := false
-	var visit func(ast.Node) bool
-	visit = func(node ast.Node) bool {
-		switch x := node.(type) {
-		case *ast.Field:
-			ast.Walk(x.Value, visit, nil)
-			return false
-		case *ast.SelectorExpr:
-			if ident, ok := x.X.(*ast.Ident); !ok || ident.Name != name {
-				ast.Walk(x.X, visit, nil)
-			}
-			return false
-		case *ast.Ident:
-			found = found || x.Name == name
-		}
-		return !found
-	}
-	ast.Walk(d.file, visit, nil)
-	return found
 }
 
 // nearest gives the known name that somebody probably meant; empty where none is close.

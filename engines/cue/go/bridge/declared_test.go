@@ -12,12 +12,9 @@ import (
 func TestUndeclaredFieldsOfEmptyStructs(t *testing.T) {
 	const objects, data = `{"objects": [{"a": 1, "b": 2}]}`, `{"data": {"a": 1}}`
 	for _, one := range []struct{ source, parameters, want string }{
-		{"output: parameter\nparameter: {}", objects, ""},
-		{"output: {for k, v in parameter {(k): v}}\nparameter: {}", objects, ""},
 		{"output: parameter.objects[0]\nparameter: objects: [...{}]", objects, ""},
 		{"output: data: parameter.data\nparameter: data: {}", data, ""},
 		{"output: {}\nparameter: {}", objects, "objects"},
-		{"output: a: other.parameter\nparameter: {}", objects, "objects"},
 		{"output: {}\nparameter: data: {b?: int}", data, "data.a"},
 		{"output: n: parameter.n\nparameter: {n?: int, objects: [...{a: int}]}", objects, "objects.0.b"},
 	} {

@@ -254,14 +254,15 @@ type diagnostic struct {
 }
 
 const (
-	kindSyntax    = "syntax"
-	kindReference = "reference"
-	kindPackage   = "package"
-	kindConflict  = "conflict"
-	kindMissing   = "missing"
-	kindUnknown   = "unknown"
-	kindUser      = "user"
-	kindOther     = "other"
+	kindSyntax     = "syntax"
+	kindReference  = "reference"
+	kindPackage    = "package"
+	kindConflict   = "conflict"
+	kindMissing    = "missing"
+	kindUnknown    = "unknown"
+	kindUndeclared = "undeclared"
+	kindUser       = "user"
+	kindOther      = "other"
 )
 
 type position struct {

@@ -442,9 +442,16 @@ func (v *validation) isLater(path string, incomplete bool) bool {
 }
 
 func (v *validation) undeclared(names declarations) {
-	names.undeclared([]string{"parameter"}, names.topLevel("parameter"), v.request.Template.Parameters, func(path, known []string) {
+	flows := flowsOf(names.file, v.request.Kind)
+	schema := names.topLevel("parameter")
+	names.undeclared([]string{"parameter"}, schema, v.request.Template.Parameters, func(path, known []string) {
 		text := pathText(path)
-		if v.reported(text) {
+		kind := kindUnknown
+		if flows.read(path) {
+			kind = kindUndeclared
+		}
+		// `parameter: {}` takes what the template reads.
+		if v.reported(text) || kind == kindUndeclared && isEmpty(schema) {
 			return
 		}
 		hint := didYouMean(path[len(path)-1], known)
@@ -452,7 +459,7 @@ func (v *validation) undeclared(names declarations) {
 			hint = fmt.Sprintf("did you mean `%s`?", near)
 		}
 		v.result.Warnings = append(v.result.Warnings, diagnostic{
-			Kind: kindUnknown, Path: text, Message: "the definition does not declare this parameter", Hint: hint,
+			Kind: kind, Path: text, Message: "the definition does not declare this parameter", Hint: hint,
 		})
 	})
 }
