@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{ComponentStatus, LOCAL_CLUSTER, TraitStatus};
 use crate::appfile::{AppComponent, Appfile, Definition, Policy, PolicyRule, Stage};
-use crate::engine::{Evaluator, StatusRequest, StatusResult};
+use crate::engine::{Diagnostic, Evaluator, StatusRequest, StatusResult};
 use crate::reads::Reads;
 use crate::render::{RenderedComponent, Role, Target, object};
 
@@ -240,7 +240,7 @@ impl Observation<'_> {
             let live = workload.and_then(|index| self.live.get(index));
             return terraform(live.map_or(&Value::Null, Arc::as_ref));
         }
-        answer(answers, Subject::Component)
+        self.answer(answers, Subject::Component)
     }
 
     fn trait_status(&self, index: usize, answers: &Answers) -> TraitStatus {
@@ -258,13 +258,38 @@ impl Observation<'_> {
                 ..TraitStatus::default()
             };
         }
-        let result = answer(answers, Subject::Trait(index));
+        let result = self.answer(answers, Subject::Trait(index));
         TraitStatus {
             type_,
             healthy: result.healthy,
             details: result.details,
             message: some_text(result.message),
             ..TraitStatus::default()
+        }
+    }
+
+    /// The answer to a question; what was not asked is healthy. KubeVela only logs why an evaluation failed
+    /// (TRAPS 39); here it is the message.
+    fn answer(&self, answers: &Answers, subject: Subject) -> StatusResult {
+        match answers.get(&subject) {
+            None => StatusResult {
+                healthy: true,
+                ..StatusResult::default()
+            },
+            Some(Err(reason)) => StatusResult {
+                message: reason.clone(),
+                ..StatusResult::default()
+            },
+            Some(Ok(result)) => {
+                let mut result = result.clone();
+                if let Some(first) = result.errors.first()
+                    && !result.healthy
+                    && result.message.is_empty()
+                {
+                    result.message = unsaid(self.definition(subject), first);
+                }
+                result
+            }
         }
     }
 
@@ -288,29 +313,21 @@ fn some_text(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The answer to a question; what was not asked is healthy. KubeVela only logs why an evaluation failed
-/// (TRAPS 39); here it is the message.
-fn answer(answers: &Answers, subject: Subject) -> StatusResult {
-    match answers.get(&subject) {
-        None => StatusResult {
-            healthy: true,
-            ..StatusResult::default()
-        },
-        Some(Err(reason)) => StatusResult {
-            message: reason.clone(),
-            ..StatusResult::default()
-        },
-        Some(Ok(result)) => {
-            let mut result = result.clone();
-            if let Some(first) = result.errors.first()
-                && !result.healthy
-                && result.message.is_empty()
-            {
-                result.message.clone_from(&first.message);
-            }
-            result
-        }
-    }
+/// Why a text of a definition says nothing, with its place: the Application is not at fault.
+fn unsaid(definition: &Definition, why: &Diagnostic) -> String {
+    let name = &definition.name;
+    let Some(at) = why.positions.first() else {
+        return format!("the status of `{name}`: {}", why.message);
+    };
+    let text = match at.file.as_str() {
+        "status/healthPolicy.cue" => "health policy",
+        "status/customStatus.cue" => "custom status",
+        _ => "details",
+    };
+    format!(
+        "the {text} of `{name}` fails at line {}, column {}: {}",
+        at.line, at.column, why.message
+    )
 }
 
 /// How a Terraform Configuration stands (REN-035): applied, and for the spec that is there now.

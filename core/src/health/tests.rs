@@ -3,7 +3,9 @@ use serde_json::json;
 use super::*;
 use crate::api::Application;
 use crate::appfile::{DefinitionSet, parse};
-use crate::engine::{Diagnostic, Evaluator, Outcome, RenderResult, RenderedOutput, Reply};
+use crate::engine::{
+    Diagnostic, Evaluator, Outcome, Position, RenderResult, RenderedOutput, Reply,
+};
 use crate::render::{ComponentRender, Input, Progress, Render as _, RenderStage};
 
 fn library() -> DefinitionSet {
@@ -209,7 +211,12 @@ fn a_row_of_a_healthy_component() {
 fn an_unhealthy_trait_makes_the_component_unhealthy_but_not_its_workload() {
     let scene = Scene::new(&["route"], &[("svc", 0)]);
     let error = Diagnostic {
-        message: "no such field".to_owned(),
+        message: "undefined field: status".to_owned(),
+        positions: vec![Position {
+            file: "status/healthPolicy.cue".to_owned(),
+            line: 2,
+            column: 7,
+        }],
         ..Diagnostic::default()
     };
     let failed = StatusResult {
@@ -223,8 +230,10 @@ fn an_unhealthy_trait_makes_the_component_unhealthy_but_not_its_workload() {
     let row = scene.observation().assess(&answers);
     assert!(!row.healthy);
     assert!(row.workload_healthy);
-    assert_eq!(row.traits[0].message.as_deref(), Some("no such field"));
-    assert_eq!(row.message.as_deref(), Some("no such field"));
+    // Not the Application is at fault.
+    let why = "the health policy of `route` fails at line 2, column 7: undefined field: status";
+    assert_eq!(row.traits[0].message.as_deref(), Some(why));
+    assert_eq!(row.message.as_deref(), Some(why));
     assert!(!is_healthy(&[row], &[]));
 }
 

@@ -40,7 +40,13 @@ func (s *statusEvaluation) note(where stage, err error) error {
 	if limit, ok := err.(*limitError); ok {
 		return limit
 	}
-	s.result.Errors = append(s.result.Errors, where.diagnose(err)...)
+	for _, found := range where.diagnose(err) {
+		if len(found.Positions) == 0 {
+			// Of which text it is.
+			found.Positions = []position{{File: where.source.file, Line: 1, Column: 1}}
+		}
+		s.result.Errors = append(s.result.Errors, found)
+	}
 	return nil
 }
 
@@ -81,8 +87,9 @@ func (s *statusEvaluation) message() error {
 	if err == nil {
 		err = value.Err()
 	}
-	if err == nil {
-		s.result.Message, err = value.LookupPath(cue.ParsePath("message")).String()
+	// A message under a condition that does not hold is none.
+	if message := value.LookupPath(cue.ParsePath("message")); err == nil && isWritten(message) {
+		s.result.Message, err = message.String()
 	}
 	if err != nil {
 		return s.note(where, err)
