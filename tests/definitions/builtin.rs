@@ -87,6 +87,17 @@ impl Component {
         self.objects().swap_remove(0)["spec"]["template"]["spec"].take()
     }
 
+    /// Fails under both evaluators, with one mistake, which has this in its words.
+    #[track_caller]
+    fn fails_with_one(&self, with: &str) {
+        self.fails(with);
+        for evaluator in [Evaluator::V2, Evaluator::V3] {
+            let error = self.render(evaluator).unwrap_err();
+            let mistakes = error.lines().filter(|line| line.starts_with("  "));
+            assert_eq!(mistakes.count(), 1, "{evaluator:?} says {error}");
+        }
+    }
+
     /// Fails under both evaluators, with this in its words.
     #[track_caller]
     fn fails(&self, with: &str) {

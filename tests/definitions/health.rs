@@ -44,7 +44,12 @@ fn states(name: &str) -> States {
                     workload(spec.clone(), replicas(2, 1)),
                     json!({}),
                 ),
-                ("ready", workload(spec, replicas(2, 2)), json!({})),
+                ("ready", workload(spec.clone(), replicas(2, 2)), json!({})),
+                (
+                    "told to be healthy",
+                    excused(workload(spec, json!({}))),
+                    json!({}),
+                ),
             ]
         }
         "daemon" => daemon_states(&workload),
@@ -102,6 +107,12 @@ fn states(name: &str) -> States {
         ],
         other => panic!("{other} judges objects: give it some states here"),
     }
+}
+
+/// A workload whose health does not matter: any value says so.
+fn excused(mut workload: Value) -> Value {
+    workload["metadata"]["annotations"] = json!({ "app.oam.dev/disable-health-check": "yes" });
+    workload
 }
 
 type States = Vec<(&'static str, Value, Value)>;

@@ -16,10 +16,9 @@ fn names(component: &Component) -> Vec<Value> {
     containers.iter().map(|one| one["name"].clone()).collect()
 }
 
-/// Traits that name no container mean the one that is named like the component, or else the first.
-#[test]
-fn no_container_is_made_up() {
-    let traits = [
+/// Traits that name no container.
+fn traits() -> [(&'static str, Value); 4] {
+    [
         ("resource", json!({ "cpu": "1", "memory": "1Gi" })),
         (
             "storage",
@@ -33,8 +32,13 @@ fn no_container_is_made_up() {
             "init-container",
             json!({ "name": "one", "image": "busybox", "appMountPath": "/a", "initMountPath": "/b" }),
         ),
-    ];
-    for (type_, properties) in traits {
+    ]
+}
+
+/// Traits that name no container mean the one that is named like the component, or else the first.
+#[test]
+fn no_container_is_made_up() {
+    for (type_, properties) in traits() {
         let other = foreign(json!([nginx()])).with(type_, properties.clone());
         assert_eq!(names(&other), ["nginx"], "{type_}");
         let changed = &other.pod()["containers"][0];
@@ -44,6 +48,54 @@ fn no_container_is_made_up() {
         let second = second.with(type_, properties);
         assert_eq!(names(&second), ["nginx", "web"], "{type_}");
         assert_eq!(second.pod()["containers"][0], nginx(), "{type_}");
+    }
+}
+
+/// Where a container needs no name, as in a Knative Service, it has none.
+#[test]
+fn containers_without_a_name_are_changed_where_they_stand() {
+    let nameless = || json!({ "image": "x" });
+    let web = || json!({ "name": "web", "image": "web" });
+    for (type_, properties) in traits() {
+        let alone = foreign(json!([nameless()])).with(type_, properties.clone());
+        let changed = &alone.pod()["containers"];
+        assert_eq!(changed.as_array().unwrap().len(), 1, "{type_}");
+        assert!(changed[0].get("name").is_none(), "{type_}: {changed}");
+        assert_ne!(changed[0], nameless(), "{type_} has no effect");
+
+        let second = foreign(json!([nameless(), web()])).with(type_, properties);
+        let changed = &second.pod()["containers"];
+        assert_eq!(changed[0], nameless(), "{type_}");
+        assert_eq!(changed[1]["name"], "web", "{type_}");
+        assert_ne!(changed[1], web(), "{type_} has no effect");
+    }
+}
+
+/// Traits that name a container, with a change.
+fn changes() -> [(&'static str, Value); 6] {
+    [
+        ("env", json!({ "env": { "A": "b" } })),
+        ("command", json!({ "command": ["sh"] })),
+        ("container-image", json!({ "image": "x" })),
+        (
+            "container-ports",
+            json!({ "ports": [{ "containerPort": 80 }] }),
+        ),
+        ("securitycontext", json!({ "runAsUser": 1 })),
+        ("startup-probe", json!({ "exec": { "command": ["a"] } })),
+    ]
+}
+
+#[test]
+fn a_workload_without_such_containers_is_told_of_once() {
+    let nightly = json!({ "image": "busybox", "schedule": "0 1 * * *", "cmd": ["true"] });
+    for (type_, change) in changes() {
+        let none = component("cron-task", nightly.clone()).with(type_, change.clone());
+        none.fails_with_one(
+            "the CronJob has no spec.template.spec.containers: this trait changes containers of",
+        );
+        let nameless = foreign(json!([{ "image": "x" }])).with(type_, change);
+        nameless.fails_with_one("container web not found; one of the containers has no name");
     }
 }
 
@@ -114,22 +166,12 @@ fn a_binding_takes_the_place_of_a_variable() {
 #[test]
 fn a_change_in_a_list_names_its_container() {
     let web = || component("webservice", json!({ "image": "nginx" }));
-    for (type_, list, change) in [
-        ("env", "containers", json!({ "env": { "A": "b" } })),
-        ("command", "containers", json!({ "command": ["sh"] })),
-        ("container-image", "containers", json!({ "image": "x" })),
-        (
-            "container-ports",
-            "containers",
-            json!({ "ports": [{ "containerPort": 80 }] }),
-        ),
-        ("securitycontext", "containers", json!({ "runAsUser": 1 })),
-        (
-            "startup-probe",
-            "probes",
-            json!({ "exec": { "command": ["a"] } }),
-        ),
-    ] {
+    for (type_, change) in changes() {
+        let list = if type_ == "startup-probe" {
+            "probes"
+        } else {
+            "containers"
+        };
         let mut named = change.clone();
         named["containerName"] = "web".into();
         let with = |changes: Value| web().with(type_, json!({ list: changes }));
@@ -221,4 +263,52 @@ fn probes_of_components_are_rendered() {
             assert_eq!(container[field]["exec"], probe["exec"], "{type_} {field}");
         }
     }
+}
+
+/// A typing error would become a field that no API server knows, or a reservation that nobody expects.
+#[test]
+fn fields_that_nobody_declared_stay_out() {
+    let web = || component("webservice", json!({ "image": "nginx" }));
+    let pod = web()
+        .with(
+            "resource",
+            json!({ "requests": { "cpu": 1, "memory": "1Gi", "nvidia.com/gpu": 1 } }),
+        )
+        .pod();
+    assert_eq!(
+        pod["containers"][0]["resources"],
+        json!({ "requests": { "cpu": 1, "memory": "1Gi" } })
+    );
+    let toleration = json!({ "key": "a", "operator": "Exists", "zz": 1 });
+    let pod = web()
+        .with("affinity", json!({ "tolerations": [toleration] }))
+        .pod();
+    assert_eq!(
+        pod["tolerations"],
+        json!([{ "key": "a", "operator": "Exists" }])
+    );
+    let spread = json!({ "maxSkew": 1, "topologyKey": "zone", "labelSelector": {}, "minDomains": 2, "zz": 1 });
+    let pod = web()
+        .with(
+            "topologyspreadconstraints",
+            json!({ "constraints": [spread] }),
+        )
+        .pod();
+    assert_eq!(
+        pod["topologySpreadConstraints"],
+        json!([{
+            "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {}, "minDomains": 2,
+        }])
+    );
+}
+
+#[test]
+fn a_misspelt_key_of_a_binding_is_refused() {
+    component("webservice", json!({ "image": "nginx" }))
+        .with(
+            "service-binding",
+            json!({ "envMappings": { "A": { "secret": "s", "kye": "password" } } }),
+        )
+        .fails("kye");
 }

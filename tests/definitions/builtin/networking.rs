@@ -39,3 +39,28 @@ fn paths_that_share_a_port_make_one_port_of_the_service() {
         );
     }
 }
+
+/// A name tells two protocols of one number apart; alone it is KubeVela's, so that no running `DaemonSet` gets another.
+#[test]
+fn ports_of_a_daemon_without_a_name_are_named_by_their_number() {
+    let ports = json!([
+        { "port": 53, "protocol": "UDP", "expose": true },
+        { "port": 53, "expose": true },
+        { "port": 514, "protocol": "UDP", "expose": true },
+    ]);
+    let daemon = component("daemon", json!({ "image": "coredns", "ports": ports }));
+    let service = daemon.object("Service");
+    assert_eq!(
+        service["spec"]["ports"],
+        json!([
+            { "name": "port-53", "port": 53, "targetPort": 53, "protocol": "UDP" },
+            { "name": "port-53-tcp", "port": 53, "targetPort": 53 },
+            { "name": "port-514", "port": 514, "targetPort": 514, "protocol": "UDP" },
+        ])
+    );
+    let named = &daemon.pod()["containers"][0]["ports"];
+    assert_eq!(
+        named[2],
+        json!({ "name": "port-514", "containerPort": 514, "protocol": "UDP" })
+    );
+}

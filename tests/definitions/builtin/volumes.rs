@@ -170,3 +170,103 @@ fn a_daemon_mounts_folders_of_the_node_as_it_is_told_to() {
         ])
     );
 }
+
+/// A part of a volume is mounted wherever KubeVela's template reads `subPath`, declared or not.
+#[test]
+fn a_file_of_a_volume_is_mounted() {
+    let mounts = json!({ "configMap": [
+        { "name": "conf", "mountPath": "/etc/x.conf", "subPath": "x.conf", "cmName": "conf" },
+    ] });
+    for type_ in ["webservice", "worker", "daemon", "statefulset"] {
+        let pod = component(type_, json!({ "image": "nginx", "volumeMounts": mounts })).pod();
+        assert_eq!(
+            pod["containers"][0]["volumeMounts"],
+            json!([{ "name": "conf", "mountPath": "/etc/x.conf", "subPath": "x.conf" }]),
+            "{type_}"
+        );
+    }
+}
+
+/// And nowhere else: what had no effect must not get one when an Application comes over.
+#[test]
+fn fields_of_volumes_that_nobody_declared_stay_out() {
+    let volumes = json!([{ "name": "a", "mountPath": "/a", "subPath": "x", "type": "emptyDir" }]);
+    for type_ in ["webservice", "worker", "daemon", "statefulset"] {
+        let pod = component(type_, json!({ "image": "nginx", "volumes": volumes })).pod();
+        assert_eq!(
+            pod["containers"][0]["volumeMounts"],
+            json!([{ "name": "a", "mountPath": "/a" }]),
+            "{type_}"
+        );
+    }
+    let claims = json!({ "pvc": [
+        { "name": "a", "mountPath": "/a", "claimName": "a", "readOnly": true, "mountPropagation": "None" },
+    ] });
+    let pod = component(
+        "daemon",
+        json!({ "image": "nginx", "volumeMounts": claims }),
+    )
+    .pod();
+    assert_eq!(
+        pod["containers"][0]["volumeMounts"],
+        json!([{ "name": "a", "mountPath": "/a" }])
+    );
+    let pod = component("webservice", json!({ "image": "nginx" }))
+        .with(
+            "storage",
+            json!({
+                "pvc": [{ "name": "p", "mountPath": "/p", "subPath": "in", "readOnly": true }],
+                "secret": [{ "name": "s", "mountPath": "/s", "readOnly": true }],
+                "emptyDir": [{ "name": "e", "mountPath": "/e", "readOnly": true }],
+                "hostPath": [{ "name": "h", "path": "/h", "mountPath": "/h", "subPath": "in", "readOnly": true }],
+            }),
+        )
+        .pod();
+    assert_eq!(
+        pod["containers"][0]["volumeMounts"],
+        json!([
+            { "name": "pvc-p", "mountPath": "/p", "subPath": "in" },
+            { "name": "secret-s", "mountPath": "/s", "readOnly": true },
+            { "name": "emptydir-e", "mountPath": "/e" },
+            { "name": "hostpath-h", "mountPath": "/h" },
+        ])
+    );
+}
+
+#[test]
+fn a_secret_may_be_variables_only() {
+    let secret = json!({ "name": "db", "mountOnly": true, "mountToEnv": { "envName": "PW", "secretKey": "pw" } });
+    let pod = component("webservice", json!({ "image": "nginx" }))
+        .with("storage", json!({ "secret": [secret] }))
+        .pod();
+    assert_eq!(pod["volumes"], json!([]));
+    assert_eq!(
+        pod["containers"][0]["env"],
+        json!([{ "name": "PW", "valueFrom": { "secretKeyRef": { "name": "db", "key": "pw" } } }])
+    );
+}
+
+#[test]
+fn a_claim_may_have_a_limit_only() {
+    let claim = component("webservice", json!({ "image": "nginx" }))
+        .with(
+            "storage",
+            json!({ "pvc": [{ "name": "p", "mountPath": "/p", "resources": { "limits": { "storage": "9Gi" } } }] }),
+        )
+        .object("PersistentVolumeClaim");
+    assert_eq!(
+        claim["spec"]["resources"],
+        json!({ "requests": { "storage": "8Gi" }, "limits": { "storage": "9Gi" } })
+    );
+}
+
+#[test]
+fn a_volume_that_a_task_mounts_twice_is_declared_once() {
+    let volumes = json!([
+        { "name": "a", "mountPath": "/a", "type": "emptyDir" },
+        { "name": "a", "mountPath": "/b", "type": "emptyDir" },
+    ]);
+    let pod = component("task", json!({ "image": "busybox", "volumes": volumes })).pod();
+    assert_eq!(named(&pod["volumes"]), ["a"]);
+    assert_eq!(named(&pod["containers"][0]["volumeMounts"]), ["a", "a"]);
+}
