@@ -25,6 +25,7 @@ pub mod store;
 
 pub use self::auth::pki::PkiError;
 pub use self::core::Clock;
+pub use self::http::MINOR;
 pub use identity::{AUTHENTICATED, Identity, MASTERS};
 pub use request::Target;
 pub use server::{ApiServer, Config, Error, Storage};

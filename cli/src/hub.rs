@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow};
 use caravel_core::api::Package;
+use caravel_core::render::ClusterVersion;
 use clap::Args;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -82,6 +83,18 @@ impl HubArgs {
         hub.learn_packages().await;
         Ok(hub)
     }
+}
+
+/// What `context.clusterVersion` is for objects on the hub's own cluster.
+pub(crate) async fn version(client: &Client) -> Result<ClusterVersion> {
+    let info = client.apiserver_version().await;
+    let info = info.context("the hub's version")?;
+    Ok(ClusterVersion {
+        major: info.major,
+        minor: info.minor,
+        git_version: info.git_version,
+        platform: info.platform,
+    })
 }
 
 impl Hub {

@@ -16,7 +16,6 @@ use caravel_controller::{
     ApplicationOptions, Authentication, Controllers, DAEMON, Options, UNLOAD_AFTER,
 };
 use caravel_core::engine::Evaluator;
-use caravel_core::render::ClusterVersion;
 use caravel_engines::{Cached, Charts, Engine, Pool, PoolOptions};
 use caravel_store::{Retention, Sqlite};
 use caravel_workflow::Limits;
@@ -222,7 +221,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     ));
 
     let store = Arc::new(Sqlite::open(&data, Retention::default()).await?);
-    let version = hub_version(&admin()).await?;
+    let version = crate::hub::version(&admin()).await?;
     let oam = Controllers::start(
         Options {
             client: admin(),
@@ -301,20 +300,6 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
     }
     hub.close().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What `context.clusterVersion` is for objects on the hub's own cluster.
-async fn hub_version(client: &kube::Client) -> Result<ClusterVersion> {
-    let info = client
-        .apiserver_version()
-        .await
-        .context("the hub's version")?;
-    Ok(ClusterVersion {
-        major: info.major,
-        minor: info.minor,
-        git_version: info.git_version,
-        platform: info.platform,
-    })
 }
 
 /// Worker processes of this same program.

@@ -108,6 +108,12 @@ fn good_definitions_vet_clean() {
     insta::assert_snapshot!(shown(&["vet", "defs", "--strict"]));
 }
 
+/// A definition is rendered for the version whose kinds it is held against; a patch of what nobody knows is not judged.
+#[test]
+fn what_depends_on_the_target_is_judged_by_one_target() {
+    shown(&["vet", "--strict", "--crds", "crd.yaml", "versioned.cue"]);
+}
+
 #[test]
 fn what_comes_with_the_program_vets_without_a_warning() {
     let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../definitions");

@@ -14,7 +14,8 @@ use super::{Frontend, Incoming, compress};
 use crate::status::{Result, Status};
 
 /// The version of Kubernetes whose API is spoken.
-const MINOR: &str = "36";
+/// The minor number of the Kubernetes version that this server is: 1.36.
+pub const MINOR: &str = "36";
 
 /// Answers a path that names no resource.
 pub(super) async fn serve(frontend: &Arc<Frontend>, incoming: &Incoming) -> Result<Response> {

@@ -14,6 +14,8 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
+pub use discovery::MINOR;
+
 use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

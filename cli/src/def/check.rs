@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use caravel_core::check::{
-    DefinitionCheck, Extent, SAMPLE_NAME, is_of_author, sample, unknown_output,
+    DefinitionCheck, Extent, SAMPLE_NAME, is_for_known_workloads, is_of_author, sample,
+    unknown_output,
 };
 use caravel_core::engine::{
     DefinitionKind, Diagnostic, Evaluator, Operation, Template, ValidateRequest, ValidateResult,
@@ -187,8 +188,10 @@ fn trials(source: &Source, served: &Served) -> Vec<Problem> {
     for extent in Extent::ALL {
         let parameters = fitting(source, sample(&schema, extent));
         let run = |evaluator| {
+            let context = [("clusterVersion".to_owned(), json!(served.version))];
             let trial = Trial {
                 evaluator,
+                context: context.into_iter().collect(),
                 ..Trial::new(&source.definition, parameters.clone())
             };
             trial.render()
@@ -267,7 +270,15 @@ fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Proble
             .map(|fault| at_field(source, format!("{name}: {}", fault.message), &fault.field))
             .collect::<Vec<_>>()
     };
-    objects.iter().flat_map(of_object).collect()
+    // What a trait changes is of no kind that is known, unless it says so.
+    let is_judged = |shown: &&super::trial::Shown| {
+        !is_trait || shown.name != "output" || is_for_known_workloads(&source.definition)
+    };
+    objects
+        .iter()
+        .filter(is_judged)
+        .flat_map(of_object)
+        .collect()
 }
 
 fn dropped(source: &Source, output: &Value) -> Vec<Problem> {

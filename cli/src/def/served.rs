@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use caravel_core::check::unidentified;
 use caravel_core::path::last_name;
+use caravel_core::render::ClusterVersion;
 use caravel_core::yaml;
 use caravel_schema::field::ErrorKind;
 use caravel_schema::structural::{CustomVersion, default_crd, versions};
@@ -15,7 +16,7 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use super::source::read_text;
-use crate::hub::{Hub, HubArgs, readable};
+use crate::hub::{self, Hub, HubArgs, readable};
 
 /// How long a hub that nobody asked for is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,9 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 type Gvk = (String, String, String);
 
 /// Kubernetes' own kinds, and custom ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Served {
     custom: BTreeMap<Gvk, CustomVersion>,
+    /// What templates see as the version of the cluster that has the kinds.
+    pub(crate) version: ClusterVersion,
     /// These are all: a kind that is not among them is unknown there.
     is_complete: bool,
 }
@@ -37,6 +40,17 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// The last name of the field's path.
     pub(crate) field: String,
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        let version = format!("v1.{}", caravel_apiserver::MINOR);
+        Self {
+            custom: BTreeMap::new(),
+            version: ClusterVersion::parse(&version).unwrap_or_default(),
+            is_complete: false,
+        }
+    }
 }
 
 impl Served {
@@ -87,6 +101,7 @@ impl Served {
             kube::Api::all_with(hub.client.clone(), &resource);
         let mut served = Self {
             is_complete: true,
+            version: hub::version(&hub.client).await?,
             ..Self::default()
         };
         for crd in api.list(&ListParams::default()).await.map_err(readable)? {

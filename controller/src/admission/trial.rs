@@ -5,15 +5,13 @@ use std::sync::Arc;
 use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
 use caravel_core::check::{
-    Extent, PolicyTrial, SAMPLE_NAME, TEMPLATE, is_of_author, place_of_field, sample, unidentified,
-    unknown_output,
+    Extent, PolicyTrial, SAMPLE_NAME, TEMPLATE, is_for_known_workloads, is_of_author,
+    place_of_field, sample, unidentified, unknown_output,
 };
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, SchemaRequest};
 use caravel_core::path::last_name;
 use caravel_core::plan::scoped::APPLICATION_SCOPE;
-use caravel_core::render::{
-    ClusterVersion, ComponentRender, RenderStage, RenderedComponent, Role, Target,
-};
+use caravel_core::render::{ComponentRender, RenderStage, RenderedComponent, Role, Target};
 use kube::Client;
 use kube::api::{Api, DynamicObject, GroupVersionKind, PostParams, Request};
 use kube::discovery::{Scope, pinned_kind};
@@ -217,7 +215,7 @@ async fn rendered(
     appfile: &Appfile,
 ) -> Option<RenderedComponent> {
     let component = appfile.components.first()?;
-    let target = Target::dry_run(ClusterVersion::parse("v1.32.0").ok()?);
+    let target = Target::dry_run(admission.cluster_version.clone());
     let evaluator = admission.evaluation.evaluator();
     let render = ComponentRender::new(appfile, component, target, RenderStage::All, evaluator);
     match attempt(&admission.evaluation, &definition.namespace, render).await {
@@ -230,8 +228,10 @@ async fn rendered(
 /// know what it is meant for.
 fn objects(definition: &Definition, rendered: RenderedComponent) -> Vec<(String, Value)> {
     let is_trait = definition.kind == DefinitionKind::Trait;
+    let is_judged = !is_trait || is_for_known_workloads(definition);
     let objects = rendered.objects.into_iter();
-    let named = objects.map(|object| match object.role {
+    let judged = objects.filter(|object| is_judged || object.role != Role::Workload);
+    let named = judged.map(|object| match object.role {
         Role::Workload if is_trait => ("patch".to_owned(), object.object),
         Role::Workload => ("output".to_owned(), object.object),
         _ => (format!("outputs.{}", object.output_name), object.object),

@@ -40,6 +40,7 @@ pub use place::place_of_field;
 pub use sample::{Extent, SAMPLE_NAME, sample};
 pub use scoped::{PolicyTrial, is_of_author, unknown_output};
 pub use trial::{Trial, of_render};
+pub use unfit::is_for_known_workloads;
 pub use unknown::unknown_fields;
 
 use before::Before;

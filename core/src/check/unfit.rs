@@ -77,6 +77,25 @@ pub(super) fn of_made(
     unmeant(part, resource_name(&made).as_deref(), type_)
 }
 
+/// Kinds of workloads of which it is known what fields they have.
+const KNOWN: [&str; 5] = [
+    "deployments.apps",
+    "statefulsets.apps",
+    "daemonsets.apps",
+    "jobs.batch",
+    "cronjobs.batch",
+];
+
+/// Whether what a trait changes can be held against the fields of a sample: it is for workloads of known kinds, and
+/// says so.
+pub fn is_for_known_workloads(definition: &Definition) -> bool {
+    let targets = &definition.applies_to_workloads;
+    !targets.is_empty()
+        && targets
+            .iter()
+            .all(|target| KNOWN.contains(&target.as_str()))
+}
+
 /// The path is the caller's to add.
 fn unmeant(definition: &Definition, workload: Option<&str>, type_: &str) -> Option<Finding> {
     let targets = &definition.applies_to_workloads;
