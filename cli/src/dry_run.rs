@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, Finding, FindingKind, Layered, read_application};
@@ -22,9 +23,10 @@ use caravel_core::yaml;
 use miette::{MietteDiagnostic, Report, Severity};
 use serde_json::{Map, Value, json};
 
+use crate::def::Source;
 use crate::engine;
 use crate::hub::HubArgs;
-use crate::manifest::{self, Manifest, files_of, plain, read_text};
+use crate::manifest::{self, Manifest, Near, STANDARD_INPUT, files_of, plain, read_text};
 use charts::{Hooks, OfApplication, World};
 
 /// Arguments of `caravel dry-run`.
@@ -104,31 +106,38 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// The objects, and whether these are all.
 fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
     let one = |report: Report| Failure::from(vec![report]);
-    let mut set = DefinitionSet::default();
+    let mut given = Given::default();
     for path in &args.definitions {
         for file in files_of(path).map_err(one)? {
-            read_definitions(&file, &mut set).map_err(one)?;
+            read_definitions(&file, &mut given).map_err(one)?;
         }
     }
     let mut world = World::of(args).map_err(|error| one(plain(&format!("{error:#}"), "")))?;
     let mut manifests = Vec::new();
     for path in &args.files {
         for file in files_of(path).map_err(one)? {
-            manifests.extend(read_manifests(&file, &mut set, &mut world).map_err(one)?);
+            manifests.extend(read_manifests(&file, &mut given, &mut world).map_err(one)?);
         }
     }
     if manifests.is_empty() {
         let names: Vec<_> = args
             .files
             .iter()
-            .map(|file| file.display().to_string())
+            .map(|file| match file.to_str() {
+                Some("-") => STANDARD_INPUT.to_owned(),
+                _ => file.display().to_string(),
+            })
             .collect();
         return Err(one(plain(
             &format!("there is no Application in {}", names.join(", ")),
             "a manifest with `kind: Application` is needed",
         )));
     }
-    let source = Layered::new(set, engine::builtin).listing(engine::builtin_names);
+    let near = Arc::new(given.near);
+    for manifest in &mut manifests {
+        manifest.near = Arc::clone(&near);
+    }
+    let source = Layered::new(given.set, engine::builtin).listing(engine::builtin_names);
     let returns = read_returns(args).map_err(one)?;
     let (mut objects, mut is_whole) = (Vec::new(), true);
     let mut failed: Option<Failure> = None;
@@ -580,37 +589,62 @@ fn read_returns(args: &Args) -> Result<Map<String, Value>, Report> {
     }
 }
 
-fn read_definitions(file: &Path, set: &mut DefinitionSet) -> Result<(), Report> {
+/// The definitions and what else Applications refer to, as far as files give them.
+#[derive(Default)]
+struct Given {
+    set: DefinitionSet,
+    /// The same with the texts that they stand in.
+    near: Near,
+}
+
+fn read_definitions(file: &Path, given: &mut Given) -> Result<(), Report> {
     let (name, text) = read_text(file)?;
     if file.extension().is_some_and(|extension| extension == "cue") {
         let object =
-            engine::parse_definition(&name, text).map_err(|problem| plain(&problem, ""))?;
-        take(&name, object, set)?;
+            engine::parse_definition(&name, text.clone()).map_err(|problem| plain(&problem, ""))?;
+        given.take(Manifest {
+            object,
+            file: name,
+            text: text.into(),
+            document: 0,
+            near: Arc::default(),
+        })?;
         return Ok(());
     }
     for manifest in manifest::parse(&name, &text)? {
-        take(&name, manifest.object, set)?;
+        given.take(manifest)?;
     }
     Ok(())
 }
 
-/// Takes what Applications refer to; what is of another kind is given back.
-fn take(file: &str, mut object: Value, set: &mut DefinitionSet) -> Result<Option<Value>, Report> {
-    default_terraform(&mut object);
-    let wrong = |problem| plain(&format!("{file}: {problem}"), "");
-    let is_taken = engine::take_package(&object).map_err(wrong)?
-        || set.add(&object, "default").map_err(wrong)?;
-    Ok((!is_taken).then_some(object))
+impl Given {
+    /// Takes what Applications refer to; what is of another kind is given back.
+    fn take(&mut self, manifest: Manifest) -> Result<Option<Value>, Report> {
+        let mut object = manifest.object.clone();
+        default_terraform(&mut object);
+        let wrong = |problem| plain(&format!("{}: {problem}", manifest.file), "");
+        let is_taken = engine::take_package(&object).map_err(wrong)?
+            || self.set.add(&object, "default").map_err(wrong)?;
+        if !is_taken {
+            return Ok(Some(object));
+        }
+        let document = manifest.document;
+        match Source::new(&manifest.file, &manifest.text, object) {
+            Ok(source) => self.near.definitions.push(Source { document, ..source }),
+            Err(_) => self.near.objects.push(manifest),
+        }
+        Ok(None)
+    }
 }
 
 /// The Applications of a file; what else is in it goes to the set, or is what charts may read.
 fn read_manifests(
     file: &Path,
-    set: &mut DefinitionSet,
+    given: &mut Given,
     world: &mut World,
 ) -> Result<Vec<Manifest>, Report> {
     if file.extension().is_some_and(|extension| extension == "cue") {
-        read_definitions(file, set)?;
+        read_definitions(file, given)?;
         return Ok(Vec::new());
     }
     let (name, text) = read_text(file)?;
@@ -618,7 +652,7 @@ fn read_manifests(
         .into_iter()
         .partition(|manifest| manifest.object["kind"] == "Application");
     for other in others {
-        if let Some(object) = take(&name, other.object, set)? {
+        if let Some(object) = given.take(other)? {
             world.give(object);
         }
     }

@@ -9,6 +9,7 @@ use caravel_core::yaml;
 use miette::{LabeledSpan, MietteDiagnostic, Report, Severity};
 use serde_json::{Value, json};
 
+use crate::def::Source;
 use crate::locate::{self, Part};
 use crate::snippet::Snippet;
 
@@ -24,6 +25,17 @@ pub(crate) struct Manifest {
     pub(crate) text: Arc<str>,
     /// Which document of the file it is; empty ones do not count.
     pub(crate) document: usize,
+    /// What was given with it.
+    pub(crate) near: Arc<Near>,
+}
+
+/// What was given with an object, and findings about the object may be about.
+#[derive(Debug, Default)]
+pub(crate) struct Near {
+    /// Definitions: what is decided in them stands in their files.
+    pub(crate) definitions: Vec<Source>,
+    /// Workflows and policies that it refers to.
+    pub(crate) objects: Vec<Manifest>,
 }
 
 /// A message without a place.
@@ -87,6 +99,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Report> {
             file: file.to_owned(),
             text: Arc::clone(&text),
             document,
+            near: Arc::default(),
         })
         .collect())
 }
@@ -112,8 +125,46 @@ impl Manifest {
         format!("{kind} {}", name.unwrap_or("without a name"))
     }
 
+    /// A finding with the places of its definition as they are in a file that was given.
+    fn lifted(&self, finding: &Finding) -> Finding {
+        let mut finding = finding.clone();
+        for at in &mut finding.positions {
+            let mut sources = self.near.definitions.iter();
+            let lifted = sources.find_map(|source| source.in_file(at));
+            if let Some(lifted) = lifted {
+                *at = lifted;
+            }
+        }
+        self.as_written(finding)
+    }
+
+    /// A number as it is written: YAML reads `012` as 10, and quotes around 10 would say something else.
+    fn as_written(&self, mut finding: Finding) -> Finding {
+        let (home, path) = self.home(&finding.path);
+        let written = locate::locate(&home.text, home.document, path, Part::Value);
+        let written = written.and_then(|range| home.text.get(range));
+        let is_number = serde_json::from_str::<serde_json::Number>(&finding.found).is_ok();
+        if let Some(written) = written.filter(|written| is_number && **written != finding.found) {
+            let hint = |value: &str| format!("write \"{value}\" with quotes");
+            if finding.hint == hint(&finding.found) {
+                finding.hint = hint(written);
+            }
+            finding.found = format!("{written}, which is {}", finding.found);
+        }
+        finding
+    }
+
+    /// The object that a path leads into, and the path there: `Workflow release.steps[0]` is not in the Application.
+    fn home<'a>(&'a self, path: &'a str) -> (&'a Self, &'a str) {
+        let inner = |one: &Self| path.strip_prefix(&one.title())?.strip_prefix('.');
+        let mut objects = self.near.objects.iter();
+        let found = objects.find_map(|one| Some((one, inner(one)?)));
+        found.unwrap_or((self, path))
+    }
+
     /// A finding at its place.
     pub(crate) fn report(&self, finding: &Finding) -> Report {
+        let finding = &self.lifted(finding);
         let severity = if is_warning(finding) {
             Severity::Warning
         } else {
@@ -135,7 +186,8 @@ impl Manifest {
         if !help.is_empty() {
             diagnostic = diagnostic.with_help(help.join("\n"));
         }
-        let range = locate::locate(&self.text, self.document, &finding.path, part(finding));
+        let (home, path) = self.home(&finding.path);
+        let range = locate::locate(&home.text, home.document, path, part(finding));
         let Some(range) = range else {
             diagnostic.message = format!("{}: {}", self.file, diagnostic.message);
             return Report::new(diagnostic);
@@ -147,13 +199,14 @@ impl Manifest {
         };
         let span = LabeledSpan::new_with_span(Some(label), range);
         Report::new(diagnostic.with_label(span))
-            .with_source_code(Snippet::new(&self.file, &self.text))
+            .with_source_code(Snippet::new(&home.file, &home.text))
     }
 
     /// Findings in the order in which the file is read.
     pub(crate) fn in_order(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         findings.sort_by_cached_key(|finding| {
-            let range = locate::locate(&self.text, self.document, &finding.path, part(finding));
+            let (home, path) = self.home(&finding.path);
+            let range = locate::locate(&home.text, home.document, path, part(finding));
             range.map_or(usize::MAX, |range| range.start)
         });
         findings
@@ -163,9 +216,10 @@ impl Manifest {
     pub(crate) fn to_json(&self, findings: &[Finding]) -> Value {
         let (warnings, errors): (Vec<_>, Vec<_>) = findings.iter().partition(|one| is_warning(one));
         let placed = |finding: &&Finding| {
-            let mut fields = json!(finding);
-            fields["file"] = self.file.as_str().into();
-            let place = locate::place(&self.text, self.document, &finding.path, part(finding));
+            let mut fields = json!(self.lifted(finding));
+            let (home, path) = self.home(&finding.path);
+            fields["file"] = home.file.as_str().into();
+            let place = locate::place(&home.text, home.document, path, part(finding));
             if let Some((line, column)) = place {
                 fields["line"] = line.into();
                 fields["column"] = column.into();

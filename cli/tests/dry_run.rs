@@ -265,3 +265,13 @@ fn mistakes_of_all_applications_stand_where_they_were_made() {
         [(8, 63), (11, 62), (25, 31), (26, 60)].map(|(line, column)| (Some(line), Some(column)))
     );
 }
+
+#[test]
+fn mistakes_stand_in_the_objects_and_files_that_they_were_made_in() {
+    insta::assert_snapshot!(refused(&[
+        "-f",
+        "referring.yaml",
+        "-d",
+        "definitions/greeting.cue"
+    ]));
+}

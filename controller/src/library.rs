@@ -146,6 +146,18 @@ impl Library {
         recorded.map(|(_, entry)| entry.clone()).or(current)
     }
 
+    /// Which version a definition is: `v3`; empty before one is recorded.
+    pub(crate) fn version_of(&self, definition: &Definition) -> String {
+        let Some(entry) = self.origin(definition) else {
+            return String::new();
+        };
+        let object = &entry.object;
+        let latest = object["status"]["latestRevision"]["name"].as_str();
+        let version = latest.and_then(|name| name.strip_prefix(definition.name.as_str()));
+        let version = version.and_then(|rest| rest.strip_prefix('-'));
+        version.unwrap_or_default().to_owned()
+    }
+
     /// Names of the definitions of a kind that an Application in a namespace can use.
     pub(crate) fn names(&self, kind: DefinitionKind, namespace: &str) -> Vec<String> {
         let Some(shelf) = KINDS.iter().position(|known| known.definition == kind) else {

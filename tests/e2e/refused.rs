@@ -97,7 +97,7 @@ fn meanings() -> Vec<Case> {
                 "imagePullPolicy",
                 "IfNotPresent",
                 "did you mean `Always`?",
-                "webservice line",
+                "webservice@v1 template line",
             ],
         ),
         case(

@@ -43,6 +43,8 @@ use caravel_core::engine::Evaluator;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
+pub(crate) use self::source::Source;
+
 use self::problem::Problems;
 use crate::hub::HubArgs;
 

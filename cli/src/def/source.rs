@@ -379,6 +379,21 @@ impl Source {
         lift(&self.text, template, line, column)
     }
 
+    /// The place in the file of a place in this definition's template, as findings have it.
+    pub(crate) fn in_file(&self, at: &Position) -> Option<Position> {
+        let (kind, name) = at.object()?;
+        let is_own = self.object["kind"] == kind && self.definition.name == name;
+        if !is_own {
+            return None;
+        }
+        let (line, column) = self.lift_part(&self.definition.template, at)?;
+        Some(Position {
+            file: self.file.clone(),
+            line,
+            column,
+        })
+    }
+
     /// Where a place of the template or of a status text stands in the file. The template begins at the
     /// left in the object, but not in the file.
     pub(crate) fn lift(&self, place: &Position) -> Option<(u32, u32)> {
@@ -392,7 +407,54 @@ impl Source {
             file if is_cue(file) => &self.definition.template,
             _ => return None,
         };
-        lift(&self.text, part, place.line, place.column)
+        self.lift_part(part, place)
+    }
+
+    fn lift_part(&self, part: &str, place: &Position) -> Option<(u32, u32)> {
+        // In a manifest only the text of the field is looked at: other documents may have such a line too.
+        let Some((first, column)) = self.scalar(part) else {
+            return lift(&self.text, part, place.line, place.column);
+        };
+        let line = usize::try_from(first).ok()?.checked_sub(1)?;
+        let start: usize = self
+            .text
+            .split_inclusive('\n')
+            .take(line)
+            .map(str::len)
+            .sum();
+        let rest = self.text.get(start..)?;
+        let is_quoted = |text: &str| {
+            let skipped = usize::try_from(column)
+                .ok()
+                .and_then(|column| column.checked_sub(1));
+            let first = skipped.and_then(|skipped| text.chars().nth(skipped));
+            matches!(first, Some('"' | '\''))
+        };
+        if is_quoted(rest) {
+            return Some((first, column));
+        }
+        let (line, column) = lift(rest, part, place.line, place.column)?;
+        Some((line + first - 1, column))
+    }
+
+    /// Where in YAML the text of a template or of a status begins.
+    fn scalar(&self, part: &str) -> Option<(u32, u32)> {
+        let (name, _) = self.file.split_once(" (").unwrap_or((&self.file, ""));
+        if is_cue(name) {
+            return None;
+        }
+        let fields = [
+            "schematic.cue.template",
+            "status.healthPolicy",
+            "status.customStatus",
+            "status.details",
+        ];
+        let field = fields.into_iter().find(|field| {
+            let pointer = format!("/spec/{}", field.replace('.', "/"));
+            self.object.pointer(&pointer).and_then(Value::as_str) == Some(part)
+        })?;
+        let path = format!("spec.{field}");
+        locate::place(&self.text, self.document, &path, Part::Value)
     }
 }
 

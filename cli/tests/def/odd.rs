@@ -174,3 +174,11 @@ fn a_missing_parameter_is_told_where_it_renders_all_the_same() {
     assert!(text(&component.stdout).contains("kind: ConfigMap"));
     assert!(text(&component.stderr).contains("--set unread=…"));
 }
+
+/// A template in quotes has no lines of its own in the file, and its mistakes are none of another document.
+#[test]
+fn a_mistake_in_a_quoted_template_is_shown_at_the_template() {
+    let told = said(&run_in(&folder(), &["vet", "manifests/quoted.yaml"]));
+    assert!(told.contains("manifests/quoted.yaml:11:17"), "{told}");
+    assert!(!told.contains("innocent"), "{told}");
+}

@@ -130,6 +130,10 @@ impl DefinitionSource for LiveSource {
         self.library.names(kind, namespace)
     }
 
+    fn version_of(&self, definition: &Definition) -> String {
+        self.library.version_of(definition)
+    }
+
     fn policy(&self, _: &str, name: &str) -> Option<Policy> {
         self.policies.get(name).cloned()
     }

@@ -333,7 +333,7 @@ impl Assembly<'_> {
 
     fn step_definitions(&mut self, workflow: &Steps) -> BTreeMap<String, Resolved> {
         let mut found = BTreeMap::new();
-        for step in steps::flattened(&workflow.steps) {
+        for step in steps::flattened(&workflow.steps, &workflow.path()) {
             if is_builtin(step.type_) || found.contains_key(step.type_) {
                 continue;
             }
@@ -388,7 +388,7 @@ impl Assembly<'_> {
             else {
                 continue;
             };
-            let path = format!("spec.workflow.steps[{index}].properties");
+            let path = format!("{}[{index}].properties", workflow.path());
             let prefix = format!(
                 "failed to parsePolicies: invalid WorkflowStep {}: ",
                 step.name
@@ -397,7 +397,13 @@ impl Assembly<'_> {
                 Ok(deploy) => deploy,
                 Err(rejection) => {
                     self.rejection.findings.extend(rejection.findings);
-                    continue;
+                    // The policies that it names are read all the same.
+                    let names = properties["policies"].as_array().into_iter().flatten();
+                    let names = names.filter_map(Value::as_str).map(str::to_owned);
+                    DeployStep {
+                        policies: names.collect(),
+                        ..DeployStep::default()
+                    }
                 }
             };
             for (at, name) in deploy.policies.iter().enumerate() {

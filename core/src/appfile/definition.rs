@@ -251,6 +251,11 @@ pub trait DefinitionSource {
         Vec::new()
     }
 
+    /// Which version a definition is, for messages: `v3`; empty where nobody counts them.
+    fn version_of(&self, _definition: &Definition) -> String {
+        String::new()
+    }
+
     /// A `Policy` object.
     fn policy(&self, namespace: &str, name: &str) -> Option<Policy>;
 

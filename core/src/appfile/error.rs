@@ -177,19 +177,20 @@ impl Finding {
         if !self.subject.is_empty() {
             parts.push(self.subject.clone());
         }
-        match (self.definition.is_empty(), self.positions.first()) {
-            (false, Some(at)) => parts.push(format!(
-                "{} line {}, column {}",
-                self.definition, at.line, at.column
-            )),
-            (false, None) => parts.push(self.definition.clone()),
-            (true, Some(at)) => {
-                parts.push(format!(
-                    "{} line {}, column {}",
-                    at.file, at.line, at.column
-                ));
+        let at = self.positions.first();
+        match at.map(|at| (at, at.object())) {
+            Some((at, Some((_, name)))) => {
+                parts.push(format!("{name} template {}", line_and_column(at)));
             }
-            (true, None) => {}
+            Some((at, None)) if at.is_of_engine() && !self.definition.is_empty() => {
+                parts.push(format!("{} {}", self.definition, line_and_column(at)));
+            }
+            Some((at, None)) => {
+                parts.extend(Some(self.definition.clone()).filter(|name| !name.is_empty()));
+                parts.push(format!("{} {}", at.file, line_and_column(at)));
+            }
+            None if self.definition.is_empty() => {}
+            None => parts.push(self.definition.clone()),
         }
         parts.join(", ")
     }
@@ -310,12 +311,17 @@ pub(crate) fn wrong_value(path: impl Into<String>, said: &str) -> Finding {
     finding("this value cannot be used").expected("", said)
 }
 
+fn line_and_column(at: &Position) -> String {
+    format!("line {}, column {}", at.line, at.column)
+}
+
 /// The decoder's names of types, as people call them.
 fn plain_type(name: &str) -> &str {
     match name {
         "a sequence" => "a list",
         "a map" => "an object",
         "a boolean" => "true or false",
+        "i64" | "i32" | "u64" | "u32" => "a whole number",
         _ if name.starts_with("struct ") => "an object",
         _ => name,
     }

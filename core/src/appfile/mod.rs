@@ -229,7 +229,7 @@ fn component_node((index, component): (usize, &ApplicationComponent)) -> order::
 
 fn check_steps(app: &Application, workflow: &AppWorkflow, rejection: &mut Rejection) {
     let steps = named(workflow.steps.clone());
-    let all = steps::flattened(&steps);
+    let all = steps::flattened(&steps, steps::WRITTEN);
     let nodes: Vec<_> = all
         .iter()
         .map(|step| order::Node {

@@ -27,6 +27,19 @@ pub struct Steps {
     pub reference: Option<String>,
 }
 
+impl Steps {
+    /// Where they stand, for messages: in the Application, or in the Workflow that it refers to.
+    pub fn path(&self) -> String {
+        match &self.reference {
+            Some(name) => format!("Workflow {name}.steps"),
+            None => WRITTEN.to_owned(),
+        }
+    }
+}
+
+/// Where an Application has its steps.
+pub(super) const WRITTEN: &str = "spec.workflow.steps";
+
 /// The type of a step that holds others.
 const GROUP: &str = "step-group";
 
@@ -418,10 +431,10 @@ pub(super) struct StepRef<'a> {
 }
 
 /// All steps and sub-steps with their paths.
-pub(super) fn flattened(steps: &[WorkflowStep]) -> Vec<StepRef<'_>> {
+pub(super) fn flattened<'a>(steps: &'a [WorkflowStep], path: &str) -> Vec<StepRef<'a>> {
     let mut all = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        let path = format!("spec.workflow.steps[{index}]");
+        let path = format!("{path}[{index}]");
         all.push(StepRef {
             name: &step.name,
             type_: &step.type_,
@@ -474,7 +487,7 @@ pub(super) fn no_groups(steps: &[StepRef<'_>]) -> Vec<Finding> {
 pub(super) fn stuck(workflow: &AppWorkflow, steps: &[WorkflowStep]) -> Vec<Finding> {
     let mode = workflow.mode.unwrap_or_default();
     let is_listed = mode.steps.unwrap_or(ExecuteMode::StepByStep) == ExecuteMode::StepByStep;
-    let all = flattened(steps);
+    let all = flattened(steps, WRITTEN);
     let mut waits: Vec<Vec<String>> = Vec::new();
     for step in &all {
         let mut names = step.depends_on.to_vec();

@@ -93,9 +93,14 @@ fn refused(finding: Finding, usage: &Usage) -> Finding {
 
 fn of_usage(usage: &Usage, diagnostic: &Diagnostic) -> Finding {
     let what = format!("{} type `{}`", word(usage.kind), usage.type_);
+    let mut positions = places(&diagnostic.positions);
+    let of_template = |at: &&mut Position| at.object().is_some() && !usage.version.is_empty();
+    for at in positions.iter_mut().filter(of_template) {
+        at.file = format!("{}@{}", at.file, usage.version);
+    }
     of_diagnostic(diagnostic, &usage.path, &what)
         .about(&usage.subject)
-        .decided_in(&usage.definition.name, places(&diagnostic.positions))
+        .decided_in(&usage.definition.name, positions)
 }
 
 fn word(kind: DefinitionKind) -> &'static str {
@@ -110,7 +115,8 @@ fn word(kind: DefinitionKind) -> &'static str {
 /// The places in templates; where a parameter stands in the Application is what the path says.
 pub(super) fn places(positions: &[Position]) -> Vec<Position> {
     let of_template = |at: &&Position| at.file != "parameter" && at.file != "context";
-    positions.iter().filter(of_template).cloned().collect()
+    let written = positions.iter().filter(of_template).cloned();
+    written.map(Position::in_object).collect()
 }
 
 /// One mistake of a template's parameters, which stand at `properties`; `what` is what defines them, for

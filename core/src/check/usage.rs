@@ -18,6 +18,8 @@ use crate::engine::{DefinitionKind, Operation, Template, ValidateRequest};
 pub(super) struct Usage {
     pub kind: DefinitionKind,
     pub definition: std::sync::Arc<Definition>,
+    /// Which version of it, for messages; empty where nobody counts them.
+    pub version: String,
     /// Type as written.
     pub type_: String,
     pub parameters: Value,
@@ -221,6 +223,7 @@ impl Usages<'_> {
         self.found.push(Usage {
             kind,
             is_typed: kind == DefinitionKind::Policy && is_typed_policy(type_),
+            version: self.source.version_of(&resolved.definition),
             definition: resolved.definition,
             type_: type_.to_owned(),
             parameters,

@@ -90,6 +90,46 @@ pub enum DiagnosticKind {
     Other,
 }
 
+/// What the texts of templates are called, and the kinds of the objects that hold them.
+const TEMPLATES: [(&str, &str); 5] = [
+    ("component/", "ComponentDefinition/"),
+    ("workload/", "WorkloadDefinition/"),
+    ("trait/", "TraitDefinition/"),
+    ("policy/", "PolicyDefinition/"),
+    ("workflow-step/", "WorkflowStepDefinition/"),
+];
+
+impl Position {
+    /// With the name of the object whose template it is in (`ComponentDefinition/webservice`): there is no file of the name
+    /// that the engine gives it. The line is that of the template.
+    #[must_use]
+    pub fn in_object(self) -> Self {
+        let named = TEMPLATES.iter().find_map(|(engine, object)| {
+            let name = self.file.strip_prefix(engine)?.strip_suffix(".cue")?;
+            Some(format!("{object}{name}"))
+        });
+        match named {
+            Some(file) => Self { file, ..self },
+            None => self,
+        }
+    }
+
+    /// Whether it has a name that only engines give: that of a template or of a status text.
+    pub fn is_of_engine(&self) -> bool {
+        let of_template = |(engine, _): &(&str, &str)| self.file.starts_with(engine);
+        TEMPLATES.iter().any(of_template)
+            || self.file.starts_with("status/")
+            || self.file == "template"
+    }
+
+    /// The object whose template it is in: its kind and name.
+    pub fn object(&self) -> Option<(&str, &str)> {
+        let (kind, name) = self.file.split_once('/')?;
+        let is_known = |(_, object): &(&str, &str)| object.strip_suffix('/') == Some(kind);
+        TEMPLATES.iter().any(is_known).then_some((kind, name))
+    }
+}
+
 /// A place in a source text; lines and columns count from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -70,7 +70,7 @@ pub fn dry_run(
         } else {
             read_properties(
                 &properties,
-                &format!("spec.workflow.steps[{index}].properties"),
+                &format!("{}[{index}].properties", appfile.workflow.path()),
                 "",
             )?
         };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::appfile::{AppComponent, Appfile};
-use crate::engine::{Call, Diagnostic, DiagnosticKind, EvalError, EvalStage};
+use crate::engine::{Call, Diagnostic, DiagnosticKind, EvalError, EvalStage, Position};
 
 /// One mistake: where in the Application, and what the engine says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,7 +259,7 @@ impl fmt::Display for Problem {
             (false, true) => write!(f, " (expected {expected})")?,
             _ => {}
         }
-        if let Some(position) = positions.first() {
+        if let Some(position) = positions.first().cloned().map(Position::in_object) {
             write!(
                 f,
                 " at {}:{}:{}",
