@@ -26,7 +26,8 @@ use serde_json::{Map, Value, json};
 use crate::def::Source;
 use crate::engine;
 use crate::hub::HubArgs;
-use crate::manifest::{self, Manifest, Near, STANDARD_INPUT, files_of, plain, read_text};
+use crate::locate::Site;
+use crate::manifest::{self, Manifest, Near, STANDARD_INPUT, files_of, is_cue, plain, read_text};
 use charts::{Hooks, OfApplication, World};
 
 /// Arguments of `caravel dry-run`.
@@ -34,11 +35,16 @@ use charts::{Hooks, OfApplication, World};
 pub(crate) struct Args {
     /// Manifests with Applications; what they refer to may stand in them too, and what their charts read. A folder stands
     /// for all in it, and `-` for standard input.
-    #[arg(short = 'f', long = "file", required = true, value_name = "FILE|DIR")]
+    #[arg(
+        short = 'f',
+        long = "file",
+        required = true,
+        value_name = "FILE|DIR|URL"
+    )]
     files: Vec<PathBuf>,
     /// Definitions, policies, workflows: YAML or JSON manifests, or definitions in CUE; a folder stands
     /// for all such files in it.
-    #[arg(short = 'd', long = "definition", value_name = "FILE|DIR")]
+    #[arg(short = 'd', long = "definition", value_name = "FILE|DIR|URL")]
     definitions: Vec<PathBuf>,
     /// Version of the cluster that templates see.
     #[arg(long, value_name = "VERSION", value_parser = ClusterVersion::parse)]
@@ -599,14 +605,14 @@ struct Given {
 
 fn read_definitions(file: &Path, given: &mut Given) -> Result<(), Report> {
     let (name, text) = read_text(file)?;
-    if file.extension().is_some_and(|extension| extension == "cue") {
+    if is_cue(file) {
         let object =
             engine::parse_definition(&name, text.clone()).map_err(|problem| plain(&problem, ""))?;
         given.take(Manifest {
             object,
             file: name,
             text: text.into(),
-            document: 0,
+            site: Site::default(),
             near: Arc::default(),
         })?;
         return Ok(());
@@ -628,9 +634,9 @@ impl Given {
         if !is_taken {
             return Ok(Some(object));
         }
-        let document = manifest.document;
+        let site = manifest.site.clone();
         match Source::new(&manifest.file, &manifest.text, object) {
-            Ok(source) => self.near.definitions.push(Source { document, ..source }),
+            Ok(source) => self.near.definitions.push(Source { site, ..source }),
             Err(_) => self.near.objects.push(manifest),
         }
         Ok(None)
@@ -643,7 +649,7 @@ fn read_manifests(
     given: &mut Given,
     world: &mut World,
 ) -> Result<Vec<Manifest>, Report> {
-    if file.extension().is_some_and(|extension| extension == "cue") {
+    if is_cue(file) {
         read_definitions(file, given)?;
         return Ok(Vec::new());
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use caravel_core::yaml::{self, Spot};
+use serde_json::Value;
 
 /// What of a field is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,22 +12,73 @@ pub(crate) enum Part {
     Value,
 }
 
-fn spot(text: &str, document: usize, path: &str, part: Part) -> Option<Spot> {
+/// Where an object stands in a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// Which document it is in; empty ones do not count.
+    pub(crate) document: usize,
+    /// What stands before the paths of its fields: `items[0].` in a list.
+    within: String,
+}
+
+impl Site {
+    /// The path of a field in the document.
+    pub(crate) fn path(&self, path: &str) -> String {
+        if path.is_empty() {
+            return self.within.trim_end_matches('.').to_owned();
+        }
+        format!("{}{path}", self.within)
+    }
+}
+
+/// The objects of documents, with those that a `kind: List` holds in its place: what `kubectl get -o yaml` writes.
+pub(crate) fn objects(documents: Vec<Value>) -> Vec<(Value, Site)> {
+    let mut found = Vec::new();
+    let documents = documents.into_iter().filter(|one| !one.is_null());
+    for (document, object) in documents.enumerate() {
+        let within = String::new();
+        unpack(object, Site { document, within }, &mut found);
+    }
+    found
+}
+
+fn unpack(mut object: Value, site: Site, found: &mut Vec<(Value, Site)>) {
+    let is_list = object["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"));
+    match object.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) if is_list => {
+            for (index, item) in items.into_iter().enumerate() {
+                let within = format!("{}items[{index}].", site.within);
+                unpack(item, Site { within, ..site }, found);
+            }
+        }
+        other => {
+            if let Some(other) = other {
+                object["items"] = other;
+            }
+            found.push((object, site));
+        }
+    }
+}
+
+fn spot(text: &str, site: &Site, path: &str, part: Part) -> Option<Spot> {
     // `Policy production.properties`: another object.
     let (first, _) = path.split_once('.').unwrap_or((path, ""));
     if first.contains(' ') {
         return None;
     }
+    let (document, path) = (site.document, site.path(path));
     match part {
-        Part::Key => yaml::key_spot(text, document, path),
-        Part::Value => yaml::value_spot(text, document, path),
+        Part::Key => yaml::key_spot(text, document, &path),
+        Part::Value => yaml::value_spot(text, document, &path),
     }
 }
 
-/// The bytes of a field, as far as they are on its first line. `document` counts documents that are not empty; `path`
-/// is like `spec.components[0].traits[1].type`. A field that is not there is found at its parent.
-pub(crate) fn locate(text: &str, document: usize, path: &str, part: Part) -> Option<Range<usize>> {
-    let spot = spot(text, document, path, part)?;
+/// The bytes of a field, as far as they are on its first line. `path` is like `spec.components[0].traits[1].type`. A field
+/// that is not there is found at its parent.
+pub(crate) fn locate(text: &str, site: &Site, path: &str, part: Part) -> Option<Range<usize>> {
+    let spot = spot(text, site, path, part)?;
     let line = usize::try_from(spot.line).ok()?.checked_sub(1)?;
     let skipped = usize::try_from(spot.column).ok()?.checked_sub(1)?;
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
@@ -61,8 +113,8 @@ fn container(line: &str) -> usize {
 }
 
 /// Line and column, from 1, of a field as [`locate`] finds it.
-pub(crate) fn place(text: &str, document: usize, path: &str, part: Part) -> Option<(u32, u32)> {
-    let spot = spot(text, document, path, part)?;
+pub(crate) fn place(text: &str, site: &Site, path: &str, part: Part) -> Option<(u32, u32)> {
+    let spot = spot(text, site, path, part)?;
     Some((
         u32::try_from(spot.line).ok()?,
         u32::try_from(spot.column).ok()?,
@@ -77,7 +129,11 @@ mod tests {
         type: webservice \n    properties:\n      ports:\n        - port: 80\n        - port: \"x\"\n    flow: {ö: [1, 2], env: {a: b c, d: 1}}\n    more: {\"a.b/c[0]\": true, \"/\": 80}\n";
 
     fn at(path: &str, part: Part) -> Option<&'static str> {
-        locate(TEXT, 1, path, part).map(|range| &TEXT[range])
+        let site = Site {
+            document: 1,
+            ..Site::default()
+        };
+        locate(TEXT, &site, path, part).map(|range| &TEXT[range])
     }
 
     #[test]
@@ -102,12 +158,27 @@ mod tests {
     }
 
     #[test]
+    fn objects_in_lists_are_found_where_they_stand() {
+        let text = "---\nkind: List\nitems:\n- kind: A\n  x: 1\n- kind: BList\n  items: [{kind: B, x: 22}]\n---\nkind: C\nitems: {}\n";
+        let documents = yaml::parse(text).expect("YAML");
+        let objects = objects(documents);
+        let kinds: Vec<_> = objects.iter().map(|(one, _)| one["kind"].clone()).collect();
+        assert_eq!(kinds, ["A", "B", "C"]);
+        assert!(objects[2].0["items"].is_object());
+        let at = |index: usize, path: &str| {
+            locate(text, &objects[index].1, path, Part::Value).map(|range| &text[range])
+        };
+        assert_eq!((at(0, "x"), at(1, "x")), (Some("1"), Some("22")));
+        assert_eq!(at(2, "kind"), Some("C"));
+    }
+
+    #[test]
     fn what_is_not_there_is_found_at_its_parent() {
         assert_eq!(
             at("spec.components[0].properties.image", Part::Value),
             Some("ports:")
         );
-        assert_eq!(locate("a: [", 0, "a", Part::Value), None);
+        assert_eq!(locate("a: [", &Site::default(), "a", Part::Value), None);
         assert_eq!(at("Policy p.properties.clusters", Part::Value), None);
     }
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod dry_run;
 mod engine;
 mod hub;
+mod input;
 mod locate;
 mod ls;
 mod manifest;

@@ -10,7 +10,8 @@ use miette::{LabeledSpan, MietteDiagnostic, Report, Severity};
 use serde_json::{Value, json};
 
 use crate::def::Source;
-use crate::locate::{self, Part};
+use crate::input;
+use crate::locate::{self, Part, Site};
 use crate::snippet::Snippet;
 
 /// What is called standard input in messages.
@@ -23,8 +24,8 @@ pub(crate) struct Manifest {
     /// What messages call the file.
     pub(crate) file: String,
     pub(crate) text: Arc<str>,
-    /// Which document of the file it is; empty ones do not count.
-    pub(crate) document: usize,
+    /// Where it stands in the text.
+    pub(crate) site: Site,
     /// What was given with it.
     pub(crate) near: Arc<Near>,
 }
@@ -72,33 +73,41 @@ pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, Report> {
 
 /// The name of a file for people, and its text; `-` is standard input.
 pub(crate) fn read_text(file: &Path) -> Result<(String, String), Report> {
-    if file == Path::new("-") {
-        let text = std::io::read_to_string(std::io::stdin());
-        let text = text.map_err(|error| plain(&format!("{STANDARD_INPUT}: {error}"), ""))?;
-        return Ok((STANDARD_INPUT.to_owned(), text));
-    }
     let name = file.display().to_string();
-    match fs::read_to_string(file) {
-        Ok(text) => Ok((name, text)),
-        Err(error) => Err(plain(
-            &format!("{name}: {error}"),
-            "check the name and your permissions",
-        )),
-    }
+    let text = input::read(&name).map_err(|error| {
+        let is_missing = error.root_cause().is::<std::io::Error>() && !input::is_address(&name);
+        let help = if is_missing {
+            "check the name and your permissions"
+        } else {
+            ""
+        };
+        plain(&format!("{error:#}"), help)
+    })?;
+    let is_standard = name == input::STANDARD;
+    let name = if is_standard {
+        STANDARD_INPUT.to_owned()
+    } else {
+        name
+    };
+    Ok((name, text))
+}
+
+/// Whether a name is that of CUE text.
+pub(crate) fn is_cue(file: &Path) -> bool {
+    file.to_str().is_some_and(input::is_cue)
 }
 
 /// The objects of a text, which is called `file`.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Report> {
     let documents = yaml::parse(text).map_err(|error| plain(&format!("{file}: {error}"), ""))?;
     let text: Arc<str> = text.into();
-    let objects = documents.into_iter().filter(|object| !object.is_null());
-    Ok(objects
-        .enumerate()
-        .map(|(document, object)| Manifest {
+    Ok(locate::objects(documents)
+        .into_iter()
+        .map(|(object, site)| Manifest {
             object,
             file: file.to_owned(),
             text: Arc::clone(&text),
-            document,
+            site,
             near: Arc::default(),
         })
         .collect())
@@ -141,7 +150,7 @@ impl Manifest {
     /// A number as it is written: YAML reads `012` as 10, and quotes around 10 would say something else.
     fn as_written(&self, mut finding: Finding) -> Finding {
         let (home, path) = self.home(&finding.path);
-        let written = locate::locate(&home.text, home.document, path, Part::Value);
+        let written = locate::locate(&home.text, &home.site, path, Part::Value);
         let written = written.and_then(|range| home.text.get(range));
         let is_number = serde_json::from_str::<serde_json::Number>(&finding.found).is_ok();
         if let Some(written) = written.filter(|written| is_number && **written != finding.found) {
@@ -187,7 +196,7 @@ impl Manifest {
             diagnostic = diagnostic.with_help(help.join("\n"));
         }
         let (home, path) = self.home(&finding.path);
-        let range = locate::locate(&home.text, home.document, path, part(finding));
+        let range = locate::locate(&home.text, &home.site, path, part(finding));
         let Some(range) = range else {
             diagnostic.message = format!("{}: {}", self.file, diagnostic.message);
             return Report::new(diagnostic);
@@ -206,7 +215,7 @@ impl Manifest {
     pub(crate) fn in_order(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
         findings.sort_by_cached_key(|finding| {
             let (home, path) = self.home(&finding.path);
-            let range = locate::locate(&home.text, home.document, path, part(finding));
+            let range = locate::locate(&home.text, &home.site, path, part(finding));
             range.map_or(usize::MAX, |range| range.start)
         });
         findings
@@ -219,7 +228,7 @@ impl Manifest {
             let mut fields = json!(self.lifted(finding));
             let (home, path) = self.home(&finding.path);
             fields["file"] = home.file.as_str().into();
-            let place = locate::place(&home.text, home.document, path, part(finding));
+            let place = locate::place(&home.text, &home.site, path, part(finding));
             if let Some((line, column)) = place {
                 fields["line"] = line.into();
                 fields["column"] = column.into();

@@ -31,7 +31,7 @@ const TIMED_OUT: u8 = 4;
 #[derive(Args, Debug)]
 pub(crate) struct UpArgs {
     /// Manifests; a folder stands for all in it, and `-` for standard input.
-    #[arg(short, long = "file", required = true, value_name = "FILE|DIR")]
+    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|URL")]
     files: Vec<PathBuf>,
     /// Return once everything is applied.
     #[arg(long)]
@@ -105,7 +105,7 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Manifest>, Report> {
     let mut all = Vec::new();
     for path in paths {
         for file in manifest::files_of(path)? {
-            if file.extension().is_some_and(|ending| ending == "cue") {
+            if manifest::is_cue(&file) {
                 // In a folder they stand beside what uses them.
                 if file == *path {
                     let message = format!("{} is no manifest", file.display());

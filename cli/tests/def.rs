@@ -4,6 +4,8 @@
 
 #[path = "def/completion.rs"]
 mod completion;
+#[path = "def/found.rs"]
+mod found;
 #[path = "def/late.rs"]
 mod late;
 #[path = "def/odd.rs"]

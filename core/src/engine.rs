@@ -451,6 +451,10 @@ pub struct ExpressionRequest {
     /// Top-level names that it may use, for instance `context`, `inputs`, `status`, `parameter`.
     #[serde(default)]
     pub scope: Map<String, Value>,
+    /// CUE texts that it may use as structs, by name; they may import standard packages. Positions in them have that name as
+    /// file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, String>,
 }
 
 /// Evaluates the three status texts of a definition (rows REN-026 to REN-028).

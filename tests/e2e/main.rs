@@ -27,3 +27,4 @@ mod process;
 mod refused;
 mod rest;
 mod secrets;
+mod versions;

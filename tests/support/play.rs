@@ -164,6 +164,7 @@ impl Player<'_, '_> {
         match self.eval(Operation::Expression(ExpressionRequest {
             expression,
             scope,
+            ..ExpressionRequest::default()
         })) {
             Reply::Ok(Value::Bool(value)) => Ok(value),
             Reply::Error(error) => Err(error.kubevela_text),

@@ -19,8 +19,9 @@ use super::kind::Kind;
 use super::parameter;
 use super::problem::{Level, Problem};
 use super::served::Served;
-use super::source::{Source, is_cue};
+use super::source::Source;
 use super::trial::{Outcome, Trial};
+use crate::input;
 
 /// Everything that is wrong with a definition, errors first; what it makes is for targets that serve these kinds.
 pub(crate) fn check(source: &Source, served: &Served) -> Vec<Problem> {
@@ -86,7 +87,7 @@ fn shape(source: &Source) -> Vec<Problem> {
         let place = source.place_of_path(&finding.path);
         // In the source format `spec` is called `attributes`.
         let in_file = |text: &str| {
-            if is_cue(&source.file) {
+            if input::is_cue(&source.file) {
                 text.replace("spec.", "attributes.")
             } else {
                 text.to_owned()
@@ -266,8 +267,11 @@ fn unserved(source: &Source, rendered: &Rendered, served: &Served) -> Vec<Proble
         };
         let faults = served.faults(&shown.object).into_iter();
         faults
-            .filter(|fault| fault.field != SAMPLE_NAME)
-            .map(|fault| at_field(source, format!("{name}: {}", fault.message), &fault.field))
+            .filter(|fault| last_name(&fault.path) != SAMPLE_NAME)
+            .map(|fault| {
+                let path = format!("{name}.{}", fault.path);
+                at_field(source, format!("{name}: {}", fault.message), &path)
+            })
             .collect::<Vec<_>>()
     };
     // What a trait changes is of no kind that is known, unless it says so.
@@ -289,10 +293,10 @@ fn dropped(source: &Source, output: &Value) -> Vec<Problem> {
     problems.collect()
 }
 
-/// A warning at the place where the template gives a field of that name.
-fn at_field(source: &Source, message: String, field: &str) -> Problem {
+/// A warning at the place where the template gives the field at a path.
+fn at_field(source: &Source, message: String, path: &str) -> Problem {
     let problem = Problem::of_file(&source.file, message).warning();
-    match source.place_of_field(field) {
+    match source.place_in_template(path) {
         Some((line, column)) => problem.at(&source.text, line, column),
         None => problem,
     }

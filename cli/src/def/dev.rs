@@ -15,9 +15,11 @@ use super::impact::World;
 use super::kind::Kind;
 use super::problem::{self, Level, Problems};
 use super::served::Served;
-use super::source::{Source, files, no_yaml, read, read_text};
+use super::source::{Source, files, no_yaml, read};
 use super::{parameter, registry};
 use crate::hub::{Hub, HubArgs};
+use crate::input;
+use crate::locate;
 
 /// Watches a folder. A definition that is saved is checked and registered, and the Applications that use it are rendered
 /// again and shown as a plan, within a second. While it has errors, the old definition stays.
@@ -260,12 +262,13 @@ fn plan(old: Option<&Source>, new: &Source, world: &World, namespace: &str) -> R
 }
 
 fn applications(file: &str) -> Result<Vec<serde_json::Value>> {
-    let text = read_text(file)?;
+    let text = input::read(file)?;
     let documents = yaml::parse(&text)
         .map_err(|error| Problems::from(no_yaml(file, &text.as_str().into(), &error)))?;
-    let all = documents.into_iter();
+    let all = locate::objects(documents).into_iter();
     Ok(all
-        .filter(|document| document["kind"] == "Application")
+        .map(|(object, _)| object)
+        .filter(|object| object["kind"] == "Application")
         .collect())
 }
 

@@ -9,7 +9,8 @@ use caravel_core::engine::{Evaluator, FormatRequest, Operation};
 use super::ask::{Refusal, ask};
 use super::impact::unified;
 use super::problem::{Problem, Problems};
-use super::source::{files, is_cue, of_file, read_text};
+use super::source::{files, of_file};
+use crate::input;
 
 /// Formats CUE files as the `cue` tool does. Without an option the text goes to standard output.
 #[derive(clap::Args, Debug)]
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut unformatted = false;
     let mut problems = Vec::new();
     for file in files(&args.files)? {
-        if file != "-" && !is_cue(&file) {
+        if file != "-" && !input::is_cue(&file) {
             // A folder may hold manifests, too.
             if args.files.contains(&file) {
                 problems.push(Problem::of_file(&file, "only CUE is formatted (`*.cue`)"));
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn read_and_format(file: &str) -> Result<(String, String), Vec<Problem>> {
-    let text = read_text(file).map_err(|error| of_file(file, error).0)?;
+    let text = input::read(file).map_err(|error| of_file(file, error).0)?;
     let formatted = formatted(file, &text)?;
     Ok((text, formatted))
 }

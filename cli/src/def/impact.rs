@@ -3,7 +3,9 @@
 use std::fmt;
 
 use anyhow::Result;
-use caravel_core::appfile::{DefinitionSet, DefinitionSource, Finding, Layered, read_application};
+use caravel_core::appfile::{
+    DefinitionSet, DefinitionSource, Finding, Layered, read_application, uses,
+};
 use caravel_core::engine::{DefinitionKind, Evaluator};
 use caravel_core::plan::show_group;
 use caravel_core::render::{ClusterVersion, RenderError};
@@ -151,9 +153,28 @@ impl World {
                             .strip_prefix(name)
                             .is_some_and(|rest| rest.starts_with("@v")))
             };
-            seen && uses(application, kind).into_iter().any(names)
+            seen && self
+                .types(application, kind)
+                .iter()
+                .any(|type_| names(type_))
         };
         self.applications.iter().filter(uses).collect()
+    }
+
+    /// The types that an Application, and what it refers to, names of definitions of a kind.
+    fn types(&self, application: &Value, kind: DefinitionKind) -> Vec<String> {
+        let kind = match kind {
+            // A component may still be defined by a WorkloadDefinition (TRAP-028).
+            DefinitionKind::Workload => DefinitionKind::Component,
+            kind => kind,
+        };
+        let Ok(application) = read_application(application) else {
+            return Vec::new();
+        };
+        let mine = uses(&application, &self.set).into_iter();
+        mine.filter(|one| one.kind == kind)
+            .map(|one| one.type_)
+            .collect()
     }
 
     /// What the Applications that use a definition would become. `namespace` is that of a definition that says none.
@@ -221,7 +242,9 @@ impl World {
             rendered.late.extend(late.map(|error| Late::of(error)));
         }
         if source.definition.kind == DefinitionKind::WorkflowStep {
-            rendered.objects.extend(steps(application, source));
+            rendered
+                .objects
+                .extend(steps(application, &self.set, source));
         }
         Ok(rendered)
     }
@@ -345,9 +368,9 @@ fn texts(findings: &[Finding]) -> String {
 }
 
 /// What the steps of a type do first.
-fn steps(application: &Value, source: &Source) -> Vec<Value> {
+fn steps(application: &Value, set: &DefinitionSet, source: &Source) -> Vec<Value> {
     let mut found = Vec::new();
-    for step in all_steps(application) {
+    for step in all_steps(application, set) {
         if step["type"] != source.definition.name.as_str() {
             continue;
         }
@@ -365,38 +388,21 @@ fn steps(application: &Value, source: &Source) -> Vec<Value> {
     found
 }
 
-fn all_steps(application: &Value) -> impl Iterator<Item = &Value> {
-    let steps = application["spec"]["workflow"]["steps"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    steps.flat_map(|step| {
+/// The steps of an Application, or of the Workflow that it refers to.
+fn all_steps(application: &Value, set: &DefinitionSet) -> Vec<Value> {
+    let flow = &application["spec"]["workflow"];
+    let referred = flow["ref"].as_str();
+    let referred = referred.and_then(|name| set.workflow(namespace_of(application), name));
+    let steps = referred.map_or_else(|| flow["steps"].clone(), |one| json!(one.spec.steps));
+    let steps = steps.as_array().into_iter().flatten();
+    let each = |step: &Value| {
         let inner = step["subSteps"].as_array().into_iter().flatten();
-        std::iter::once(step).chain(inner)
-    })
-}
-
-/// The types that an Application names, of definitions of a kind.
-fn uses(application: &Value, kind: DefinitionKind) -> Vec<&str> {
-    let spec = &application["spec"];
-    match kind {
-        DefinitionKind::Component | DefinitionKind::Workload => types(&spec["components"]),
-        DefinitionKind::Trait => {
-            let components = spec["components"].as_array().into_iter().flatten();
-            components
-                .flat_map(|component| types(&component["traits"]))
-                .collect()
-        }
-        DefinitionKind::Policy => types(&spec["policies"]),
-        DefinitionKind::WorkflowStep => all_steps(application)
-            .filter_map(|step| step["type"].as_str())
-            .collect(),
-    }
-}
-
-fn types(parts: &Value) -> Vec<&str> {
-    let parts = parts.as_array().into_iter().flatten();
-    parts.filter_map(|part| part["type"].as_str()).collect()
+        std::iter::once(step)
+            .chain(inner)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    steps.flat_map(each).collect()
 }
 
 /// Name of an object.

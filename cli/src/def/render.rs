@@ -16,10 +16,11 @@ use serde_json::{Map, Value, json};
 use super::ask::ask;
 use super::parameter;
 use super::problem::{self, Problem, Problems};
-use super::source::{Source, read_one, read_text};
+use super::source::{Source, read_one};
 use super::trial::{Outcome, Trial};
 use super::{CueEvaluator, Machine};
-use crate::locate::{self, Part};
+use crate::input;
+use crate::locate::{self, Part, Site};
 
 /// Renders one definition with parameters; calls (`#do`) are shown and not carried out.
 #[derive(clap::Args, Debug)]
@@ -191,7 +192,7 @@ impl Input {
     pub(crate) fn parameters(&self, source: &Source) -> Result<Given> {
         let (file, text, mut value) = match &self.parameters {
             Some(file) => {
-                let text = read_text(file)?;
+                let text = input::read(file)?;
                 let value = one_document(file, &text)?;
                 (file.clone(), text, value)
             }
@@ -227,7 +228,7 @@ impl Input {
         let object = |file: &Option<String>| -> Result<Map<String, Value>> {
             match file {
                 None => Ok(Map::new()),
-                Some(file) => match one_document(file, &read_text(file)?)? {
+                Some(file) => match one_document(file, &input::read(file)?)? {
                     Value::Object(fields) => Ok(fields),
                     _ => bail!("{file} must hold an object"),
                 },
@@ -364,7 +365,7 @@ pub(crate) fn problems(source: &Source, given: &Given, errors: &[Diagnostic]) ->
             DiagnosticKind::Unknown | DiagnosticKind::Undeclared => Part::Key,
             _ => Part::Value,
         };
-        match locate::place(&given.text, 0, path, part) {
+        match locate::place(&given.text, &Site::default(), path, part) {
             Some((line, column)) => problem.at(&given.text, line, column),
             None => problem,
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use caravel_core::check::unidentified;
-use caravel_core::path::last_name;
 use caravel_core::render::ClusterVersion;
 use caravel_core::yaml;
 use caravel_schema::field::ErrorKind;
@@ -15,8 +14,9 @@ use caravel_schema::{decode, resources};
 use kube::api::ListParams;
 use serde_json::Value;
 
-use super::source::read_text;
 use crate::hub::{self, Hub, HubArgs, readable};
+use crate::input;
+use crate::locate;
 
 /// How long a hub that nobody asked for is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,8 +38,8 @@ pub(crate) struct Served {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) message: String,
-    /// The last name of the field's path.
-    pub(crate) field: String,
+    /// The field's path.
+    pub(crate) path: String,
 }
 
 impl Default for Served {
@@ -61,11 +61,12 @@ impl Served {
             ..Self::default()
         };
         for file in manifests(paths)? {
-            let documents = yaml::parse(&read_text(&file)?)
+            let documents = yaml::parse(&input::read(&file)?)
                 .map_err(|error| anyhow!("{file} cannot be read: {error}"))?;
-            for crd in documents
-                .into_iter()
-                .filter(|document| document["kind"] == "CustomResourceDefinition")
+            let objects = locate::objects(documents).into_iter();
+            for crd in objects
+                .map(|(object, _)| object)
+                .filter(|object| object["kind"] == "CustomResourceDefinition")
             {
                 served.add(crd).with_context(|| file.clone())?;
             }
@@ -167,10 +168,10 @@ impl Served {
     }
 }
 
-fn fault(message: impl Into<String>, field: &str) -> Fault {
+fn fault(message: impl Into<String>, path: &str) -> Fault {
     Fault {
         message: message.into(),
-        field: field.to_owned(),
+        path: path.to_owned(),
     }
 }
 
@@ -179,18 +180,18 @@ fn of_custom(custom: &CustomVersion, kind: &str, object: &Value) -> Vec<Fault> {
     let unknown = custom.schema.prune(&mut pruned);
     let mut faults: Vec<Fault> = unknown
         .iter()
-        .map(|path| fault(format!("{kind} has no field `{path}`"), &last_name(path)))
+        .map(|path| fault(format!("{kind} has no field `{path}`"), path))
         .collect();
     for error in custom.schema.validate(&pruned, None) {
         match error.kind {
             ErrorKind::Required => {
                 let message = format!("{kind} needs the field `{}`", error.field);
                 let outer = error.field.rsplit_once('.').map_or("", |(outer, _)| outer);
-                faults.push(fault(message, &last_name(outer)));
+                faults.push(fault(message, outer));
             }
             ErrorKind::TypeInvalid => {
                 let message = format!("{kind}: `{}`: {}", error.field, error.detail);
-                faults.push(fault(message, &last_name(&error.field)));
+                faults.push(fault(message, &error.field));
             }
             _ => {}
         }
@@ -209,12 +210,12 @@ fn of_builtin(definition: &str, kind: &str, object: &Value) -> Vec<Fault> {
     if let Some((found, (path, type_))) = words {
         let path = path.split_once('.').map_or(path, |(_, path)| path);
         let message = format!("{kind} takes a {type_} in `{path}`, and not a {found}");
-        return vec![fault(message, &last_name(path))];
+        return vec![fault(message, path)];
     }
     let mut pruned = object.clone();
     decode::prune_unknown(&mut pruned, definition)
         .iter()
-        .map(|path| fault(format!("{kind} has no field `{path}`"), &last_name(path)))
+        .map(|path| fault(format!("{kind} has no field `{path}`"), path))
         .collect()
 }
 

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use caravel_core::appfile::{Definition, kind_of};
-use caravel_core::check::{TEMPLATE, place_of_field};
+use caravel_core::check::{TEMPLATE, place_of_path};
 use caravel_core::engine::{
     Diagnostic, Evaluator, Operation, ParseDefinitionRequest, ParsedDefinition, Position,
 };
@@ -19,7 +17,8 @@ use serde_json::Value;
 use super::ask::{Refusal, ask};
 use super::problem::{Problem, Problems};
 use crate::engine;
-use crate::locate::{self, Part};
+use crate::input;
+use crate::locate::{self, Part, Site};
 use crate::write::Refused;
 
 /// A definition with the text that it stands in.
@@ -33,8 +32,8 @@ pub(crate) struct Source {
     pub(crate) object: Value,
     /// What the engine needs of it.
     pub(crate) definition: Definition,
-    /// Which document of the file it is.
-    pub(crate) document: usize,
+    /// Where in a manifest it stands.
+    pub(crate) site: Site,
     /// Where in CUE text the fields of its head stand.
     pub(crate) places: BTreeMap<String, Position>,
     /// Fields of the head of CUE text that mean nothing.
@@ -112,7 +111,7 @@ fn collect(folder: &Path, found: &mut Vec<String>) -> Result<()> {
             if name != "tests" && !path.is_symlink() {
                 collect(&path, found)?;
             }
-        } else if may_define(name) && (is_cue(name) || defines(&path)?) {
+        } else if may_define(name) && (input::is_cue(name) || defines(&path)?) {
             found.push(path.display().to_string());
         }
     }
@@ -122,13 +121,6 @@ fn collect(folder: &Path, found: &mut Vec<String>) -> Result<()> {
 fn may_define(name: &str) -> bool {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     !stem.ends_with("_test") && !stem.ends_with(".example")
-}
-
-/// Whether a file name is that of CUE text.
-pub(crate) fn is_cue(name: &str) -> bool {
-    Path::new(name)
-        .extension()
-        .is_some_and(|extension| extension == "cue")
 }
 
 /// Whether a manifest in a folder holds definitions: other manifests there are not looked at. Packages that it holds
@@ -154,12 +146,13 @@ fn defines(path: &Path) -> Result<bool> {
         return Ok(text.contains("Definition"));
     };
     take_packages(&path.display().to_string(), &documents)?;
-    Ok(documents.iter().any(is_definition))
+    let objects = locate::objects(documents);
+    Ok(objects.iter().any(|(object, _)| is_definition(object)))
 }
 
 fn take_packages(file: &str, documents: &[Value]) -> Result<()> {
-    for object in documents {
-        engine::take_package(object)
+    for (object, _) in locate::objects(documents.to_vec()) {
+        engine::take_package(&object)
             .map_err(|message| Problems::from(Problem::of_file(file, message)))?;
     }
     Ok(())
@@ -172,9 +165,13 @@ pub(crate) fn learn_packages(paths: &[String]) -> Result<()> {
             collect(Path::new(path), &mut Vec::new())?;
             continue;
         }
-        let documents = yaml::parse(&read_text(path)?)
+        let documents = yaml::parse(&input::read(path)?)
             .map_err(|error| Problems::from(Problem::of_file(path, error.to_string())))?;
-        if documents.iter().all(|object| object["kind"] != "Package") {
+        let objects = locate::objects(documents.clone());
+        if objects
+            .iter()
+            .all(|(object, _)| object["kind"] != "Package")
+        {
             bail!("there is no Package in {path}");
         }
         take_packages(path, &documents)?;
@@ -186,34 +183,18 @@ fn is_definition(object: &Value) -> bool {
     object["kind"].as_str().and_then(kind_of).is_some()
 }
 
-/// Reads a text; `-` is standard input, which there is once.
-pub(crate) fn read_text(path: &str) -> Result<String> {
-    static IS_TAKEN: AtomicBool = AtomicBool::new(false);
-    if path == "-" {
-        if IS_TAKEN.swap(true, Ordering::Relaxed) {
-            bail!("standard input cannot be read twice: write one of the two to a file");
-        }
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("standard input cannot be read")?;
-        return Ok(text);
-    }
-    fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))
-}
-
 /// Reads the definitions of one file.
 ///
 /// # Errors
 /// [`Problems`] where the text is wrong.
 pub(crate) fn read(path: &str) -> Result<Vec<Source>> {
-    parse(path, &read_text(path)?.into())
+    parse(path, &input::read(path)?.into())
 }
 
 /// Whether a text is a manifest, and no CUE. A name without an ending counts as CUE unless the text looks like one.
 pub(crate) fn is_manifest(file: &str, text: &str) -> bool {
-    if Path::new(file).extension().is_some() {
-        return !is_cue(file);
+    if input::ending(file).is_some() {
+        return !input::is_cue(file);
     }
     let is_json = text.trim_start().starts_with('{');
     is_json || text.lines().any(|line| line.starts_with("apiVersion:"))
@@ -227,13 +208,12 @@ pub(crate) fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Source>> {
     let documents =
         yaml::parse(text).map_err(|error| Problems::from(no_yaml(file, text, &error)))?;
     take_packages(file, &documents)?;
-    let objects = documents.into_iter().filter(|object| !object.is_null());
-    objects
-        .enumerate()
-        .filter(|(_, object)| is_definition(object))
-        .map(|(document, object)| {
+    let objects = locate::objects(documents).into_iter();
+    let definitions = objects.filter(|(object, _)| is_definition(object));
+    definitions
+        .map(|(object, site)| {
             let source = Source::new(file, text, object)?;
-            Ok(Source { document, ..source })
+            Ok(Source { site, ..source })
         })
         .collect()
 }
@@ -289,7 +269,7 @@ impl Source {
             text: Arc::clone(text),
             object,
             definition,
-            document: 0,
+            site: Site::default(),
             places: BTreeMap::new(),
             unknown: Vec::new(),
         })
@@ -298,8 +278,8 @@ impl Source {
     /// Where a field of the object stands, as far as it is not the template; what is not there is found at what it
     /// would be in. In the source format `spec` is called `attributes`.
     pub(crate) fn place_of_path(&self, path: &str) -> Option<(u32, u32)> {
-        if !is_cue(&self.file) {
-            return locate::place(&self.text, self.document, path, Part::Key);
+        if !input::is_cue(&self.file) {
+            return locate::place(&self.text, &self.site, path, Part::Key);
         }
         let mut path = match path.strip_prefix("spec.") {
             Some(rest) => format!("attributes.{rest}"),
@@ -372,10 +352,10 @@ impl Source {
         }
     }
 
-    /// Where the template gives a field of that name a value, in the file.
-    pub(crate) fn place_of_field(&self, field: &str) -> Option<(u32, u32)> {
+    /// Where the template gives the field at a path a value, in the file.
+    pub(crate) fn place_in_template(&self, path: &str) -> Option<(u32, u32)> {
         let template = &self.definition.template;
-        let (line, column) = place_of_field(template, field)?;
+        let (line, column) = place_of_path(template, path)?;
         lift(&self.text, template, line, column)
     }
 
@@ -404,7 +384,7 @@ impl Source {
             "status/customStatus.cue" => &status.custom_status,
             "status/details.cue" => &status.details,
             // The name of a versioned definition in an Application is that of its revision.
-            file if is_cue(file) => &self.definition.template,
+            file if input::is_cue(file) => &self.definition.template,
             _ => return None,
         };
         self.lift_part(part, place)
@@ -440,7 +420,7 @@ impl Source {
     /// Where in YAML the text of a template or of a status begins.
     fn scalar(&self, part: &str) -> Option<(u32, u32)> {
         let (name, _) = self.file.split_once(" (").unwrap_or((&self.file, ""));
-        if is_cue(name) {
+        if input::is_cue(name) {
             return None;
         }
         let fields = [
@@ -454,7 +434,7 @@ impl Source {
             self.object.pointer(&pointer).and_then(Value::as_str) == Some(part)
         })?;
         let path = format!("spec.{field}");
-        locate::place(&self.text, self.document, &path, Part::Value)
+        locate::place(&self.text, &self.site, &path, Part::Value)
     }
 }
 

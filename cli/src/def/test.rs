@@ -3,7 +3,7 @@
 //! Two forms. A golden folder `tests/<definition>/<case>/` holds what goes in (`parameter.yaml`, and as needed
 //! `context.yaml`, `workload.yaml`, `returns.yaml`) and what comes out: `expected.yaml` with the objects, or `error.txt`
 //! with a text that the error holds. A file `<definition>_test.cue` holds cases as fields, whose `expect` is a CUE pattern:
-//! what it does not name may be anything.
+//! what it does not name may be anything, what it names must be there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,17 +14,19 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use caravel_core::appfile::did_you_mean;
-use caravel_core::engine::{Diagnostic, Evaluator, ExpressionRequest, Operation};
+use caravel_core::engine::{Diagnostic, DiagnosticKind, Evaluator, ExpressionRequest, Operation};
 use caravel_core::yaml;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::ask::{Refusal, ask};
+use super::field;
 use super::impact::unified;
 use super::problem::Problem;
 use super::source::{Source, read_all};
 use super::trial::{Outcome, Trial};
 use super::{Machine, render};
+use crate::input;
 
 /// Runs the tests beside definitions: golden folders (tests/<definition>/<case>/) and <definition>_test.cue files.
 #[derive(clap::Args, Debug)]
@@ -415,8 +417,11 @@ fn fields(value: Option<Value>) -> Map<String, Value> {
     }
 }
 
-/// Name of the text of an expression in positions.
-const EXPRESSION: &str = "expression.cue";
+/// Under which name expressions know the text of a file of cases, and positions too.
+const CASES: &str = "cases";
+
+/// What is rendered, for patterns. It is a definition, and so nothing can be added to it: what a pattern names must be there.
+const RENDERED: &str = "#rendered";
 
 /// A file of cases in CUE.
 struct Cases {
@@ -425,21 +430,30 @@ struct Cases {
 }
 
 impl Cases {
+    fn read(file: &Path) -> Result<Self> {
+        let name = file.display().to_string();
+        let text = input::read(&name)?.into();
+        Ok(Self { file: name, text })
+    }
+
     /// Evaluates something about the cases.
-    fn ask(&self, expression: &str, scope: Map<String, Value>) -> Result<Value, Vec<Problem>> {
+    fn ask(&self, expression: &str, scope: Map<String, Value>) -> Result<Value, Vec<Diagnostic>> {
         let request = ExpressionRequest {
-            // The text begins on the first line, so that lines are those of the file.
-            expression: expression.replace("CASES", &format!("({{{}\n}})", self.text)),
+            expression: expression.to_owned(),
             scope,
+            texts: BTreeMap::from([(CASES.to_owned(), self.text.to_string())]),
         };
-        match ask(Operation::Expression(request), Evaluator::default()) {
-            Ok(value) => Ok(value),
-            Err(Refusal::Wrong(errors)) => {
-                Err(errors.iter().map(|one| self.problem(one)).collect())
-            }
-            Err(Refusal::Calls(_)) => Err(vec![Problem::of_file(&self.file, "tests cannot call")]),
-            Err(Refusal::Fault(message)) => Err(vec![Problem::of_file(&self.file, message)]),
-        }
+        let told = |message: &str| {
+            vec![Diagnostic {
+                message: message.to_owned(),
+                ..Diagnostic::default()
+            }]
+        };
+        ask(Operation::Expression(request), Evaluator::default()).map_err(|refusal| match refusal {
+            Refusal::Wrong(errors) => errors,
+            Refusal::Calls(_) => told("tests cannot call"),
+            Refusal::Fault(message) => told(&message),
+        })
     }
 
     fn problem(&self, diagnostic: &Diagnostic) -> Problem {
@@ -449,24 +463,32 @@ impl Cases {
             .split_once('.')
             .filter(|(first, _)| first.starts_with("zz_"))
             .map_or_else(|| diagnostic.path.clone(), |(_, rest)| rest.to_owned());
-        let lines = u32::try_from(self.text.lines().count()).unwrap_or(u32::MAX);
         let of_text = diagnostic
             .positions
             .iter()
-            .filter(|place| place.file == EXPRESSION && place.line <= lines);
-        // The expression begins on the first line, and what it finds stands behind that.
+            .filter(|place| place.file == CASES);
         match of_text.max_by_key(|place| (place.line, place.column)) {
-            Some(place) if place.line == 1 => {
-                problem.at(&self.text, 1, place.column.saturating_sub(2).max(1))
-            }
             Some(place) => problem.at(&self.text, place.line, place.column),
             None => problem,
         }
     }
+
+    /// Why what is rendered does not fit a pattern.
+    fn misfit(&self, diagnostic: &Diagnostic, rendered: &Value) -> Problem {
+        let mut problem = self.problem(diagnostic);
+        let path = field::parts(&problem.path);
+        let is_rendered = path.is_ok_and(|path| field::get(rendered, &path).is_some());
+        if diagnostic.kind == DiagnosticKind::Unknown && !is_rendered {
+            "this is expected, and not rendered".clone_into(&mut problem.message);
+            let field = problem.path.rsplit('.').next().unwrap_or_default();
+            problem.hint = format!("to expect that it is not there, write `{field}?: _|_`");
+        }
+        problem
+    }
 }
 
 /// Everything of a case but the pattern, which need not be concrete.
-const INPUTS: &str = "{for name, case in CASES {\"\\(name)\": {\n\
+const INPUTS: &str = "{for name, case in cases {\"\\(name)\": {\n\
     for key in [\"parameter\", \"context\", \"workload\", \"returns\", \"error\"] if case[key] != _|_ {\"\\(key)\": case[key]}\n\
     hasExpect: case.expect != _|_\n\
     if (case & {...}) != _|_ {fields: [for key, _ in case {key}]}\n}}}";
@@ -482,11 +504,7 @@ const CASE_FIELDS: [&str; 6] = [
 ];
 
 fn of_cue(source: &Source, file: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Verdict>> {
-    let name = file.display().to_string();
-    let text: Arc<str> = fs::read_to_string(file)
-        .with_context(|| name.clone())?
-        .into();
-    let cases = Cases { file: name, text };
+    let cases = Cases::read(file)?;
     let verdict = |case: &str| Verdict {
         definition: source.definition.name.clone(),
         case: case.to_owned(),
@@ -495,10 +513,10 @@ fn of_cue(source: &Source, file: &Path, wanted: &dyn Fn(&str) -> bool) -> Result
     };
     let inputs = match cases.ask(INPUTS, Map::new()) {
         Ok(inputs) => inputs,
-        Err(problems) => {
+        Err(errors) => {
             return Ok(vec![Verdict {
                 reason: "the file cannot be read".to_owned(),
-                problems,
+                problems: errors.iter().map(|error| cases.problem(error)).collect(),
                 ..verdict(&name_of(file))
             }]);
         }
@@ -539,13 +557,17 @@ fn judge(source: &Source, cases: &Cases, case: &str, input: &Value, verdict: &mu
     }
     match outcome {
         Ok(outcome) => {
-            let scope = Map::from_iter([("actual".to_owned(), named(&outcome))]);
-            let pattern = format!("CASES[{}].expect & actual", Value::from(case));
+            let rendered = named(&outcome);
+            let scope = Map::from_iter([(RENDERED.to_owned(), rendered.clone())]);
+            let pattern = format!("{CASES}[{}].expect & {RENDERED}", Value::from(case));
             match cases.ask(&pattern, scope) {
                 Ok(_) => verdict.ok = true,
-                Err(problems) => {
+                Err(errors) => {
                     "what is rendered does not fit `expect`".clone_into(&mut verdict.reason);
-                    verdict.problems = problems;
+                    verdict.problems = errors
+                        .iter()
+                        .map(|error| cases.misfit(error, &rendered))
+                        .collect();
                 }
             }
         }

@@ -157,7 +157,12 @@ impl<'a> Trial<'a> {
     /// The definition, and that of the given workload.
     pub(crate) fn set(&self) -> DefinitionSet {
         let mut set = DefinitionSet::default();
-        set.insert(self.definition.clone().into());
+        // Wherever it is to be registered, the Application that tries it finds it.
+        let found = Definition {
+            namespace: String::new(),
+            ..self.definition.clone()
+        };
+        set.insert(found.into());
         if let Some(workload) = &self.workload {
             let definition = Definition {
                 name: WORKLOAD.to_owned(),

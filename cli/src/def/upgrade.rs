@@ -18,7 +18,9 @@ use super::ask::{Refusal, ask};
 use super::format::refused;
 use super::impact::unified;
 use super::problem::{Problem, Problems};
-use super::source::{files, is_manifest, no_yaml, of_file, read_text};
+use super::source::{files, is_manifest, no_yaml, of_file};
+use crate::input;
+use crate::locate::{self, Site};
 
 /// Rewrites definitions of older versions of CUE for today's: lists that are added or multiplied, in templates and in the
 /// texts of the status; imports that nothing uses go. Shows the changes as a diff; with --write they are made.
@@ -119,7 +121,7 @@ impl Args {
 }
 
 fn read_and_upgrade(file: &str) -> Result<(String, Upgraded), Vec<Problem>> {
-    let text = read_text(file).map_err(|error| of_file(file, error).0)?;
+    let text = input::read(file).map_err(|error| of_file(file, error).0)?;
     let upgraded = if is_manifest(file, &text) {
         upgraded_manifest(file, &text)
     } else {
@@ -182,23 +184,20 @@ const TEXTS: [&str; 4] = [
 ];
 
 fn upgraded_manifest(file: &str, text: &str) -> Result<Upgraded, Vec<Problem>> {
-    let documents = yaml::parse(text)
-        .map_err(|error| vec![no_yaml(file, &text.into(), &error)])?
-        .into_iter()
-        .filter(|object| !object.is_null());
+    let documents = yaml::parse(text).map_err(|error| vec![no_yaml(file, &text.into(), &error)])?;
     let mut result = Upgraded {
         text: text.to_owned(),
         changes: Vec::new(),
         left: Vec::new(),
     };
-    for (index, object) in documents.enumerate() {
+    for (object, site) in locate::objects(documents) {
         if object["kind"].as_str().and_then(kind_of).is_none() {
             continue;
         }
         for path in TEXTS {
             let pointer = format!("/{}", path.replace('.', "/"));
             if let Some(source) = object.pointer(&pointer).and_then(Value::as_str) {
-                upgrade_field(file, text, (index, path, source), &mut result)?;
+                upgrade_field(file, text, (&site, path, source), &mut result)?;
             }
         }
     }
@@ -209,7 +208,7 @@ fn upgraded_manifest(file: &str, text: &str) -> Result<Upgraded, Vec<Problem>> {
 fn upgrade_field(
     file: &str,
     text: &str,
-    (index, path, source): (usize, &str, &str),
+    (site, path, source): (&Site, &str, &str),
     result: &mut Upgraded,
 ) -> Result<(), Vec<Problem>> {
     let upgraded = ask_for(file, source).map_err(|refusal| match refusal {
@@ -224,6 +223,8 @@ fn upgrade_field(
     if upgraded.changes.is_empty() {
         return Ok(());
     }
+    let (index, path) = (site.document, site.path(path));
+    let path = path.as_str();
     let origin = Place::find(text, index, path);
     let Some(replaced) = replaced(&result.text, index, path, &upgraded.source) else {
         let message = format!("{path} is left as it is: it cannot be written anew by itself");

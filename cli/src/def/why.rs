@@ -32,10 +32,11 @@ use super::groups::{Ungrouped, groups};
 use super::impact::World;
 use super::problem::{Problem, Problems, span};
 use super::render::{Input as Given, problems};
-use super::source::{Source, read_all, read_one, read_text};
+use super::source::{Source, read_all, read_one};
 use crate::engine;
 use crate::hub::HubArgs;
-use crate::locate::{self, Part};
+use crate::input;
+use crate::locate::{self, Part, Site};
 use crate::snippet::Snippet;
 
 /// Tells which line of which template made a field, under which conditions, and from which parameter.
@@ -76,7 +77,7 @@ struct Case {
     groups: Vec<DryRunGroup>,
     sources: Vec<Source>,
     /// The manifest, to show where a parameter is given.
-    manifest: Option<(String, Arc<str>, usize)>,
+    manifest: Option<(String, Arc<str>, Site)>,
     evaluator: Evaluator,
 }
 
@@ -155,27 +156,24 @@ async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> 
     if !args.definitions.is_empty() {
         sources = read_all(&args.definitions)?;
     }
-    let text: Arc<str> = read_text(file)?.into();
+    let text: Arc<str> = input::read(file)?.into();
     let documents = yaml::parse(&text)
         .map_err(|error| Problems::from(Problem::of_file(file, error.to_string())))?;
     let mut application = None;
-    for (index, document) in documents
-        .into_iter()
-        .filter(|one| !one.is_null())
-        .enumerate()
-    {
+    for (document, site) in locate::objects(documents) {
         if document["kind"] == "Application" {
-            application.get_or_insert((document, index));
+            application.get_or_insert((document, site));
             continue;
         }
         if document["kind"].as_str().and_then(kind_of).is_some() {
-            sources.push(Source::new(file, &text, document)?);
+            let source = Source::new(file, &text, document)?;
+            sources.push(Source { site, ..source });
         } else {
             set.add(&document, "default")
                 .map_err(|problem| anyhow!("{file}: {problem}"))?;
         }
     }
-    let Some((application, index)) = application else {
+    let Some((application, site)) = application else {
         bail!("there is no Application in {file}");
     };
     for source in &sources {
@@ -186,7 +184,7 @@ async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> 
         let problems = rejection.findings.iter().map(|finding| {
             let mut problem = Problem::of_file(file, finding.message.clone()).hint(&finding.hint);
             problem.path.clone_from(&finding.path);
-            match locate::place(&text, index, &finding.path, Part::Value) {
+            match locate::place(&text, &site, &finding.path, Part::Value) {
                 Some((line, column)) => problem.at(&text, line, column),
                 None => problem,
             }
@@ -206,7 +204,7 @@ async fn of_application(args: &Args, file: &str, hub: &HubArgs) -> Result<Case> 
     Ok(Case {
         groups,
         sources,
-        manifest: Some((file.to_owned(), text, index)),
+        manifest: Some((file.to_owned(), text, site)),
         evaluator,
     })
 }
@@ -355,7 +353,7 @@ impl Case {
             text: text.into(),
             object: Value::Null,
             definition: definition.clone(),
-            document: 0,
+            site: Site::default(),
             places: BTreeMap::new(),
             unknown: Vec::new(),
         }
@@ -576,9 +574,9 @@ impl Answer<'_> {
 
     /// Where the Application gives a parameter.
     fn given(&self, origin: &Origin, parameter: &OriginParameter) -> Option<Spot> {
-        let (file, text, document) = self.case.manifest.as_ref()?;
+        let (file, text, site) = self.case.manifest.as_ref()?;
         let path = self.candidate.given(origin.trait_index, &parameter.path)?;
-        let (line, column) = locate::place(text, *document, &path, Part::Value)?;
+        let (line, column) = locate::place(text, site, &path, Part::Value)?;
         Some(Spot {
             file: file.clone(),
             text: Arc::clone(text),

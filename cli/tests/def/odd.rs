@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use super::{command, copy, folder, run_in, shown_in, text};
+use super::{command, copy, folder, refused, run_in, shown, shown_in, text};
 
 /// A run with something on standard input.
 fn piped(folder: &Path, arguments: &[&str], input: &str) -> Output {
@@ -181,4 +181,89 @@ fn a_mistake_in_a_quoted_template_is_shown_at_the_template() {
     let told = said(&run_in(&folder(), &["vet", "manifests/quoted.yaml"]));
     assert!(told.contains("manifests/quoted.yaml:11:17"), "{told}");
     assert!(!told.contains("innocent"), "{told}");
+}
+
+/// What `kubectl get componentdefinitions one two -o yaml` writes, behind another document.
+const LIST: &str = "kind: Other\napiVersion: v1\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: core.oam.dev/v1beta1\n  kind: ComponentDefinition\n  \
+    metadata: {name: one}\n  spec:\n    workload: {definition: {apiVersion: v1, kind: ConfigMap}}\n    schematic:\n      cue:\n        template: |\n          \
+    output: {apiVersion: \"v1\", kind: \"ConfigMap\", data: n: strings.Join([\"a\"] + [\"b\"], \"\")}\n          parameter: {}\n\
+    - apiVersion: core.oam.dev/v1beta1\n  kind: TraitDefinition\n  metadata: {name: two}\n  spec:\n    replicas: 3\n    schematic: {cue: {template: \"patch: {}\"}}\n";
+
+#[test]
+fn what_a_list_holds_is_read() {
+    let place = tempfile::tempdir().expect("a folder");
+    let list = LIST.replace(
+        "          output:",
+        "          import \"strings\"\n          output:",
+    );
+    fs::write(place.path().join("list.yaml"), &list).expect("a file");
+    let vetted = run_in(place.path(), &["vet", "--offline", "list.yaml"]);
+    let told = text(&vetted.stderr) + &text(&vetted.stdout);
+    assert!(told.contains("two"), "{told}");
+    let line = list
+        .lines()
+        .position(|line| line.contains("replicas"))
+        .expect("a line")
+        + 1;
+    assert!(told.contains(&format!("list.yaml:{line}:")), "{told}");
+    let checked = run_in(place.path(), &["upgrade", "--check", "list.yaml"]);
+    assert_eq!(checked.status.code(), Some(1), "{}", text(&checked.stderr));
+    shown_in(place.path(), &["upgrade", "--write", "list.yaml"]);
+    let written = fs::read_to_string(place.path().join("list.yaml")).expect("a file");
+    assert!(written.contains("list.Concat"), "{written}");
+    assert!(written.contains("replicas: 3"), "{written}");
+    // One definition in it is the one that is meant.
+    let cut = list
+        .find("- apiVersion: core.oam.dev/v1beta1\n  kind: Trait")
+        .expect("the second");
+    fs::write(place.path().join("one.yaml"), &list[..cut]).expect("a file");
+    let rendered = shown_in(place.path(), &["render", "one.yaml"]);
+    assert!(rendered.contains("\"n\": ab"), "{rendered}");
+}
+
+#[test]
+fn definitions_at_an_address_are_read() {
+    use std::io::{Read as _, Write as _};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("an address");
+    let definition = fs::read_to_string(folder().join("defs/greeting.cue")).expect("a file");
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut asked = [0; 1024];
+            let length = stream.read(&mut asked).expect("a request");
+            let is_there = asked[..length].starts_with(b"GET /there.cue");
+            let (status, body) = if is_there {
+                ("200 OK", definition.as_str())
+            } else {
+                ("404 Not Found", "")
+            };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            stream.write_all(answer.as_bytes()).expect("an answer");
+        }
+    });
+    let url = |path: &str| format!("http://{address}/{path}");
+    let there = url("there.cue?ref=main");
+    let rendered = shown(&["render", &there, "--set", "who=you"]);
+    assert!(rendered.contains("Hello you"), "{rendered}");
+    let told = refused(&["vet", "--offline", &url("gone.cue")]);
+    assert!(told.contains("the server answers 404"), "{told}");
+    let told = refused(&["vet", "--offline", "ftp://host/x.cue"]);
+    assert!(told.contains("cannot be read"), "{told}");
+}
+
+#[test]
+fn a_definition_of_another_namespace_is_tried_too() {
+    let place = tempfile::tempdir().expect("a folder");
+    let manifest = "apiVersion: core.oam.dev/v1beta1\nkind: ComponentDefinition\nmetadata: {name: nsc, namespace: team}\nspec:\n  \
+        workload: {definition: {apiVersion: v1, kind: ConfigMap}}\n  schematic: {cue: {template: 'output: {apiVersion: \"v1\", kind: \
+        \"ConfigMap\", data: a: \"b\"}'}}\n";
+    fs::write(place.path().join("nsc.yaml"), manifest).expect("a file");
+    assert!(shown_in(place.path(), &["render", "nsc.yaml"]).contains("a: b"));
+    let why = shown_in(place.path(), &["why", "nsc.yaml", "data.a"]);
+    assert!(why.contains("nsc.yaml:6"), "{why}");
+    shown_in(place.path(), &["vet", "--offline", "--strict", "nsc.yaml"]);
 }

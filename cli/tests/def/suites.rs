@@ -123,3 +123,57 @@ fn tests_of_definitions_that_are_not_there_fail() {
     let alone = run_in(place.path(), &["test", "greeting.cue"]);
     assert!(alone.status.success(), "{}", text(&alone.stdout));
 }
+
+#[test]
+fn what_a_pattern_names_must_be_there() {
+    let place = place();
+    for (pattern, path) in [
+        ("data: zz: \"abc\"", "output.data.zz"),
+        ("spec: replicas: 3", "output.spec"),
+    ] {
+        let case = format!("a: {{parameter: who: \"x\", expect: output: {pattern}}}\n");
+        cases(place.path(), &case);
+        let told = failed(place.path());
+        let wanted = format!("{path}: this is expected, and not rendered");
+        assert!(told.contains(&wanted), "{told}");
+    }
+    for section in [
+        "outptu: data: text: \"Hello x\"",
+        "outputs: nothere: {apiVersion: \"v1\", kind: \"Secret\"}",
+        "calls: x: {a: 1}",
+        "output: data: extra: *\"a\" | string",
+    ] {
+        let case = format!("a: {{parameter: who: \"x\", expect: {section}}}\n");
+        cases(place.path(), &case);
+        let told = failed(place.path());
+        assert!(
+            told.contains("this is expected, and not rendered"),
+            "{told}"
+        );
+        assert!(told.contains("greeting_test.cue:1:"), "{told}");
+    }
+    let fits = "outputs?: _|_, output: {kind: string, data: {text: string, others?: _|_, ...}}";
+    cases(
+        place.path(),
+        &format!("a: {{parameter: who: \"x\", expect: {{{fits}}}}}\n"),
+    );
+    let told = run_in(place.path(), &["test", "."]);
+    assert!(told.status.success(), "{}", text(&told.stdout));
+}
+
+#[test]
+fn cases_import_packages() {
+    let place = place();
+    let case = "package greeting\n\nimport \"strings\"\n\n_who: \"x\"\n\
+                #text: strings.MinRunes(3)\n\
+                \"a\": {parameter: who: _who, expect: output: data: text: #text}\n\
+                \"b\": {parameter: who: _who, expect: output: data: text: strings.MinRunes(99)}\n";
+    // What some editors write before the text is not part of it.
+    for before in ["", "\u{feff}"] {
+        cases(place.path(), &format!("{before}{case}"));
+        let told = failed(place.path());
+        assert!(told.contains("ok   greeting: a"), "{told}");
+        assert!(told.contains("greeting_test.cue:8:"), "{told}");
+        assert!(told.contains("2 tests, 1 failed"), "{told}");
+    }
+}

@@ -45,8 +45,8 @@ pub(crate) async fn admit(
     let evaluation = &admission.evaluation;
     let mut findings = judged(evaluation, version, &application, check, PATIENCE).await;
     if admission.definition_permissions {
-        let (namespace, user) = (attributes.namespace, attributes.user);
-        findings.extend(permission::findings(admission, &application, namespace, user).await);
+        let user = attributes.user;
+        findings.extend(permission::findings(admission, &application, &source, user).await);
     }
     findings
 }

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use caravel_apiserver::admission::{AdmissionAttributes, Denial, Warning};
-use caravel_core::api::SYSTEM_NAMESPACE;
-use caravel_core::api::labels::annotations::FORCE_DELETE;
-use caravel_core::appfile::read_application;
+use caravel_core::api::labels::annotations::{AUTO_UPDATE, FORCE_DELETE};
+use caravel_core::api::{Policy, SYSTEM_NAMESPACE, Workflow};
+use caravel_core::appfile::{DefinitionSet, DefinitionSource, base_name, read_application, uses};
 use caravel_core::engine::DefinitionKind;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::{Client, ResourceExt as _};
-use serde_json::Value;
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::OamAdmission;
-use super::used::{base_name, uses};
 use crate::definition::{Kind, oam_resource};
 use crate::library::Library;
 
@@ -50,9 +51,18 @@ pub(crate) async fn admit(
         }
     };
     if users.is_empty() {
-        return Ok(Vec::new());
+        return Ok(unnamed(old).into_iter().collect());
     }
     Err(Denial::forbidden(attributes, &refusal(&users)))
+}
+
+/// A policy that holds by itself may always go: no Application names it, and so each can be rendered without it.
+fn unnamed(definition: &Value) -> Option<Warning> {
+    let is_global =
+        definition["kind"] == "PolicyDefinition" && definition["spec"]["global"] == true;
+    is_global.then(|| {
+        "this policy held for Applications that do not name it: they are rendered without it the next time they change".to_owned()
+    })
 }
 
 fn refusal(users: &[String]) -> String {
@@ -90,30 +100,42 @@ pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,
 }
 
+/// Who uses a definition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct InUse {
+    /// The Application, as `namespace/name`.
+    user: String,
+    /// As it names the definition: with a version where it wants one.
+    pub(crate) type_: String,
+    /// A part of a version stands for the newest one that begins with it.
+    pub(crate) follows: bool,
+}
+
 /// The Applications that use a definition, as `namespace/name`, sorted. Those on their way out need it no more.
-pub(crate) async fn users(
+async fn users(
     client: &Client,
     library: &Library,
     wanted: &Wanted<'_>,
 ) -> kube::Result<Vec<String>> {
     let types = types_in_use(client, library, wanted).await?;
-    let mut users: Vec<String> = types.into_iter().map(|(user, _)| user).collect();
+    let mut users: Vec<String> = types.into_iter().map(|one| one.user).collect();
     users.dedup();
     Ok(users)
 }
 
-/// Who uses a definition, and under which type: with a version where the Application names one.
+/// Who uses a definition, and under which type.
 pub(crate) async fn types_in_use(
     client: &Client,
     library: &Library,
     wanted: &Wanted<'_>,
-) -> kube::Result<BTreeSet<(String, String)>> {
+) -> kube::Result<BTreeSet<InUse>> {
     let resource = oam_resource("Application", "applications");
     let api: Api<DynamicObject> = if wanted.namespace == SYSTEM_NAMESPACE {
         Api::all_with(client.clone(), &resource)
     } else {
         Api::namespaced_with(client.clone(), wanted.namespace, &resource)
     };
+    let referred = referred(client, wanted.namespace).await?;
     let mut used = BTreeSet::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
@@ -125,17 +147,53 @@ pub(crate) async fn types_in_use(
             let namespace = object.namespace().unwrap_or_default();
             let user = format!("{namespace}/{}", object.name_any());
             let value = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
-            let types = types(&value, wanted.kind);
+            let follows = value["metadata"]["annotations"][AUTO_UPDATE] == "true";
+            let types = types(&value, wanted.kind, &referred);
             let mine = types
                 .into_iter()
                 .filter(|type_| is_meant(library, wanted, &namespace, type_));
-            used.extend(mine.map(|type_| (user.clone(), type_)));
+            used.extend(mine.map(|type_| InUse {
+                user: user.clone(),
+                type_,
+                follows,
+            }));
         }
         match list.metadata.continue_ {
             Some(token) if !token.is_empty() => page.continue_token = Some(token),
             _ => return Ok(used),
         }
     }
+}
+
+/// The Policy and Workflow objects that those who may use a definition of a namespace can refer to.
+async fn referred(client: &Client, namespace: &str) -> kube::Result<DefinitionSet> {
+    let place = Some(namespace).filter(|place| *place != SYSTEM_NAMESPACE);
+    let mut set = DefinitionSet::default();
+    let policies: Vec<Policy> = all(client, place).await?;
+    let workflows: Vec<Workflow> = all(client, place).await?;
+    let policies = policies.iter().map(|one| ("Policy", json!(one)));
+    let workflows = workflows.iter().map(|one| ("Workflow", json!(one)));
+    for (kind, mut object) in policies.chain(workflows) {
+        object["kind"] = kind.into();
+        // What cannot be read is of no use for Applications either.
+        let _ = set.add(&object, namespace);
+    }
+    Ok(set)
+}
+
+/// All objects of a kind, in a namespace or everywhere.
+async fn all<K>(client: &Client, namespace: Option<&str>) -> kube::Result<Vec<K>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    Ok(api.list(&ListParams::default()).await?.items)
 }
 
 /// Whether a type in a namespace leads to the definition (row DEF-003).
@@ -146,8 +204,12 @@ fn is_meant(library: &Library, wanted: &Wanted<'_>, namespace: &str, type_: &str
             || library.definition(wanted.kind, namespace, name).is_none())
 }
 
-/// The types of one kind that an Application names.
-fn types(object: &Value, kind: DefinitionKind) -> BTreeSet<String> {
+/// The types of one kind that an Application names, or what it refers to.
+fn types(
+    object: &Value,
+    kind: DefinitionKind,
+    referred: &dyn DefinitionSource,
+) -> BTreeSet<String> {
     let Ok(application) = read_application(object) else {
         return BTreeSet::new();
     };
@@ -156,7 +218,7 @@ fn types(object: &Value, kind: DefinitionKind) -> BTreeSet<String> {
         DefinitionKind::Workload => DefinitionKind::Component,
         kind => kind,
     };
-    let mine = uses(&application)
+    let mine = uses(&application, referred)
         .into_iter()
         .filter(|used| used.kind == kind);
     mine.map(|used| used.type_).collect()

@@ -11,7 +11,6 @@ mod definition;
 mod deletion;
 mod permission;
 mod trial;
-mod used;
 mod verdict;
 
 use async_trait::async_trait;
@@ -28,7 +27,7 @@ use crate::evaluation::Evaluation;
 use crate::library::Library;
 
 pub(crate) use application::{PATIENCE, judged};
-pub(crate) use deletion::{Wanted, types_in_use};
+pub(crate) use deletion::{InUse, Wanted, types_in_use};
 
 /// Decides about Applications and definitions.
 pub struct OamAdmission {

@@ -2,7 +2,7 @@
 
 use caravel_apiserver::Identity;
 use caravel_core::api::{Application, SYSTEM_NAMESPACE};
-use caravel_core::appfile::{Finding, FindingKind};
+use caravel_core::appfile::{Finding, FindingKind, Use, base_name, uses};
 use futures::future::join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
@@ -10,21 +10,26 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 
 use super::OamAdmission;
-use super::used::{Use, base_name, uses};
+use crate::application::LiveSource;
 use crate::definition::Kind;
 
 /// The definitions that a user may not use, each told at its first use.
 pub(crate) async fn findings(
     admission: &OamAdmission,
     application: &Application,
-    namespace: &str,
+    source: &LiveSource,
     user: &Identity,
 ) -> Vec<Finding> {
     if user.is_master() {
         return Vec::new();
     }
     let mut asked: Vec<(Use, &str)> = Vec::new();
-    for used in uses(application) {
+    let namespace = application
+        .metadata
+        .namespace
+        .as_deref()
+        .unwrap_or_default();
+    for used in uses(application, source) {
         let name = base_name(&used.type_);
         let is_there = |place: &&str| {
             let library = &admission.library;

@@ -6,7 +6,7 @@ use caravel_core::api::Application;
 use caravel_core::appfile::{Appfile, Definition, DefinitionSet, Finding, FindingKind, assemble};
 use caravel_core::check::{
     Extent, PolicyTrial, SAMPLE_NAME, TEMPLATE, is_for_known_workloads, is_of_author,
-    place_of_field, sample, unidentified, unknown_output,
+    place_of_path, sample, unidentified, unknown_output,
 };
 use caravel_core::engine::{DefinitionKind, Operation, Outcome, Position, SchemaRequest};
 use caravel_core::path::last_name;
@@ -249,14 +249,14 @@ async fn judged(
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     let place = |finding: Finding, field: &str| {
-        let positions = locate(&definition.template, field);
+        let positions = locate(&definition.template, &format!("{name}.{field}"));
         finding.decided_in(&definition.name, positions).about(name)
     };
     if let Some(missing) = unidentified(&object) {
         let message = format!("the object has no {missing}: it cannot be applied");
         let finding = Finding::new(FindingKind::Missing, TEMPLATE, message)
             .hint(format!("write {name}: {{apiVersion: …, kind: …}}"));
-        return vec![place(finding, name)];
+        return vec![place(finding, "")];
     }
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
     let gvk = GroupVersionKind::gvk(group, version, &kind);
@@ -285,13 +285,13 @@ async fn judged(
     // What a sample has names for is the user's to name.
     let faults = faults(&said).into_iter();
     faults
-        .filter(|fault| fault.field != SAMPLE_NAME)
+        .filter(|fault| last_name(&fault.path) != SAMPLE_NAME)
         .map(|fault| {
             let message = format!("{kind} {}", fault.words);
             let finding = Finding::new(FindingKind::Unserved, TEMPLATE, message)
                 .expected(fault.expected, fault.found)
                 .hint("the hub's schema of the kind decides; `kubectl explain` shows it");
-            place(finding, &fault.field)
+            place(finding, &fault.path)
         })
         .collect()
 }
@@ -321,8 +321,8 @@ async fn dry_run(client: &Client, url: &str, object: &Value) -> Result<(), Strin
 #[derive(Debug, PartialEq)]
 struct Fault {
     words: String,
-    /// The last name of the field's path.
-    field: String,
+    /// The field's path.
+    path: String,
     expected: String,
     found: String,
 }
@@ -334,7 +334,7 @@ fn faults(said: &str) -> Vec<Fault> {
         let path = part.split('"').next().unwrap_or_default();
         faults.push(Fault {
             words: format!("has no field `{path}`"),
-            field: last_name(path),
+            path: path.to_owned(),
             expected: String::new(),
             found: String::new(),
         });
@@ -350,7 +350,7 @@ fn faults(said: &str) -> Vec<Fault> {
         if !path.is_empty() {
             faults.push(Fault {
                 words: format!("takes another type of value in `{path}`"),
-                field: last_name(path),
+                path: path.to_owned(),
                 expected: type_.to_owned(),
                 found: found.to_owned(),
             });
@@ -359,17 +359,14 @@ fn faults(said: &str) -> Vec<Fault> {
     faults
 }
 
-/// Where a field of that name is given.
-fn locate(template: &str, field: &str) -> Vec<Position> {
+/// Where the field at a path is given.
+fn locate(template: &str, path: &str) -> Vec<Position> {
     let at = |(line, column)| Position {
         file: "template".to_owned(),
         line,
         column,
     };
-    place_of_field(template, field)
-        .map(at)
-        .into_iter()
-        .collect()
+    place_of_path(template, path).map(at).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -380,8 +377,11 @@ mod tests {
     fn unknown_fields_and_wrong_types_are_read_from_the_servers_words() {
         let said = "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: \
                     unknown field \"spec.replica\", unknown field \"spec.template.spec.containers[0].imag\"";
-        let fields: Vec<String> = faults(said).into_iter().map(|fault| fault.field).collect();
-        assert_eq!(fields, ["replica", "imag"]);
+        let paths: Vec<String> = faults(said).into_iter().map(|fault| fault.path).collect();
+        assert_eq!(
+            paths,
+            ["spec.replica", "spec.template.spec.containers[0].imag"]
+        );
         let said = "Deployment in version \"v1\" cannot be handled as a Deployment: json: cannot unmarshal \
                     string into Go struct field DeploymentSpec.spec.replicas of type int32";
         let fault = &faults(said)[0];

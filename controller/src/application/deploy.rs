@@ -344,6 +344,7 @@ impl Deployment<'_> {
             let operation = Operation::Expression(ExpressionRequest {
                 expression: output.value_from.clone(),
                 scope: scope.into_iter().collect(),
+                ..ExpressionRequest::default()
             });
             let namespace = &self.appfile.namespace;
             let value = self.delivery.evaluation.call::<Value>(namespace, operation);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use caravel_core::api::labels::annotations::POLICY_AUTO_REVISION;
 use caravel_core::api::{Application, SYSTEM_NAMESPACE};
+use caravel_core::appfile::{named_policies, policies_of};
 use caravel_core::plan::scoped;
 use kube::ResourceExt as _;
 
-use super::source::{named_policies, policies_of};
 use crate::library::Library;
 
 /// The same of one Application.
@@ -36,13 +36,14 @@ impl Following {
     pub(crate) fn of(application: &Application, library: &Library) -> Self {
         let policies = application.spec.policies.iter();
         let workflow = application.spec.workflow.as_ref();
+        let own = named_policies(application, None);
         let revises = application.annotations().get(POLICY_AUTO_REVISION);
         let mut following = Self {
             namespace: application.namespace().unwrap_or_default(),
             skips_globals: scoped::skips_globals(application),
             named: policies.map(|policy| policy.type_.clone()).collect(),
             revises: revises.is_some_and(|value| value == "true"),
-            policies: named_policies(application, None),
+            policies: own.into_iter().map(|(name, _)| name).collect(),
             workflow: workflow.and_then(|workflow| workflow.ref_.clone()),
             at: Vec::new(),
             referred: Vec::new(),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use caravel_core::api::{ApplicationComponent, ComponentStatus};
 use caravel_core::appfile::{AppComponent, Appfile, assemble};
 use caravel_core::engine::{Call, ExpressionRequest, Operation};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::component::{Asked, Delivered, Patches};
 use super::delivery::{Delivery, DeliveryError};
@@ -202,7 +202,7 @@ impl Delivery {
         );
         let operation = Operation::Expression(ExpressionRequest {
             expression: asked,
-            scope: Map::new(),
+            ..ExpressionRequest::default()
         });
         let parts: PatchParts = self
             .evaluation

@@ -142,6 +142,10 @@ fn same_definitions(before: &RevisionContent, now: &RevisionContent) -> bool {
                 .map(|(name, d)| json!([name, d.spec])).collect::<Vec<_>>(),
             "traits": content.trait_definitions.iter()
                 .map(|(name, d)| json!([name, d.spec])).collect::<Vec<_>>(),
+            "policies": content.policy_definitions.iter()
+                .map(|(name, d)| json!([name, d.spec])).collect::<Vec<_>>(),
+            "steps": content.workflow_step_definitions.iter()
+                .map(|(name, d)| json!([name, d.spec])).collect::<Vec<_>>(),
         })
     };
     specs(before) == specs(now)

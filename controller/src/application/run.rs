@@ -431,7 +431,7 @@ async fn read_context(context: &Context, application: &Application) -> Map<Strin
     };
     let request = caravel_core::engine::ExpressionRequest {
         expression: format!("{{\n{vars}\n}}"),
-        scope: Map::new(),
+        ..caravel_core::engine::ExpressionRequest::default()
     };
     let operation = caravel_core::engine::Operation::Expression(request);
     context

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use caravel_core::api::{Application, Policy, Workflow, WorkflowStep};
-use caravel_core::appfile::{Definition, DefinitionSource};
+use caravel_core::api::{Application, Policy, Workflow};
+use caravel_core::appfile::{Definition, DefinitionSource, named_policies};
 use caravel_core::engine::DefinitionKind;
 use kube::Client;
 use kube::api::Api;
@@ -45,7 +45,7 @@ impl LiveSource {
         };
         let mut policies = BTreeMap::new();
         let api: Api<Policy> = Api::namespaced(client.clone(), &namespace);
-        for name in named_policies(application, workflow.as_ref()) {
+        for (name, _) in named_policies(application, workflow.as_ref()) {
             if let Some(policy) = api.get_opt(&name).await? {
                 policies.insert(name, policy);
             }
@@ -56,42 +56,6 @@ impl LiveSource {
             workflow,
         })
     }
-}
-
-/// Policies that `deploy` steps name and that the Application itself does not have.
-pub(super) fn named_policies(
-    application: &Application,
-    workflow: Option<&Workflow>,
-) -> Vec<String> {
-    let own = application.spec.workflow.as_ref();
-    let own = own.map_or(&[][..], |flow| &flow.steps);
-    let referred = workflow.map_or(&[][..], |flow| &flow.spec.steps);
-    let is_foreign = |name: &String| {
-        let mut policies = application.spec.policies.iter();
-        !policies.any(|policy| policy.name == *name)
-    };
-    let mut names: Vec<String> = own
-        .iter()
-        .chain(referred)
-        .flat_map(policies_of)
-        .filter(is_foreign)
-        .collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Policies that a step and its sub-steps name.
-pub(super) fn policies_of(step: &WorkflowStep) -> impl Iterator<Item = String> {
-    let sub_steps = step.sub_steps.iter();
-    let properties = step
-        .properties
-        .iter()
-        .chain(sub_steps.filter_map(|sub| sub.properties.as_ref()));
-    properties
-        .filter_map(|properties| properties["policies"].as_array())
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
 }
 
 impl DefinitionSource for LiveSource {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caravel_core::api::labels::annotations::{CUE_EVALUATOR, SHIPPED};
-use caravel_core::appfile::type_label;
+use caravel_core::appfile::{newest_revision, type_label};
 use caravel_core::engine::{
     Diagnostic, DiagnosticKind, Evaluator, FormatRequest, Operation, SchemaRequest, UpgradeResult,
 };
@@ -29,7 +29,7 @@ pub(crate) use self::kind::{KINDS, Kind, oam_resource};
 pub(crate) use self::reconcile::{is_recorded, revision_conflict, spec_hash};
 use self::status::Found;
 use crate::FIELD_MANAGER;
-use crate::admission::{Wanted, types_in_use};
+use crate::admission::{InUse, Wanted, types_in_use};
 use crate::evaluation::Evaluation;
 use crate::library::Library;
 use caravel_engines::EngineError;
@@ -96,7 +96,7 @@ async fn turn(
     let limit = context.revision_limit;
     let mut decision = reconcile::decide(kind, &definition, &revisions, limit);
     if !decision.drop.is_empty() {
-        let pinned = pinned(&context, kind, &object).await?;
+        let pinned = pinned(&context, kind, &object, &revisions).await?;
         decision.drop.retain(|name| !pinned.contains(name));
     }
     act::write_revisions(client, &namespace, &decision).await?;
@@ -137,11 +137,12 @@ fn lacks_package(error: &EngineError) -> bool {
     errors.any(|one| one.kind == DiagnosticKind::Package)
 }
 
-/// Names of the revisions that Applications name: they stay, whatever their number.
+/// Names of the revisions that Applications name, or a part of whose version they follow: they stay, whatever their number.
 async fn pinned(
     context: &Context,
     kind: &Kind,
     object: &DynamicObject,
+    revisions: &[Value],
 ) -> Result<BTreeSet<String>, TurnError> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let wanted = Wanted {
@@ -150,7 +151,15 @@ async fn pinned(
         name: &name,
     };
     let types = types_in_use(&context.client, &context.library, &wanted).await?;
-    Ok(types.iter().map(|(_, type_)| type_label(type_)).collect())
+    let names = revisions
+        .iter()
+        .filter_map(|one| one["metadata"]["name"].as_str());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    let meant = |used: &InUse| {
+        let newest = used.follows.then(|| newest_revision(&used.type_, &names));
+        newest.flatten().unwrap_or_else(|| type_label(&used.type_))
+    };
+    Ok(types.iter().map(meant).collect())
 }
 
 /// Why there is no schema, with its place where that is known.

@@ -77,7 +77,11 @@ impl Attempt {
 
     async fn decide(&self, expression: String, scope: Map<String, Value>) -> Result<bool, String> {
         let written = expression.clone();
-        let operation = Operation::Expression(ExpressionRequest { expression, scope });
+        let operation = Operation::Expression(ExpressionRequest {
+            expression,
+            scope,
+            ..ExpressionRequest::default()
+        });
         let value: Result<Value, _> = self.parts.evaluation.call(&self.namespace, operation).await;
         let why = match value {
             Ok(Value::Bool(value)) => return Ok(value),

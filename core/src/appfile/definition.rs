@@ -289,7 +289,7 @@ pub fn resolve(
             .find_map(|namespace| source.definition(kind, namespace, type_)),
         Some((name, revision)) => namespaces.iter().find_map(|namespace| {
             let newest = auto_update
-                .then(|| newest_with_prefix(source, kind, namespace, name, &revision))
+                .then(|| newest_revision(type_, &source.revision_names(kind, namespace, name)))
                 .flatten();
             source.revision(kind, namespace, &newest.unwrap_or_else(|| revision.clone()))
         }),
@@ -315,6 +315,11 @@ pub fn type_label(type_: &str) -> String {
     versioned(type_).map_or_else(|| type_.to_owned(), |(_, revision)| revision)
 }
 
+/// The name of the definition in `name@v1.2`.
+pub fn base_name(type_: &str) -> &str {
+    versioned(type_).map_or(type_, |(name, _)| name)
+}
+
 /// Name of the definition and of its revision in `name@v1.2`.
 fn versioned(type_: &str) -> Option<(&str, String)> {
     let (name, version) = type_
@@ -323,22 +328,19 @@ fn versioned(type_: &str) -> Option<(&str, String)> {
     Some((name, format!("{name}-v{version}")))
 }
 
-fn newest_with_prefix(
-    source: &dyn DefinitionSource,
-    kind: DefinitionKind,
-    namespace: &str,
-    definition: &str,
-    revision: &str,
-) -> Option<String> {
-    let names = source.revision_names(kind, namespace, definition);
-    if names.iter().any(|name| name == revision) {
-        return Some(revision.to_owned());
+/// Of the revisions of a definition that one which a type with a part of a version stands for: that of just this name, or
+/// the newest one that begins with it.
+pub fn newest_revision(type_: &str, names: &[String]) -> Option<String> {
+    let (definition, revision) = versioned(type_)?;
+    if names.contains(&revision) {
+        return Some(revision);
     }
     let prefix = format!("{revision}.");
     names
-        .into_iter()
+        .iter()
         .filter(|name| name.starts_with(&prefix))
         .max_by_key(|name| version_key(&name[definition.len() + 2..]))
+        .cloned()
 }
 
 /// Order of versions: numbers part by part; a pre-release goes before its release.

@@ -14,6 +14,7 @@ mod step_state;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,10 @@ use serde_json::Value;
 
 pub use assemble::{assemble, assemble_overridden};
 pub(crate) use assemble::{assemble_component, assemble_known, namespace_of, resolve_in};
-pub use definition::{Definition, DefinitionSource, Resolved, Stage, kind_of, resolve, type_label};
+pub use definition::{
+    Definition, DefinitionSource, Resolved, Stage, base_name, kind_of, newest_revision, resolve,
+    type_label,
+};
 pub(crate) use error::wrong_value;
 pub use error::{Finding, FindingKind, Rejection, did_you_mean};
 pub use policy::{
@@ -35,6 +39,7 @@ pub use set::{DefinitionSet, Layered};
 pub use step_state::{StepState, step_alias};
 pub(crate) use steps::not_a_duration;
 pub use steps::{REF_OBJECTS, Steps, apply_component_step, is_apply_component, is_builtin, named};
+pub use uses::{Use, named_policies, policies_of, uses};
 
 use crate::api::{AppWorkflow, Application, ApplicationComponent, ExecuteMode};
 use crate::path::of_decoder;

@@ -61,6 +61,7 @@ pub(super) fn questions(app: &Application) -> Vec<Question> {
             operation: Operation::Expression(ExpressionRequest {
                 expression: text.to_owned(),
                 scope: scope(&names, step),
+                ..ExpressionRequest::default()
             }),
             evaluator: None,
             about: About::Condition(Condition {

@@ -36,7 +36,7 @@ use crate::render::{RenderError, RenderedComponent};
 
 pub use definition::{DefinitionCheck, TEMPLATE, unidentified};
 pub use parameter::of_diagnostic;
-pub use place::place_of_field;
+pub use place::place_of_path;
 pub use sample::{Extent, SAMPLE_NAME, sample};
 pub use scoped::{PolicyTrial, is_of_author, unknown_output};
 pub use trial::{Trial, of_render};

@@ -77,6 +77,7 @@ impl Output {
             operation: Operation::Expression(ExpressionRequest {
                 expression: self.text.clone(),
                 scope,
+                ..ExpressionRequest::default()
             }),
             evaluator: None,
             about: About::Output(self),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::selector;
 use super::variant::Variant;
 use crate::api::{Application, WorkloadGvk};
-use crate::appfile::{Definition, DefinitionSource, Finding, FindingKind, resolve_in};
+use crate::appfile::{Definition, DefinitionSource, Finding, FindingKind, base_name, resolve_in};
 use crate::engine::DefinitionKind;
 
 /// What does not go together in a component as it is delivered.
@@ -135,10 +135,6 @@ fn excludes(pattern: &str, type_: &str, other: Option<&Definition>) -> bool {
 
 /// What a rule begins with that is about labels.
 pub(super) const LABEL_SELECTOR: &str = "labelSelector:";
-
-fn base_name(type_: &str) -> &str {
-    type_.split('@').next().unwrap_or_default()
-}
 
 /// The kind of a component's workload; nothing where the definition leaves it open.
 fn workload_name(definition: &Definition) -> Option<String> {

@@ -12,9 +12,7 @@ pub(super) fn write(name: &str, schema: &Value) -> String {
     let mut targets = BTreeSet::from([String::new()]);
     repeated(schema, &mut targets);
     let named = targets.into_iter().map(|pointer| {
-        let parts = pointer.split('/').skip(1);
-        let words = parts.filter(|part| !matches!(*part, "properties" | "items" | "anyOf"));
-        let title = words.fold(name.to_owned(), |title, word| title + &type_name(word));
+        let title = name.to_owned() + &title(&pointer);
         (pointer, title)
     });
     let file = File {
@@ -25,6 +23,21 @@ pub(super) fn write(name: &str, schema: &Value) -> String {
         .keys()
         .map(|pointer| file.declaration(schema, pointer));
     types.collect::<Vec<_>>().join("\n")
+}
+
+/// What a place in a schema adds to the name of a type: the names of the properties that lead there, whatever these are.
+fn title(pointer: &str) -> String {
+    let mut title = String::new();
+    let mut parts = pointer.split('/').skip(1);
+    while let Some(part) = parts.next() {
+        let word = match part {
+            "items" | "anyOf" => continue,
+            "properties" => parts.next().unwrap_or_default(),
+            other => other,
+        };
+        title += &type_name(word);
+    }
+    title
 }
 
 /// The places of types that contain themselves.

@@ -19,7 +19,8 @@ use serde_json::Value;
 
 use super::ask::{Refusal, ask};
 use super::kind::{KINDS, by_word};
-use super::source::read_text;
+use crate::input;
+use crate::locate;
 
 /// Writes the first text of a definition; it vets clean.
 #[derive(clap::Args, Debug)]
@@ -161,15 +162,9 @@ fn only_component(args: &Args, option: &str) -> Result<()> {
 }
 
 fn documents(file: &str) -> Result<Vec<Value>> {
-    let documents = yaml::parse(&read_text(file)?).with_context(|| file.to_owned())?;
-    let mut objects = Vec::new();
-    for document in documents {
-        if document["kind"] == "List" {
-            objects.extend(document["items"].as_array().cloned().unwrap_or_default());
-        } else if !document.is_null() {
-            objects.push(document);
-        }
-    }
+    let documents = yaml::parse(&input::read(file)?).with_context(|| file.to_owned())?;
+    let objects = locate::objects(documents).into_iter();
+    let objects: Vec<Value> = objects.map(|(object, _)| object).collect();
     if objects.is_empty() {
         bail!("{file} holds no object");
     }

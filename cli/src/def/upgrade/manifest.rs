@@ -87,7 +87,7 @@ pub(super) fn replaced(yaml: &str, document: usize, path: &str, new: &str) -> Op
         Some(header) => [in_block(yaml, place, &header, new), None],
         None => [as_block(yaml, place, new), in_line(yaml, place, new)],
     };
-    let pointer = format!("/{}", path.replace('.', "/"));
+    let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
     let is_right = |written: &String| changes_only(yaml, written, document, &pointer, new);
     candidates.into_iter().flatten().find(is_right)
 }

@@ -1,7 +1,7 @@
 //! Conditions on metrics (PRV-017): asks Prometheus. Since when they hold, the journal knows.
 
 use caravel_core::engine::{Call, ExpressionRequest, Operation};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::delivery::Delivery;
 use super::required;
@@ -71,7 +71,7 @@ impl Delivery {
         }
         let operation = Operation::Expression(ExpressionRequest {
             expression: format!("{value} {condition}"),
-            scope: Map::new(),
+            ..ExpressionRequest::default()
         });
         let namespace = &self.appfile.namespace;
         let answer: Value = self

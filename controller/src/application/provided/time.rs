@@ -44,6 +44,7 @@ impl Delivery {
         let operation = Operation::Expression(ExpressionRequest {
             expression: format!("import \"time\"\n{expression}"),
             scope,
+            ..ExpressionRequest::default()
         });
         let found = self.evaluation.call(&self.appfile.namespace, operation);
         found.await.map_err(|error| {

@@ -207,10 +207,17 @@ func (s *source) modernise(file *ast.File) []rewrite {
 }
 
 func buildFile(file *ast.File, imports []*build.Instance) (cue.Value, error) {
+	return buildFiles([]*ast.File{file}, imports)
+}
+
+// buildFiles compiles files that know each other's names.
+func buildFiles(files []*ast.File, imports []*build.Instance) (cue.Value, error) {
 	instance := build.NewContext().NewInstance("", nil)
 	instance.Imports = imports
-	if err := instance.AddSyntax(file); err != nil {
-		return cue.Value{}, err
+	for _, file := range files {
+		if err := instance.AddSyntax(file); err != nil {
+			return cue.Value{}, err
+		}
 	}
 	return newContext().BuildInstance(instance), nil
 }

@@ -523,7 +523,13 @@ func formatSource(request *formatRequest) (string, error) {
 	if err != nil {
 		return "", definitionFailure(where, err)
 	}
-	formatted, err := format.Node(fix.File(file))
+	fixed := fix.File(file)
+	// Of imports that nothing uses it leaves the empty brackets.
+	fixed.Decls = slices.DeleteFunc(fixed.Decls, func(decl ast.Decl) bool {
+		imports, ok := decl.(*ast.ImportDecl)
+		return ok && len(imports.Specs) == 0
+	})
+	formatted, err := format.Node(fixed)
 	if err != nil {
 		return "", definitionFailure(where, err)
 	}

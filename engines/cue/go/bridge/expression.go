@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -31,7 +32,18 @@ func expression(request *expressionRequest) (json.RawMessage, error) {
 		}
 		file.Decls = append(file.Decls, parsed.Decls...)
 	}
-	value, err := buildFile(file, nil)
+	files := []*ast.File{file}
+	if len(request.Texts) > 0 {
+		file.Decls = append([]ast.Decl{shared()}, file.Decls...)
+	}
+	for _, name := range sortedKeys(request.Texts) {
+		named, err := underName(name, request.Texts[name])
+		if err != nil {
+			return nil, where.failure(stageParse, &syntaxError{text: err.Error(), own: err}, err.Error())
+		}
+		files = append(files, named)
+	}
+	value, err := buildFiles(files, nil)
 	if err != nil {
 		return nil, where.failure(stageParse, err, err.Error())
 	}
@@ -65,15 +77,7 @@ func parseExpression(name, text string) (*ast.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var head, body []ast.Decl
-	for _, decl := range file.Decls {
-		switch decl.(type) {
-		case *ast.ImportDecl, *ast.Package:
-			head = append(head, decl)
-		default:
-			body = append(body, decl)
-		}
-	}
+	head, body := divide(file)
 	field := &ast.Field{Label: ast.NewIdent(expressionField)}
 	if embedded, ok := single(body).(*ast.EmbedDecl); ok {
 		field.Value = embedded.Expr
@@ -82,6 +86,45 @@ func parseExpression(name, text string) (*ast.File, error) {
 	}
 	file.Decls = append(head, field)
 	return file, nil
+}
+
+// underName gives a file with the text as a struct under a name. It imports what the text imports; places in it are
+// those in the text, which is called by that name.
+func underName(name, text string) (*ast.File, error) {
+	if err := checkNesting(text); err != nil {
+		return nil, err
+	}
+	file, err := parser.ParseFile(name, text, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	head, body := divide(file)
+	imports := slices.DeleteFunc(head, func(decl ast.Decl) bool {
+		_, isClause := decl.(*ast.Package)
+		return isClause
+	})
+	field := &ast.Field{Label: ast.NewIdent(name), Value: &ast.StructLit{Elts: body}}
+	file.Decls = append(append([]ast.Decl{shared()}, imports...), field)
+	unresolve(file)
+	return file, nil
+}
+
+// shared is the clause of files that know each other's names.
+func shared() *ast.Package {
+	return &ast.Package{Name: ast.NewIdent("expression")}
+}
+
+// divide gives what a file begins with, its package clause and imports, and what it says.
+func divide(file *ast.File) (head, body []ast.Decl) {
+	for _, decl := range file.Decls {
+		switch decl.(type) {
+		case *ast.ImportDecl, *ast.Package:
+			head = append(head, decl)
+		default:
+			body = append(body, decl)
+		}
+	}
+	return head, body
 }
 
 func single(decls []ast.Decl) ast.Decl {

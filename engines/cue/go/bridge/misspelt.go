@@ -69,7 +69,12 @@ func (v *validation) misspeltSections(where stage, file *ast.File) {
 		if err != nil || used[name] || slices.Contains(templateFields, name) || name == "context" || isCall(field.Value) {
 			continue
 		}
-		if near := nearest(name, templateFields); near != "" {
+		near := nearest(name, templateFields)
+		// Whatever stands in a step can be one of its outputs.
+		if v.request.Kind == "workflow-step" && near != "parameter" {
+			near = ""
+		}
+		if near != "" {
 			v.warn(where, field.Pos(), diagnostic{
 				Kind: kindUnknown, Path: name,
 				Message: fmt.Sprintf("the field `%s` means nothing in a template, and nothing uses it", name),

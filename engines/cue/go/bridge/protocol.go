@@ -150,8 +150,9 @@ type stepResult struct {
 }
 
 type expressionRequest struct {
-	Expression string     `json:"expression"`
-	Scope      jsonObject `json:"scope"`
+	Expression string            `json:"expression"`
+	Scope      jsonObject        `json:"scope"`
+	Texts      map[string]string `json:"texts"`
 }
 
 type statusRequest struct {
