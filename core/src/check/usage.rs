@@ -211,8 +211,6 @@ impl Usages<'_> {
         let resolved = resolve_in(self.app, self.source, kind, type_)?;
         // Properties of another shape were told of already, and nothing can be said about what is in them.
         let parameters = match parameters {
-            // Nothing is unified with the parameters of a trait that is given none: `parameter: null` is fine for it.
-            None | Some(Value::Null) if kind == DefinitionKind::Trait => Value::Null,
             None | Some(Value::Null) => json!({}),
             Some(Value::Object(fields)) => Value::Object(fields.clone()),
             Some(_) => return None,

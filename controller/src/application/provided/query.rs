@@ -214,7 +214,7 @@ impl Delivery {
     }
 
     /// The live object of an entry, and the cluster that has it.
-    async fn live(
+    pub(super) async fn live(
         &self,
         entry: &ManagedResource,
     ) -> Result<(std::sync::Arc<Cluster>, Option<Value>), PortError> {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"cuelang.org/go/cue"
+	cueerrors "cuelang.org/go/cue/errors"
 )
 
 // made is an object with what it is made of: what a template made at first, and the patches over it.
@@ -32,11 +33,25 @@ func (m *made) lay(by stage, patch cue.Value, merge func(base, patch cue.Value) 
 	step := patched{by: by, patch: patch, before: m.value}
 	merged, err := guarded(merge, m.value, patch)
 	if err != nil {
-		return m.explaining(step).failure(stagePatch, err, doing+": "+err.Error())
+		return m.explaining(step).failure(stagePatch, unprinted(err, by, patch), doing+": "+err.Error())
 	}
 	m.patches = append(m.patches, step)
 	m.value = merged
 	return nil
+}
+
+// unprinted is why a patch could not be merged. A patch is printed for that and read again; of one that cannot be computed
+// names are left that mean nothing any more, and that nobody wrote.
+func unprinted(err error, by stage, patch cue.Value) error {
+	for _, one := range cueerrors.Errors(err) {
+		if by.classify(one).Kind != kindReference {
+			return err
+		}
+	}
+	if cause := patch.Validate(cue.Concrete(true)); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // guarded merges. A merge prints its patch first, and some values that cannot be computed end CUE's printer with a panic:

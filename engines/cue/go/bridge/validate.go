@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"cuelang.org/go/cue/ast"
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 )
 
 // validate checks a definition when it is registered, or parameters before they are rendered.
@@ -347,11 +349,24 @@ func (v *validation) filledIn(parameters []byte) (stage, cue.Value, error) {
 	template := v.request.Template
 	src := newSource(v.request.Kind+"/"+template.Name+".cue", template.Source)
 	src.appendText("context: _\nparameter: _\n")
-	if !isNull(parameters) {
+	if !v.takesNothing(parameters) {
 		src.appendData("parameter", parameters)
 	}
 	value, err := src.build(v.packages())
 	return stage{source: src, definition: template.Name, parameters: template.Parameters}, value, err
+}
+
+// takesNothing says whether a trait without parameters is one of `parameter: null`: nothing is unified with that.
+func (v *validation) takesNothing(parameters []byte) bool {
+	if v.request.Kind != "trait" || string(bytes.TrimSpace(parameters)) != "{}" {
+		return false
+	}
+	file, err := parser.ParseFile("", v.request.Template.Source)
+	if err != nil {
+		return false
+	}
+	literal, ok := declarations{file}.topLevel("parameter").(*ast.BasicLit)
+	return ok && literal.Kind == token.NULL
 }
 
 // wrong lists what is wrong with parameters, where some were taken out with the rest of them: what cannot be said
