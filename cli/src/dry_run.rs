@@ -2,7 +2,6 @@
 
 mod charts;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,14 +9,13 @@ use std::sync::Arc;
 
 use caravel_core::api::Application;
 use caravel_core::appfile::{DefinitionSet, Finding, FindingKind, Layered, read_application};
-use caravel_core::check::{Check, of_render, unknown_fields};
+use caravel_core::check::{Check, misshapen, of_render};
 use caravel_core::engine::{Call, Evaluator, Reply, Request};
 use caravel_core::plan::{
-    DryRunError, DryRunGroup, OpenCalls, RenderedGroup, dry_run_of, render_group, scoped,
-    show_group,
+    DryRunError, DryRunGroup, OpenCalls, dry_run_of, render_group, scoped, show_group,
 };
 use caravel_core::render::{
-    Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, object, offline,
+    Answers, ClusterVersion, Offline, RenderError, Scoped, ScopedRender, Target, offline,
 };
 use caravel_core::yaml;
 use miette::{MietteDiagnostic, Report, Severity};
@@ -156,6 +154,7 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
             objects: shown,
             open,
             hooks,
+            is_refused,
         } = match rendered {
             Ok(shown) => shown,
             // What is wrong with the others is told too.
@@ -168,6 +167,7 @@ fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
             }
         };
         objects.extend(shown);
+        is_whole &= !is_refused;
         manifest.tell_hooks(args.output, &hooks);
         if !open.is_empty() {
             is_whole = false;
@@ -192,18 +192,16 @@ fn render(
     if let Some(finding) = of_another_version(&manifest.object) {
         return Err(manifest.failure(vec![finding]));
     }
-    let unknown = unknown_fields(&manifest.object);
+    let misshapen = misshapen(&manifest.object);
     let written = read_application(&manifest.object)
-        .map_err(|rejection| manifest.failure([unknown.clone(), rejection.findings].concat()))?;
+        .map_err(|rejection| manifest.failure(merged(misshapen.clone(), rejection.findings)))?;
     let mut local = Local {
         charts: OfApplication::new(world, &written),
         returns,
     };
     let mut check = checked(&written, source, evaluator);
-    if check.is_lacking() {
-        try_all(&mut check, evaluator);
-    }
-    let mut findings = [unknown, check.clone().findings()].concat();
+    try_all(&mut check, &version, evaluator);
+    let mut findings = merged(misshapen, check.findings());
     let made = changed_by_policies(manifest, &written, source, evaluator, &mut local)?;
     let groups = match dry_run_of(&made, source) {
         // What admission lets pass because it may mend itself cannot be shown either.
@@ -230,13 +228,10 @@ fn render(
                 let objects = rendered.objects().map(|object| object.object.clone());
                 shown.objects.extend(objects);
                 findings.extend(rendered.late.iter().flat_map(|error| late(error)));
-                findings.extend(copies(&rendered));
+                findings.extend(rendered.fed.iter().map(|error| fed(error)));
                 shown.open.extend(rendered.open);
             }
             Err(error) => {
-                // The others are told of too.
-                try_all(&mut check, evaluator);
-                let mut findings = check.findings();
                 if findings.iter().all(|finding| finding.kind.is_warning()) {
                     findings.retain(|finding| finding.kind != FindingKind::Unchecked);
                     findings.extend(of_render(&error).into_iter().map(without_objects));
@@ -250,6 +245,9 @@ fn render(
     }
     findings.extend(local.charts.findings);
     shown.hooks = local.charts.hooks;
+    shown.is_refused = findings
+        .iter()
+        .any(|finding| !manifest::is_warning(finding));
     manifest.warn(args.output, &manifest.in_order(findings));
     Ok(shown)
 }
@@ -263,6 +261,13 @@ fn without_objects(finding: Finding) -> Finding {
         },
         _ => finding,
     }
+}
+
+/// What is wrong with the shape, and what else is; a value that has the wrong shape, or is missing, is told of once.
+fn merged(mut misshapen: Vec<Finding>, others: Vec<Finding>) -> Vec<Finding> {
+    misshapen.retain(|found| others.iter().all(|other| other.path != found.path));
+    misshapen.extend(others);
+    misshapen
 }
 
 /// An Application of a version that nobody serves.
@@ -285,6 +290,8 @@ struct Shown {
     open: Vec<OpenCalls>,
     /// Of its charts.
     hooks: Vec<Hooks>,
+    /// Admission would refuse it.
+    is_refused: bool,
 }
 
 /// The Application as policies of scope `Application` make it: those that it names, and global ones among the definitions
@@ -330,33 +337,14 @@ fn late(error: &RenderError) -> Vec<Finding> {
     of_render(error).into_iter().map(of).collect()
 }
 
-/// Copies of a component that are one object: each is applied over the one before.
-fn copies(rendered: &RenderedGroup) -> Vec<Finding> {
-    let mut known: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let mut findings = Vec::new();
-    for component in &rendered.components {
-        let names = known.entry(&component.name).or_default();
-        let Some(workload) = component.workload() else {
-            continue;
-        };
-        let name = format!(
-            "{}/{}",
-            object::kind(&workload.object),
-            object::name(&workload.object)
-        );
-        if names.contains(&name) {
-            let message = format!(
-                "the copies of the component `{}` are all {name}",
-                component.name
-            );
-            let hint = "its definition can tell them apart: `metadata: name: \"\\(context.name)-\\(context.replicaKey)\"`";
-            let finding = Finding::new(FindingKind::Misapplied, "spec.policies", message);
-            findings.push(finding.hint(hint));
-        }
-        names.push(name);
-    }
-    findings.dedup();
-    findings
+/// What is said of a component that lacks what others give it.
+fn fed(error: &RenderError) -> Finding {
+    let message = format!(
+        "the component `{}` takes values from others, without which it cannot be shown",
+        error.component
+    );
+    Finding::new(FindingKind::Unchecked, &error.path, message)
+        .hint("deliver the Application to see its objects")
 }
 
 /// What answers a dry run: the engine in this process, and Helm charts.
@@ -412,13 +400,11 @@ pub(crate) fn admission(
     evaluator: Evaluator,
 ) -> Vec<Finding> {
     let mut check = checked(app, source, evaluator);
-    if check.is_lacking() {
-        try_all(&mut check, evaluator);
-    }
+    try_all(&mut check, &ClusterVersion::default(), evaluator);
     check.findings()
 }
 
-/// What admission would say, without trials: what can be rendered is rendered anyway.
+/// What admission would say before it renders anything.
 fn checked(app: &Application, source: &Layered<'_>, evaluator: Evaluator) -> Check {
     let mut check = Check::new(app, source);
     for question in check.questions() {
@@ -432,9 +418,10 @@ fn checked(app: &Application, source: &Layered<'_>, evaluator: Evaluator) -> Che
     check
 }
 
-fn try_all(check: &mut Check, evaluator: Evaluator) {
+/// Renders for a trial, as admission does.
+fn try_all(check: &mut Check, version: &ClusterVersion, evaluator: Evaluator) {
     for trial in check.trials() {
-        let mut render = trial.render(Target::dry_run(ClusterVersion::default()), evaluator);
+        let mut render = trial.render(Target::dry_run(version.clone()), evaluator);
         match offline(&mut render, &mut engine::eval) {
             Ok(Offline::Done(rendered)) => check.tried(&trial, Ok(&rendered)),
             Ok(Offline::Calls(_)) => {}
@@ -454,11 +441,10 @@ struct Failure {
 
 impl From<Vec<Report>> for Failure {
     fn from(reports: Vec<Report>) -> Self {
-        let message = |one: &Report| json!({"message": one.to_string()});
-        let messages: Vec<_> = reports.iter().map(message).collect();
+        let errors: Vec<_> = reports.iter().map(manifest::failure_to_json).collect();
         Self {
             reports,
-            json: json!({ "errors": messages }),
+            json: json!({"errors": errors, "warnings": []}),
             all: String::new(),
         }
     }

@@ -79,18 +79,25 @@ fn spot(text: &str, site: &Site, path: &str, part: Part) -> Option<Spot> {
 /// that is not there is found at its parent.
 pub(crate) fn locate(text: &str, site: &Site, path: &str, part: Part) -> Option<Range<usize>> {
     let spot = spot(text, site, path, part)?;
-    let line = usize::try_from(spot.line).ok()?.checked_sub(1)?;
-    let skipped = usize::try_from(spot.column).ok()?.checked_sub(1)?;
-    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let content = text.get(before..)?.lines().next()?;
-    let (offset, _) = content.char_indices().nth(skipped)?;
-    let rest = &content[offset..];
+    let start = offset(text, spot.line, spot.column)?;
+    let rest = text.get(start..)?.lines().next()?;
     let length = match spot.letters {
         Some(letters) => rest.chars().take(letters.max(1)).map(char::len_utf8).sum(),
         None => container(rest),
     };
     let length = rest[..length].trim_end().len();
-    Some(before + offset..before + offset + length)
+    Some(start..start + length)
+}
+
+/// How many bytes of a text stand before a line and column, which count letters from 1. What is beyond the end of a line is
+/// at its end.
+pub(crate) fn offset(text: &str, line: u64, column: u64) -> Option<usize> {
+    let line = usize::try_from(line).ok()?.checked_sub(1)?;
+    let skipped = usize::try_from(column).ok()?.checked_sub(1)?;
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let content = text.get(before..)?.lines().next().unwrap_or_default();
+    let within = content.char_indices().nth(skipped);
+    Some(before + within.map_or(content.len(), |(offset, _)| offset))
 }
 
 /// How many bytes of a line belong to the map or list that begins it: up to its bracket, or all.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use caravel_core::appfile::{Finding, FindingKind};
-use caravel_core::yaml;
+use caravel_core::yaml::{self, YamlError};
 use miette::{LabeledSpan, MietteDiagnostic, Report, Severity};
 use serde_json::{Value, json};
 
 use crate::def::Source;
 use crate::input;
-use crate::locate::{self, Part, Site};
+use crate::locate::{self, Part, Site, offset};
 use crate::snippet::Snippet;
 
 /// What is called standard input in messages.
@@ -75,11 +75,11 @@ pub(crate) fn files_of(path: &Path) -> Result<Vec<PathBuf>, Report> {
 pub(crate) fn read_text(file: &Path) -> Result<(String, String), Report> {
     let name = file.display().to_string();
     let text = input::read(&name).map_err(|error| {
-        let is_missing = error.root_cause().is::<std::io::Error>() && !input::is_address(&name);
-        let help = if is_missing {
-            "check the name and your permissions"
-        } else {
-            ""
+        let io = error.root_cause().downcast_ref::<std::io::Error>();
+        let help = match io.map(std::io::Error::kind) {
+            Some(std::io::ErrorKind::InvalidData) => "save the file as UTF-8",
+            Some(_) if !input::is_address(&name) => "check the name and your permissions",
+            _ => "",
         };
         plain(&format!("{error:#}"), help)
     })?;
@@ -99,7 +99,7 @@ pub(crate) fn is_cue(file: &Path) -> bool {
 
 /// The objects of a text, which is called `file`.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Report> {
-    let documents = yaml::parse(text).map_err(|error| plain(&format!("{file}: {error}"), ""))?;
+    let documents = yaml::parse(text).map_err(|error| no_yaml(file, text, &error))?;
     let text: Arc<str> = text.into();
     Ok(locate::objects(documents)
         .into_iter()
@@ -113,6 +113,40 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Report> {
         .collect())
 }
 
+/// Why a text is no YAML, at its place.
+fn no_yaml(file: &str, text: &str, error: &YamlError) -> Report {
+    let Some(at) = error
+        .position
+        .and_then(|(line, column)| offset(text, line, column))
+    else {
+        return plain(&format!("{file}: {error}"), error.hint);
+    };
+    let mut diagnostic = MietteDiagnostic::new(error.message.clone());
+    if !error.hint.is_empty() {
+        diagnostic = diagnostic.with_help(error.hint);
+    }
+    let span = LabeledSpan::new_with_span(Some("here".to_owned()), at);
+    Report::new(diagnostic.with_label(span)).with_source_code(Snippet::new(file, &text.into()))
+}
+
+/// A failure for programs: what it says, and where, as far as that is known.
+pub(crate) fn failure_to_json(report: &Report) -> Value {
+    let mut fields = json!({"kind": "unreadable", "message": report.to_string()});
+    if let Some(help) = report.help() {
+        fields["hint"] = help.to_string().into();
+    }
+    let label = report.labels().and_then(|mut labels| labels.next());
+    let place = report.source_code().zip(label);
+    let place = place.and_then(|(source, label)| source.read_span(label.inner(), 0, 0).ok());
+    if let Some(place) = place {
+        fields["kind"] = "syntax".into();
+        fields["file"] = place.name().into();
+        fields["line"] = (place.line() + 1).into();
+        fields["column"] = (place.column() + 1).into();
+    }
+    fields
+}
+
 /// Which part of a field a finding is about: its name, where that is what is wrong.
 fn part(finding: &Finding) -> Part {
     match finding.kind {
@@ -122,7 +156,7 @@ fn part(finding: &Finding) -> Part {
 }
 
 /// Whether a finding keeps nobody from anything.
-fn is_warning(finding: &Finding) -> bool {
+pub(crate) fn is_warning(finding: &Finding) -> bool {
     finding.kind.is_warning() && !finding.kind.may_resolve()
 }
 

@@ -9,6 +9,7 @@
 
 mod position;
 mod read;
+mod words;
 mod write;
 
 #[cfg(test)]

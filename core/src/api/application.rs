@@ -64,6 +64,7 @@ use super::workflow::{WorkflowMode, WorkflowStatus, WorkflowStep};
     derive = "PartialEq",
     crates(kube_core = "::kube_core")
 )]
+#[serde(remote = "Self")]
 pub struct ApplicationSpec {
     /// The parts of the application.
     #[serde(default, deserialize_with = "or_default")]
@@ -79,6 +80,26 @@ pub struct ApplicationSpec {
     /// what it depends on is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<AppWorkflow>,
+}
+
+impl Serialize for ApplicationSpec {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// An Application may be without a `spec`, as in Kubernetes: one such object must not make the others unreadable.
+impl<'de> Deserialize<'de> for ApplicationSpec {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Given(ApplicationSpec);
+        impl<'de> Deserialize<'de> for Given {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                ApplicationSpec::deserialize(deserializer).map(Given)
+            }
+        }
+        let given = Option::<Given>::deserialize(deserializer)?;
+        Ok(given.map_or_else(Self::default, |given| given.0))
+    }
 }
 
 /// A part of an application, for example a web service or a database.

@@ -385,3 +385,12 @@ fn damaged_compressed_content_is_an_error() {
             .contains("lz4")
     );
 }
+
+#[test]
+fn an_application_without_a_spec_can_be_read() {
+    for spec in ["", r#", "spec": null"#] {
+        let text = format!(r#"{{"metadata": {{"name": "x"}}{spec}}}"#);
+        let read: Application = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.spec, ApplicationSpec::default());
+    }
+}

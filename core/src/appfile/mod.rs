@@ -199,9 +199,11 @@ pub fn check(app: &Application) -> Rejection {
     rejection
         .findings
         .extend(order::unknown_dependencies("component", &components));
-    rejection
-        .findings
-        .extend(order::cycles("component", &components));
+    let circles = order::cycles("component", &components);
+    if circles.is_empty() {
+        rejection.findings.extend(order::starving(app));
+    }
+    rejection.findings.extend(circles);
     let policies: Vec<_> = app
         .spec
         .policies

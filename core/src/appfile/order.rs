@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::api::{Application, StepInput, StepOutput};
+
 use super::error::{Finding, FindingKind, did_you_mean};
 
 /// Something with a name that may wait for others.
@@ -116,6 +118,59 @@ pub(super) fn cycles(what: &str, nodes: &[Node<'_>]) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// Components that wait for each other by what they take from each other.
+pub(super) fn starving(app: &Application) -> Vec<Finding> {
+    let components = &app.spec.components;
+    let steps = app.spec.workflow.iter().flat_map(|flow| &flow.steps);
+    let of_steps = steps.flat_map(|step| {
+        let inner = step.sub_steps.iter();
+        std::iter::once(&step.outputs[..]).chain(inner.map(|sub| &sub.outputs[..]))
+    });
+    let givers: Vec<(&str, &[StepOutput])> = components
+        .iter()
+        .map(|one| (one.name.as_str(), &one.outputs[..]))
+        .chain(of_steps.map(|outputs| ("", outputs)))
+        .collect();
+    let waits: Vec<Vec<String>> = components
+        .iter()
+        .map(|one| {
+            let taken = one.inputs.iter().filter_map(|input| giver(&givers, input));
+            one.depends_on.iter().cloned().chain(taken).collect()
+        })
+        .collect();
+    let nodes: Vec<_> = components
+        .iter()
+        .zip(&waits)
+        .enumerate()
+        .map(|(index, (one, waits))| Node {
+            name: &one.name,
+            alias: None,
+            depends_on: waits,
+            path: format!("spec.components[{index}]"),
+        })
+        .collect();
+    let of_inputs = |finding: Finding| Finding {
+        path: finding.path.replace(".dependsOn", ".inputs"),
+        hint: "take away what one of them waits for".to_owned(),
+        ..finding
+    };
+    let found = cycles("component", &nodes).into_iter();
+    found.map(of_inputs).collect()
+}
+
+/// Who alone gives what an input names: where several do, the first one that is done is enough.
+pub(super) fn giver(givers: &[(&str, &[StepOutput])], input: &StepInput) -> Option<String> {
+    let is_named = |output: &StepOutput| {
+        let rest = input.from.strip_prefix(output.name.as_str());
+        !output.name.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let mut found = givers
+        .iter()
+        .filter(|(_, outputs)| outputs.iter().any(is_named));
+    let only = found.next().filter(|_| found.next().is_none())?;
+    Some(only.0.to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -488,10 +488,15 @@ pub(super) fn stuck(workflow: &AppWorkflow, steps: &[WorkflowStep]) -> Vec<Findi
     let mode = workflow.mode.unwrap_or_default();
     let is_listed = mode.steps.unwrap_or(ExecuteMode::StepByStep) == ExecuteMode::StepByStep;
     let all = flattened(steps, WRITTEN);
+    let givers: Vec<_> = all.iter().map(|step| (step.name, step.outputs)).collect();
     let mut waits: Vec<Vec<String>> = Vec::new();
     for step in &all {
         let mut names = step.depends_on.to_vec();
-        names.extend(step.inputs.iter().filter_map(|input| giver(&all, input)));
+        names.extend(
+            step.inputs
+                .iter()
+                .filter_map(|input| order::giver(&givers, input)),
+        );
         match step.place {
             (index, None) if is_listed && index > 0 => names.push(steps[index - 1].name.clone()),
             (_, None) => {}
@@ -545,17 +550,6 @@ pub(super) fn stuck(workflow: &AppWorkflow, steps: &[WorkflowStep]) -> Vec<Findi
         .into_iter()
         .map(told)
         .collect()
-}
-
-/// The only step that gives what an input names: where several do, the first one that is done is enough.
-fn giver(all: &[StepRef<'_>], input: &StepInput) -> Option<String> {
-    let is_named = |output: &StepOutput| {
-        let rest = input.from.strip_prefix(output.name.as_str());
-        !output.name.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let mut givers = all.iter().filter(|step| step.outputs.iter().any(is_named));
-    let only = givers.next().filter(|_| givers.next().is_none())?;
-    Some(only.name.to_owned())
 }
 
 /// Checks timeouts: a bad one would be noticed only when the step runs (trap 4: refused).

@@ -27,6 +27,8 @@ mod unknown;
 mod usage;
 mod variant;
 
+use std::collections::BTreeMap;
+
 use crate::api::Application;
 use crate::api::labels::annotations;
 use crate::appfile::{Appfile, DefinitionSource, Finding, FindingKind, assemble_known, check};
@@ -41,7 +43,8 @@ pub use sample::{Extent, SAMPLE_NAME, sample};
 pub use scoped::{PolicyTrial, is_of_author, unknown_output};
 pub use trial::{Trial, of_render};
 pub use unfit::is_for_known_workloads;
-pub use unknown::unknown_fields;
+pub use unknown::{misshapen, unknown_fields};
+pub(crate) use variant::applying_inputs;
 
 use before::Before;
 use usage::Usage;
@@ -56,6 +59,8 @@ pub struct Check {
     variants: Vec<Variant>,
     /// Something that is not known here changes components before they are rendered.
     is_changed_later: bool,
+    /// The workloads that trials made of each component.
+    made: BTreeMap<String, Vec<String>>,
 }
 
 /// Something that only an engine can say.
@@ -129,6 +134,7 @@ impl Check {
             appfile,
             variants,
             is_changed_later,
+            made: BTreeMap::new(),
         }
     }
 
@@ -172,7 +178,13 @@ impl Check {
                 for finding in missing {
                     finding.kind = FindingKind::Omitted;
                 }
-                for finding in made::findings(trial.component(), rendered) {
+                let of_one = self.made.entry(trial.subject().to_owned()).or_default();
+                let copied = trial
+                    .is_copy()
+                    .then(|| made::same_workload(trial.component(), rendered, of_one))
+                    .flatten();
+                let found = made::findings(trial.component(), rendered).into_iter();
+                for finding in found.chain(copied) {
                     self.add(finding);
                 }
             }
@@ -190,13 +202,6 @@ impl Check {
         self.findings
             .iter()
             .any(|finding| finding.kind == FindingKind::Missing && trial.has(finding))
-    }
-
-    /// Whether something is missing that a trial may do without.
-    pub fn is_lacking(&self) -> bool {
-        self.findings
-            .iter()
-            .any(|finding| finding.kind == FindingKind::Missing)
     }
 
     /// Everything that was found, in the order of the Application.

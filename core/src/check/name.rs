@@ -18,6 +18,11 @@ pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= SUBDOMAIN && text.split('.').all(is_part)
 }
 
+/// Whether it can be the name of a container: one part of [`is_subdomain`], and short.
+pub(super) fn is_label(text: &str) -> bool {
+    text.len() <= labels::LONGEST_VALUE && !text.contains('.') && is_subdomain(text)
+}
+
 /// The names of the components of an Application.
 pub(super) fn names_of_components(app: &Application) -> Vec<&str> {
     let components = app.spec.components.iter();

@@ -2,7 +2,7 @@
 
 use super::parameter::{of_diagnostic, places};
 use super::variant::Variant;
-use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, PolicyRule, REF_OBJECTS};
+use crate::appfile::{AppComponent, Appfile, Finding, FindingKind, REF_OBJECTS};
 use crate::engine::Evaluator;
 use crate::path::is_at;
 use crate::render::{ComponentRender, Problem, RenderError, RenderFailure, RenderStage, Target};
@@ -13,6 +13,8 @@ pub struct Trial {
     appfile: Appfile,
     component: AppComponent,
     subject: String,
+    /// Of which copy; empty where the component is not copied.
+    replica_key: String,
 }
 
 impl Trial {
@@ -26,7 +28,20 @@ impl Trial {
     pub fn render(&self, target: Target, evaluator: Evaluator) -> ComponentRender<'_> {
         // Traits that wait for the live workload have nothing to look at.
         let stage = RenderStage::Dispatch;
+        let target = Target {
+            replica_key: self.replica_key.clone(),
+            ..target
+        };
         ComponentRender::new(&self.appfile, &self.component, target, stage, evaluator)
+    }
+
+    pub(super) fn is_copy(&self) -> bool {
+        !self.replica_key.is_empty()
+    }
+
+    /// What is tried here, with all its copies.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
     }
 
     /// Whether a finding is about the component as it is tried here, or a trait of it.
@@ -36,10 +51,14 @@ impl Trial {
 
     /// What a failed render says about the Application.
     pub(super) fn failed(&self, error: &RenderError) -> Vec<Finding> {
+        let whole = match self.replica_key.as_str() {
+            "" => self.subject.clone(),
+            key => format!("copy {key} of {}", self.subject),
+        };
         let named = |finding: Finding| {
             let subject = match &error.trait_type {
-                Some(type_) => format!("trait {type_} of {}", self.subject),
-                None => self.subject.clone(),
+                Some(type_) => format!("trait {type_} of {whole}"),
+                None => whole.clone(),
             };
             finding.about(subject)
         };
@@ -75,34 +94,28 @@ pub(super) fn trials(appfile: &Appfile, variants: &[Variant], findings: &[Findin
         let Some(tried) = &variant.assembled else {
             continue;
         };
-        if needs_more(appfile, tried) {
+        if needs_more(tried) {
             continue;
         }
-        trials.push(Trial {
+        trials.extend(variant.replica_keys.iter().map(|key| Trial {
             appfile: appfile.clone(),
             component: tried.clone(),
             subject: variant.subject(),
-        });
+            replica_key: key.clone(),
+        }));
     }
     trials
 }
 
 /// Templates that read what only a delivery knows would fail for want of it.
-fn needs_more(appfile: &Appfile, component: &AppComponent) -> bool {
+fn needs_more(component: &AppComponent) -> bool {
     if component.resolved.definition.name == REF_OBJECTS {
         // The objects come from clusters.
         return true;
     }
-    let is_copied = appfile
-        .policies
-        .iter()
-        .any(|policy| matches!(policy.rule, PolicyRule::Replication(_)));
     let traits = component.traits.iter().map(|part| &part.resolved);
     let mut resolved = std::iter::once(&component.resolved).chain(traits);
-    resolved.any(|resolved| {
-        let text = &resolved.definition.template;
-        text.contains("context.custom") || (is_copied && text.contains("context.replicaKey"))
-    })
+    resolved.any(|resolved| resolved.definition.template.contains("context.custom"))
 }
 
 /// The mistakes of a render as findings: where in the Application, and in words for its author.

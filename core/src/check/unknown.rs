@@ -1,4 +1,5 @@
-//! Fields that the API does not have: a server drops them without a word unless it is asked to be strict.
+//! The shape of objects of our kinds: fields that the API does not have, which a server drops without a word unless it is
+//! asked to be strict; those that it demands; values of another type.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -33,6 +34,14 @@ const LISTED: usize = 12;
 
 /// The fields of an object of our kinds that its API does not have. Objects of other kinds are not looked at.
 pub fn unknown_fields(object: &Value) -> Vec<Finding> {
+    let mut found = misshapen(object);
+    found.retain(|finding| finding.kind == FindingKind::UnknownField);
+    found
+}
+
+/// What an API server says against the shape of an object of our kinds, all at once: unknown fields, missing ones, values of
+/// another type. Objects of other kinds are not looked at.
+pub fn misshapen(object: &Value) -> Vec<Finding> {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
     let Some(schema) = schemas().get(&(text("apiVersion").to_owned(), text("kind").to_owned()))
     else {
@@ -40,12 +49,8 @@ pub fn unknown_fields(object: &Value) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     walk(object, schema, "", &mut found);
-    for name in object["metadata"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name)
-    {
+    let metadata = object["metadata"].as_object().into_iter().flatten();
+    for (name, _) in metadata {
         if !METADATA.contains(&name.as_str()) {
             found.push(unknown("metadata", name, METADATA.into_iter()));
         }
@@ -80,6 +85,10 @@ fn walk(value: &Value, schema: &Value, path: &str, found: &mut Vec<Finding>) {
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
     }
+    if let Some(finding) = of_another_type(value, schema, path) {
+        found.push(finding);
+        return;
+    }
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -87,7 +96,16 @@ fn walk(value: &Value, schema: &Value, path: &str, found: &mut Vec<Finding>) {
             }
         }
         Value::Object(fields) => {
-            for (name, inner) in fields {
+            let demanded = schema["required"].as_array().into_iter().flatten();
+            let is_there = |name: &&str| fields.get(*name).is_some_and(|value| !value.is_null());
+            for name in demanded
+                .filter_map(Value::as_str)
+                .filter(|name| !is_there(name))
+            {
+                found.push(missing(path, name));
+            }
+            // A field that is null counts as absent.
+            for (name, inner) in fields.iter().filter(|(_, inner)| !inner.is_null()) {
                 let below = below(path, name);
                 let (known, values) = (&schema["properties"], &schema["additionalProperties"]);
                 if let Some(schema) = known.get(name) {
@@ -101,6 +119,42 @@ fn walk(value: &Value, schema: &Value, path: &str, found: &mut Vec<Finding>) {
         }
         _ => {}
     }
+}
+
+fn of_another_type(value: &Value, schema: &Value, path: &str) -> Option<Finding> {
+    if schema["x-kubernetes-int-or-string"] == true || schema["nullable"] == true {
+        return None;
+    }
+    let (fits, expected) = match schema["type"].as_str()? {
+        "object" => (value.is_object(), "an object"),
+        "array" => (value.is_array(), "a list"),
+        "string" => (value.is_string(), "a text"),
+        "boolean" => (value.is_boolean(), "true or false"),
+        "integer" => (value.is_i64(), "a whole number"),
+        "number" => (value.is_number(), "a number"),
+        _ => return None,
+    };
+    let found = match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        _ => value.to_string(),
+    };
+    let hint = match value {
+        Value::Bool(_) | Value::Number(_) if expected == "a text" => {
+            format!("write \"{found}\" with quotes")
+        }
+        Value::Null => "fill the item in, or remove it".to_owned(),
+        _ => String::new(),
+    };
+    let finding = Finding::new(FindingKind::Invalid, path, "this value has the wrong shape");
+    (!fits).then(|| finding.expected(expected, found).hint(hint))
+}
+
+fn missing(parent: &str, name: &str) -> Finding {
+    let message = format!("the field `{name}` is missing");
+    let hint = format!("write `{name}:` here");
+    Finding::new(FindingKind::Missing, below(parent, name), message).hint(hint)
 }
 
 fn unknown<'a>(parent: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Finding {
@@ -161,6 +215,31 @@ mod tests {
                 ("metadata.lables".to_owned(), "did you mean `labels`?".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn every_fault_of_shape_is_found() {
+        let object = json!({
+            "apiVersion": "core.oam.dev/v1beta1", "kind": "Application", "metadata": {"name": "p1"},
+            "spec": {
+                "components": [null, {"type": "webservice", "traits": {"type": "scaler"}}, {"name": 5, "type": "worker"}],
+                "policies": null,
+                "workflow": {"steps": [{"name": "a", "type": null, "dependsOn": "b"}]},
+            },
+        });
+        let found = misshapen(&object).into_iter();
+        let told: Vec<String> = found.map(|one| one.to_string()).collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        spec.components[0]: this value has the wrong shape (expected an object, found nothing); fill the item in, or remove it
+        spec.components[1].name: the field `name` is missing; write `name:` here
+        spec.components[1].traits: this value has the wrong shape (expected a list, found an object)
+        spec.components[2].name: this value has the wrong shape (expected a text, found 5); write "5" with quotes
+        spec.workflow.steps[0].type: the field `type` is missing; write `type:` here
+        spec.workflow.steps[0].dependsOn: this value has the wrong shape (expected a list, found "b")
+        "#);
+        let nothing =
+            json!({"apiVersion": "core.oam.dev/v1beta1", "kind": "Application", "spec": {}});
+        assert_eq!(misshapen(&nothing)[0].path, "spec.components");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::api::{Application, ApplicationComponent, StepInput};
 use crate::appfile::{
-    AppComponent, Appfile, DefinitionSource, Finding, Policy, PolicyRule, Provenance,
+    AppComponent, Appfile, DefinitionSource, Finding, Policy, PolicyRule, Provenance, Replication,
     assemble_component, is_builtin,
 };
-use crate::plan::overrides;
+use crate::plan::{overrides, replicate};
 
 /// A component as one or several steps deliver it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub(super) struct Variant {
     pub changed_by: String,
     /// Inputs of the steps that deliver it.
     pub step_inputs: Vec<StepInput>,
+    /// Keys of the copies that are made of it; an empty one where it is not copied.
+    pub replica_keys: Vec<String>,
 }
 
 impl Variant {
@@ -56,8 +58,14 @@ pub(super) fn variants(
     for step in steps.iter().filter(|step| step.type_ == "deploy") {
         let changed_by = format!("the overrides of step {}", step.name);
         let policies = appfile.map_or(&[][..], |appfile| &appfile.policies);
-        for delivered in delivered_by(app, policies, step.properties.as_ref()) {
-            variants.add(delivered, &changed_by, &step.inputs);
+        let named = named(policies, step.properties.as_ref());
+        let delivered = delivered_by(app, &named);
+        let components: Vec<_> = delivered.iter().map(|one| one.0.clone()).collect();
+        let copies = replicate(&components, &replications(&named));
+        for one in delivered {
+            let of_one = copies.iter().filter(|copy| copy.component == one.0);
+            let keys: Vec<String> = of_one.map(|copy| copy.replica_key.clone()).collect();
+            variants.add(one, &changed_by, &step.inputs, &keys);
         }
     }
     for delivered in overrides::apply_all(&app.spec.components, &[]) {
@@ -68,7 +76,7 @@ pub(super) fn variants(
         // Two components may have one name by mistake: both are looked at.
         let same = app.spec.components.iter().filter(|one| one.name == *name);
         if !is_delivered || same.count() > 1 || !inputs.is_empty() {
-            variants.add(delivered, "", &inputs);
+            variants.add(delivered, "", &inputs, &[String::new()]);
         }
     }
     variants.found
@@ -86,10 +94,16 @@ impl Variants<'_> {
         (component, provenance): (ApplicationComponent, Provenance),
         changed_by: &str,
         step_inputs: &[StepInput],
+        replica_keys: &[String],
     ) {
         let is_same =
-            |known: &Variant| known.component == component && known.step_inputs == step_inputs;
-        if self.found.iter().any(is_same) {
+            |known: &&mut Variant| known.component == component && known.step_inputs == step_inputs;
+        if let Some(known) = self.found.iter_mut().find(is_same) {
+            for key in replica_keys {
+                if !known.replica_keys.contains(key) {
+                    known.replica_keys.push(key.clone());
+                }
+            }
             return;
         }
         let is_written = self.app.spec.components.contains(&component);
@@ -102,6 +116,7 @@ impl Variants<'_> {
             unresolved,
             changed_by: if is_written { "" } else { changed_by }.to_owned(),
             step_inputs: step_inputs.to_vec(),
+            replica_keys: replica_keys.to_vec(),
         };
         if !is_written {
             let subject = variant.subject();
@@ -113,15 +128,28 @@ impl Variants<'_> {
     }
 }
 
-fn delivered_by(
-    app: &Application,
-    policies: &[Policy],
-    properties: Option<&serde_json::Value>,
-) -> Vec<(ApplicationComponent, Provenance)> {
+/// The policies that a step names.
+fn named<'a>(policies: &'a [Policy], properties: Option<&serde_json::Value>) -> Vec<&'a Policy> {
     let names = properties.and_then(|properties| properties["policies"].as_array());
     let names = names.into_iter().flatten().filter_map(|name| name.as_str());
-    let named = names.filter_map(|name| policies.iter().rfind(|policy| policy.name == name));
+    names
+        .filter_map(|name| policies.iter().rfind(|policy| policy.name == name))
+        .collect()
+}
+
+fn replications<'a>(named: &[&'a Policy]) -> Vec<&'a Replication> {
+    let rules = named.iter().map(|policy| &policy.rule);
+    rules
+        .filter_map(|rule| match rule {
+            PolicyRule::Replication(rule) => Some(rule),
+            _ => None,
+        })
+        .collect()
+}
+
+fn delivered_by(app: &Application, named: &[&Policy]) -> Vec<(ApplicationComponent, Provenance)> {
     let patches: Vec<_> = named
+        .iter()
         .filter_map(|policy| match &policy.rule {
             PolicyRule::Override(patch) => Some((policy.path.as_str(), patch)),
             _ => None,
@@ -131,7 +159,7 @@ fn delivered_by(
 }
 
 /// Inputs of the steps that apply a component by its name.
-fn applying_inputs(appfile: &Appfile, component: &str) -> Vec<StepInput> {
+pub(crate) fn applying_inputs(appfile: &Appfile, component: &str) -> Vec<StepInput> {
     let steps = appfile.workflow.steps.iter();
     let mut inputs = Vec::new();
     for step in steps {

@@ -15,6 +15,7 @@ use crate::render::{
 use serde_json::Value;
 
 use super::{Chosen, ComponentCopy, replicate};
+use crate::check::applying_inputs;
 
 /// A group of components that a dry run renders together.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,6 +150,8 @@ pub struct RenderedGroup {
     pub open: Vec<OpenCalls>,
     /// What traits of components lack that wait for the live workload: only it has what they read.
     pub late: Vec<Box<RenderError>>,
+    /// What components lack that others give them.
+    pub fed: Vec<Box<RenderError>>,
 }
 
 /// A component or policy whose objects depend on the results of calls.
@@ -197,7 +200,7 @@ pub fn render_group(
 ) -> Result<RenderedGroup, DryRunError> {
     let mut rendered =
         show_group(group, cluster_version, evaluator, answers).map_err(DryRunError::Render)?;
-    if let Some(late) = rendered.late.pop() {
+    if let Some(late) = rendered.late.pop().or_else(|| rendered.fed.pop()) {
         return Err(DryRunError::Render(late));
     }
     match rendered.open.into_iter().next() {
@@ -242,6 +245,10 @@ pub fn show_group(
                 shown.late.push(error);
                 rest
             }
+            Err(error) if is_fed(appfile, component) => {
+                shown.fed.push(error);
+                continue;
+            }
             outcome => outcome?,
         };
         match outcome {
@@ -267,6 +274,12 @@ pub fn show_group(
         }
     }
     Ok(shown)
+}
+
+/// Whether others give something to a component, or to the step that applies it.
+fn is_fed(appfile: &Appfile, component: &AppComponent) -> bool {
+    let spec = &component.spec;
+    !spec.inputs.is_empty() || !applying_inputs(appfile, &spec.name).is_empty()
 }
 
 /// Whether it is a trait after dispatch that fails, and for want of something to read.

@@ -8,6 +8,8 @@ use serde::de::{
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Error, Options, budget, options};
 
+use super::words::taught;
+
 /// Parse events that aliases may repeat in all.
 const MAX_REPLAYED: usize = 200_000;
 
@@ -45,6 +47,8 @@ pub struct YamlError {
     pub position: Option<(u64, u64)>,
     /// What is wrong.
     pub message: String,
+    /// What to do; empty where that is not known.
+    pub hint: &'static str,
 }
 
 impl fmt::Display for YamlError {
@@ -76,6 +80,7 @@ pub fn parse_one(text: &str) -> Result<Value, YamlError> {
         return Err(YamlError {
             position: None,
             message: format!("expected one YAML document, found {}", documents.len()),
+            hint: "",
         });
     }
     Ok(documents.pop().unwrap_or_default())
@@ -94,6 +99,7 @@ pub fn parse_with(text: &str, limits: Limits) -> Result<Vec<Value>, YamlError> {
                 text.len(),
                 limits.bytes
             ),
+            hint: "",
         });
     }
     documents::<Node>(text, limits)
@@ -175,7 +181,12 @@ fn teach(error: &Error) -> YamlError {
             .replace(&format!("line {line} column {column}: "), ""),
         None => text,
     };
-    YamlError { position, message }
+    let (message, hint) = taught(&message);
+    YamlError {
+        position,
+        message,
+        hint,
+    }
 }
 
 /// A value as JSON has it.
