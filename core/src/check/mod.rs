@@ -114,7 +114,10 @@ impl Check {
         for variant in &variants {
             findings.extend(unfit::misapplied(app, variant, source));
             let mut told = findings.iter();
-            let is_new = |found: &&Finding| told.all(|known| known.path != found.path);
+            // An override without a type, of a component that is not there, is warned of by itself.
+            let is_new = |found: &&Finding| {
+                found.kind.may_resolve() && told.all(|known| known.path != found.path)
+            };
             let unresolved: Vec<_> = variant.unresolved.iter().filter(is_new).cloned().collect();
             findings.extend(unresolved);
         }
