@@ -91,3 +91,41 @@ fn objects_of_a_pinned_trait_that_stay_on_the_hub_count() {
         "pin says hello",
     );
 }
+
+const TEXTS: &str = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: ComponentDefinition
+metadata: {name: hasty}
+spec:
+  workload: {definition: {apiVersion: v1, kind: ConfigMap}}
+  status:
+    healthPolicy: |
+      isHealth: context.output.data.phase == "ready"
+    customStatus: |
+      if context.output.data.told != _|_ {message: context.output.data.told}
+  schematic:
+    cue:
+      template: |
+        output: {apiVersion: "v1", kind: "ConfigMap", data: parameter.data}
+        parameter: data: [string]: string
+"#;
+
+/// The author of the definition is told where it reads what is not there yet; a message that is not set is none.
+#[test]
+fn a_status_text_that_fails_is_named() {
+    let place = Place::shared("health-texts");
+    place.apply(TEXTS).ok();
+    place
+        .apply(&application("web", "hasty", r#"{data: {a: "1"}}"#))
+        .ok();
+    let why = "the health policy of `hasty` fails at line 1, column 31: undefined field: phase";
+    eventually("the row names the text", || {
+        let app = place.object("app", "web");
+        (app.pointer("/status/services/0/message")?.as_str()? == why).then_some(())
+    });
+    place
+        .apply(&application("web", "hasty", "{data: {phase: ready}}"))
+        .ok();
+    let app = place.wait_until_running("web");
+    assert_eq!(app.pointer("/status/services/0/message"), None, "{app:#}");
+}

@@ -190,6 +190,41 @@ fn a_step_leaves_where_its_logs_are_and_what_its_template_came_to() {
     }
 }
 
+const OUTER: &str = "
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {name: open}
+spec:
+  components:
+  - name: web
+    type: webservice
+    properties: {image: nginx, exposeType: NodePort, ports: [{port: 8080, expose: true}]}
+  workflow:
+    steps:
+    - {name: deploy, type: deploy}
+    - name: ask
+      type: collect-service-endpoints
+      properties: {outer: true}
+      outputs: [{name: url, valueFrom: value.url}]
+    - name: keep
+      type: export2config
+      inputs: [{from: url, parameterKey: data.url}]
+      properties: {configName: url}
+";
+
+/// Ports of nodes are reached from outside.
+#[test]
+fn a_port_of_the_nodes_is_an_outer_endpoint() {
+    let place = Place::shared("operations-outer");
+    place.apply(OUTER).ok();
+    place.wait_until_running("open");
+    let service = place.object("svc", "web");
+    let port = service["spec"]["ports"][0]["nodePort"].as_u64().unwrap();
+    let kept = place.object("cm", "url");
+    let url = kept["data"]["url"].as_str().unwrap();
+    assert!(url.ends_with(&format!(":{port}")), "{url}");
+}
+
 /// A mail server that takes every mail; what it was told.
 fn post_office() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -282,7 +317,7 @@ spec:
 fn a_request_has_the_certificates_of_a_secret_and_a_limit() {
     let place = Place::shared("operations-requests");
     let config = std::fs::read_to_string(place.daemon.kubeconfig()).expect("a kubeconfig");
-    let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    let config: Value = serde_json::from_str(&config).expect("JSON");
     let part = |pointer: &str| {
         let part = config.pointer(pointer).and_then(|part| part.as_str());
         part.unwrap_or_else(|| panic!("the kubeconfig has no {pointer}"))
