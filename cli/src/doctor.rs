@@ -168,6 +168,12 @@ fn isolation(found: &Isolation) -> Vec<Check> {
             "no filter (the kernel has no seccomp): only CUE itself keeps a template from files and network",
         ),
         held(
+            "worker files",
+            found.no_files,
+            "nothing that whoever started this program had open",
+            "it has files open that are not its own: close them before you start this program (the kernel is older than 5.11)",
+        ),
+        held(
             "worker privileges",
             found.no_new_privileges,
             "it cannot gain any",
@@ -362,12 +368,19 @@ mod tests {
             memory: None,
             open_files: None,
             no_environment: Some(true),
+            no_files: Some(true),
             folder: None,
         };
         let states: Vec<_> = isolation(&found).iter().map(|check| check.state).collect();
         assert_eq!(
             states,
-            [State::Warning, State::Ok, State::Ok, State::Warning]
+            [
+                State::Warning,
+                State::Ok,
+                State::Ok,
+                State::Ok,
+                State::Warning
+            ]
         );
     }
 }

@@ -26,6 +26,7 @@ use crate::engine;
 use crate::hub::HubArgs;
 use crate::locate::Site;
 use crate::manifest::{self, Manifest, Near, STANDARD_INPUT, files_of, is_cue, plain, read_text};
+use crate::serve::ChartArgs;
 use charts::{Hooks, OfApplication, World};
 
 /// Arguments of `caravel dry-run`.
@@ -50,9 +51,8 @@ pub(crate) struct Args {
     /// Which of CUE's evaluators reads the templates.
     #[arg(long, value_enum, default_value = "v2")]
     cue_evaluator: CueEvaluator,
-    /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
-    #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
-    charts_program: Option<PathBuf>,
+    #[command(flatten)]
+    charts: ChartArgs,
     /// Results of the calls that templates make (`path: result`, YAML or JSON): a dry run does not carry them out.
     #[arg(long, value_name = "FILE")]
     returns: Option<PathBuf>,

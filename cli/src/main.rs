@@ -70,6 +70,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    caravel_cue::keep_inherited_files();
     // Before anything else: a worker must not do what the daemon does at its start.
     if std::env::args_os()
         .nth(1)

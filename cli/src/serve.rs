@@ -78,9 +78,8 @@ pub(crate) struct ServeArgs {
         value_parser = clap::value_parser!(i64).range(0..=86_400)
     )]
     unload_after: i64,
-    /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
-    #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
-    charts_program: Option<PathBuf>,
+    #[command(flatten)]
+    charts: ChartArgs,
     /// Applications act with the identity of whoever wrote them last, not with the daemon's.
     #[arg(long, env = "CARAVEL_AUTHENTICATE_APPLICATION")]
     authenticate_application: bool,
@@ -231,7 +230,7 @@ async fn serve(arguments: ServeArgs) -> Result<ExitCode> {
             definition_permissions: arguments.check_definition_permissions,
             definition_revisions: arguments.definition_revision_limit,
             applications: ApplicationOptions {
-                charts: charts(arguments.charts_program.clone()),
+                charts: arguments.charts.program(),
                 authentication: authentication(&arguments),
                 limits: arguments.retries.into(),
                 unload_after: SignedDuration::from_secs(arguments.unload_after),
@@ -318,9 +317,32 @@ fn authentication(arguments: &ServeArgs) -> Option<Authentication> {
     })
 }
 
-/// The program for charts that is named, or the one beside this.
-pub(crate) fn charts(program: Option<PathBuf>) -> Charts {
-    program.map_or_else(Charts::beside_this_program, Charts::new)
+/// What renders Helm charts.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ChartArgs {
+    /// The program that renders Helm charts; `caravel-charts` beside this one unless given.
+    #[arg(long, env = "CARAVEL_CHARTS", value_name = "FILE")]
+    charts_program: Option<PathBuf>,
+    /// How long, in seconds, the templates of a chart may take.
+    #[arg(
+        long,
+        env = "CARAVEL_CHARTS_DEADLINE",
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=120)
+    )]
+    charts_deadline: u64,
+}
+
+impl ChartArgs {
+    /// The program that is named, or the one beside this.
+    pub(crate) fn program(&self) -> Charts {
+        let program = self.charts_program.clone();
+        Charts::with_deadline(
+            program.unwrap_or_else(Charts::program_beside),
+            Duration::from_secs(self.charts_deadline),
+        )
+    }
 }
 
 /// The workers, with a memory of results before them.

@@ -12,22 +12,27 @@ use std::time::Duration;
 use caravel_core::charts::{ChartRequest, Found, Lookup, RenderedChart, without_secrets};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
-use crate::limits::limit;
+use crate::limits::{LONGEST_EVALUATED, limit};
 
 /// Name of the program; it lies beside the daemon's.
 pub const CHARTS_PROGRAM: &str = "caravel-charts";
 
 /// How many charts are rendered at a time; each has its own process.
 const LANES: usize = 4;
-/// How long one may take, with everything that is fetched.
+/// How long one may take, with everything that is fetched. Its templates have a deadline of their own.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long the templates of a chart may take, unless somebody says otherwise.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// In MB.
+const MEMORY_MB: u64 = 2 << 10;
 /// How much memory a process may have: indexes of large repositories are read as a whole.
 #[cfg(target_os = "linux")]
-const MEMORY: u64 = 2 << 30;
+const MEMORY: u64 = MEMORY_MB << 20;
 /// How many files and connections it may have open.
 #[cfg(target_os = "linux")]
 const OPEN_FILES: u64 = 256;
@@ -35,12 +40,18 @@ const OPEN_FILES: u64 = 256;
 const LONGEST_REQUEST: usize = 16 << 20;
 /// Longest reply that is read.
 const LONGEST_REPLY: usize = 64 << 20;
+/// What the objects of a chart may be together: the template that asked for them is evaluated with them.
+const LONGEST_RESULT: usize = LONGEST_EVALUATED - (128 << 10);
 /// How often a chart may look something up that it did not know of before.
 const ROUNDS: usize = 16;
 /// How much it may look up altogether.
 const MOST_LOOKUPS: usize = 256;
 /// How much of a dying process' last words is kept.
-const LAST_WORDS: usize = 4096;
+const LAST_WORDS: usize = 200;
+/// How long they are waited for.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+/// What the Go runtime says when there is no more memory, or a stack has outgrown its limit.
+const EXHAUSTED: [&str; 3] = ["out of memory", "cannot allocate memory", "stack overflow"];
 /// What of the environment says how to reach the world.
 const ENVIRONMENT: [&str; 9] = [
     "HTTP_PROXY",
@@ -75,8 +86,35 @@ pub enum ChartError {
     #[error("{0}")]
     Chart(String),
     /// It took too long, with fetching.
-    #[error("the chart was given up after {} s: fetching it or rendering it takes too long", PATIENCE.as_secs())]
-    Deadline,
+    #[error("chart {chart} was given up after {} s: fetching it takes too long", PATIENCE.as_secs())]
+    Deadline {
+        /// Which.
+        chart: String,
+    },
+    /// It uses too much memory.
+    #[error(
+        "chart {chart} brought {CHARTS_PROGRAM} down ({reason}): it uses more memory than the {MEMORY_MB} MB that it may have, or nests \
+         too deep"
+    )]
+    Exhausted {
+        /// Which.
+        chart: String,
+        /// The last words of the program.
+        reason: String,
+    },
+    /// It has too many objects.
+    #[error(
+        "chart {chart} renders to {objects} objects of {} KiB: expected at most {} KiB; make it several charts, or several \
+         components with a part of its values each", .size >> 10, LONGEST_RESULT >> 10
+    )]
+    TooLarge {
+        /// Which.
+        chart: String,
+        /// How many objects it has.
+        objects: usize,
+        /// How many bytes they are.
+        size: usize,
+    },
     /// The program is at fault.
     #[error("{CHARTS_PROGRAM}: {0}")]
     Fault(String),
@@ -91,6 +129,7 @@ pub struct Charts {
 #[derive(Debug)]
 struct Shared {
     program: PathBuf,
+    deadline: Duration,
     turns: Semaphore,
     idle: Mutex<Vec<Worker>>,
 }
@@ -98,9 +137,15 @@ struct Shared {
 impl Charts {
     /// With a program that is started when it is needed.
     pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self::with_deadline(program, DEADLINE)
+    }
+
+    /// With a program, and how long the templates of a chart may take.
+    pub fn with_deadline(program: impl Into<PathBuf>, deadline: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 program: program.into(),
+                deadline,
                 turns: Semaphore::new(LANES),
                 idle: Mutex::default(),
             }),
@@ -109,9 +154,14 @@ impl Charts {
 
     /// With the program beside this one.
     pub fn beside_this_program() -> Self {
+        Self::new(Self::program_beside())
+    }
+
+    /// Where the program is, unless somebody says otherwise: beside this one.
+    pub fn program_beside() -> PathBuf {
         let this = std::env::current_exe().unwrap_or_default();
         let folder = this.parent().unwrap_or(Path::new(""));
-        Self::new(folder.join(CHARTS_PROGRAM))
+        folder.join(CHARTS_PROGRAM)
     }
 
     /// Fetches a chart and renders it. What its templates look up is read by `look_up`: an object, a list, or none.
@@ -128,7 +178,7 @@ impl Charts {
     {
         for _ in 0..ROUNDS {
             let wanted = match self.ask(&request).await {
-                Ok(Answer::Rendered(rendered)) => return Ok(*rendered),
+                Ok(Answer::Rendered(rendered)) => return bounded(*rendered),
                 Ok(Answer::Wants(lookups)) => lookups,
                 Err(ChartError::Chart(why)) => {
                     return Err(ChartError::Chart(without_secrets(&why, &request.lookups)));
@@ -168,11 +218,16 @@ impl Charts {
         let reply = tokio::time::timeout(PATIENCE, worker.exchange(&frame)).await;
         match reply {
             // What is dropped is killed.
-            Err(_) => Err(ChartError::Deadline),
-            Ok(Err(why)) => Err(ChartError::Fault(worker.post_mortem(&why).await)),
+            Err(_) => Err(ChartError::Deadline {
+                chart: label(request),
+            }),
+            Ok(Err(why)) => Err(worker.post_mortem(&why, request).await),
             Ok(Ok(bytes)) => {
-                self.idle().push(worker);
-                read(&bytes)
+                let (answer, is_spent) = read(&bytes);
+                if !is_spent {
+                    self.idle().push(worker);
+                }
+                answer
             }
         }
     }
@@ -185,7 +240,7 @@ impl Charts {
             }
         }
         let program = &self.shared.program;
-        Worker::start(program).map_err(|error| ChartError::Missing {
+        Worker::start(program, self.shared.deadline).map_err(|error| ChartError::Missing {
             program: program.clone(),
             why: error.to_string(),
         })
@@ -228,11 +283,60 @@ where
     }
 }
 
-fn read(frame: &[u8]) -> Result<Answer, ChartError> {
-    let unknown = |error: serde_json::Error| {
-        ChartError::Fault(format!("the reply is not of the protocol: {error}"))
-    };
-    let reply: Reply = serde_json::from_slice(frame).map_err(unknown)?;
+/// What errors call a chart that was not read.
+fn label(request: &ChartRequest) -> String {
+    let chart = &request.chart;
+    let parts = [&chart.source, &chart.version];
+    let parts: Vec<&str> = parts.into_iter().map(String::as_str).collect();
+    parts.join(" ").trim().to_owned()
+}
+
+/// A chart that is not too large for the template that asked for it.
+fn bounded(rendered: RenderedChart) -> Result<RenderedChart, ChartError> {
+    let mut size = Size(0);
+    let written = serde_json::to_writer(&mut size, &(&rendered.resources, &rendered.hooks));
+    written.map_err(|error| ChartError::Fault(error.to_string()))?;
+    if size.0 > LONGEST_RESULT {
+        return Err(ChartError::TooLarge {
+            chart: format!("{} {}", rendered.name, rendered.version),
+            objects: rendered.resources.len() + rendered.hooks.len(),
+            size: size.0,
+        });
+    }
+    Ok(rendered)
+}
+
+/// Counts what is written.
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a reply, and whether its process is of no use any more: what it gave up still runs in it.
+fn read(frame: &[u8]) -> (Result<Answer, ChartError>, bool) {
+    match serde_json::from_slice::<Reply>(frame) {
+        Ok(reply) => {
+            let is_spent = reply.status == "limit";
+            (answer(reply), is_spent)
+        }
+        Err(error) => (Err(unknown(error)), true),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unknown(error: serde_json::Error) -> ChartError {
+    ChartError::Fault(format!("the reply is not of the protocol: {error}"))
+}
+
+fn answer(reply: Reply) -> Result<Answer, ChartError> {
     match reply.status.as_str() {
         "ok" => {
             let rendered = serde_json::from_value(reply.body).map_err(unknown)?;
@@ -246,7 +350,7 @@ fn read(frame: &[u8]) -> Result<Answer, ChartError> {
     }
     let message = reply.body["message"].as_str().unwrap_or_default();
     Err(match reply.status.as_str() {
-        "error" => ChartError::Chart(message.to_owned()),
+        "error" | "limit" => ChartError::Chart(message.to_owned()),
         _ => ChartError::Fault(message.to_owned()),
     })
 }
@@ -257,11 +361,14 @@ struct Worker {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
-    said: Arc<Mutex<String>>,
+    /// Its last words.
+    said: Arc<Mutex<Option<String>>>,
+    /// Ends when it says nothing more.
+    last_words: JoinHandle<()>,
 }
 
 impl Worker {
-    fn start(program: &Path) -> io::Result<Self> {
+    fn start(program: &Path, deadline: Duration) -> io::Result<Self> {
         let world = ENVIRONMENT
             .into_iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)));
@@ -269,6 +376,10 @@ impl Worker {
             .env_clear()
             .envs(world)
             .env("CARAVEL_USER_AGENT", USER_AGENT)
+            .env(
+                "CARAVEL_CHARTS_DEADLINE",
+                format!("{}ms", deadline.as_millis()),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -277,17 +388,20 @@ impl Worker {
         let id = child.id();
         limit(id.unwrap_or_default(), MEMORY, OPEN_FILES)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(input), Some(output), Some(mut errors)) = pipes else {
+        let (Some(input), Some(output), Some(errors)) = pipes else {
             return Err(io::Error::other("the pipes were not made"));
         };
-        let said = Arc::new(Mutex::new(String::new()));
+        let said = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&said);
-        // Warnings of templates go there: unread, they would stop the process.
-        tokio::spawn(async move {
-            let mut buffer = vec![0; LAST_WORDS];
-            while let Ok(read @ 1..) = errors.read(&mut buffer).await {
-                let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
-                *keep.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        // Warnings of templates go there: unread, they would stop the process. Only what ends it is kept.
+        let last_words = tokio::spawn(async move {
+            let mut lines = BufReader::new(errors).split(b'\n');
+            while let Ok(Some(line)) = lines.next_segment().await {
+                let line = String::from_utf8_lossy(&line);
+                if let Some(words) = line.strip_prefix("fatal error: ") {
+                    let words = words.trim().chars().take(LAST_WORDS).collect();
+                    *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+                }
             }
         });
         Ok(Self {
@@ -295,6 +409,7 @@ impl Worker {
             input,
             output,
             said,
+            last_words,
         })
     }
 
@@ -318,21 +433,26 @@ impl Worker {
     }
 
     /// How it ended, in its own last words where it has some.
-    async fn post_mortem(&mut self, reason: &str) -> String {
+    async fn post_mortem(&mut self, reason: &str, request: &ChartRequest) -> ChartError {
+        // Its output ends a moment before its last words do.
+        let _ = tokio::time::timeout(LAST_MOMENT, &mut self.last_words).await;
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
-        let said = self
+        let fatal = self
             .said
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let fatal = said
-            .lines()
-            .find_map(|line| line.strip_prefix("fatal error: "));
+            .take();
         match (fatal, status) {
-            (Some(said), _) => said.trim().to_owned(),
-            (None, Ok(status)) => format!("{reason}, {status}"),
-            (None, Err(error)) => format!("{reason}, {error}"),
+            (Some(said), _) if EXHAUSTED.iter().any(|words| said.contains(words)) => {
+                ChartError::Exhausted {
+                    chart: label(request),
+                    reason: said,
+                }
+            }
+            (Some(said), _) => ChartError::Fault(said),
+            (None, Ok(status)) => ChartError::Fault(format!("{reason}, {status}")),
+            (None, Err(error)) => ChartError::Fault(format!("{reason}, {error}")),
         }
     }
 }
@@ -363,17 +483,70 @@ mod tests {
         assert!(matches!(error, Err(ChartError::Fault(_))), "{error:?}");
     }
 
+    /// A program that reads a frame and ends like the Go runtime does, with a trace behind its last words.
+    fn dying(folder: &tempfile::TempDir, words: &str) -> Charts {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = folder.path().join("charts");
+        let trace = "goroutine 1 [running]: main.main\\n".repeat(1_000);
+        let script = format!(
+            "#!/bin/sh\nhead -c 4 >/dev/null\nprintf 'fatal error: {words}\\n{trace}' >&2\nexit 2\n"
+        );
+        std::fs::write(&program, script).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&program, executable).unwrap();
+        Charts::new(program)
+    }
+
+    #[tokio::test]
+    async fn a_chart_that_eats_memory_is_named_and_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let charts = dying(&folder, "runtime: out of memory: cannot allocate block");
+        let mut request = ChartRequest::default();
+        request.chart.source = "mem".to_owned();
+        request.chart.version = "1.0.0".to_owned();
+        let nothing = |_| std::future::ready(Ok(None));
+        let error = charts.render(request, nothing).await.expect_err("died");
+        let words = error.to_string();
+        assert!(words.contains("chart mem 1.0.0"), "{words}");
+        assert!(words.contains("more memory than the 2048 MB"), "{words}");
+
+        let other = dying(&folder, "all goroutines are asleep");
+        let error = rendered(&other).await.expect_err("died").to_string();
+        assert_eq!(error, "caravel-charts: all goroutines are asleep");
+    }
+
+    #[test]
+    fn a_chart_of_too_many_objects_is_named_and_told_so() {
+        let one = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "b"}});
+        let many = RenderedChart {
+            name: "big".to_owned(),
+            version: "1.0.0".to_owned(),
+            resources: vec![one; 30_000],
+            ..RenderedChart::default()
+        };
+        let error = bounded(many).expect_err("too large").to_string();
+        assert!(
+            error.contains("chart big 1.0.0 renders to 30000 objects"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn replies_are_told_apart() {
         assert_eq!(
             read(br#"{"id":1,"status":"error","body":{"message":"no chart"}}"#),
-            Err(ChartError::Chart("no chart".to_owned()))
+            (Err(ChartError::Chart("no chart".to_owned())), false)
+        );
+        assert_eq!(
+            read(br#"{"id":1,"status":"limit","body":{"message":"too long"}}"#),
+            (Err(ChartError::Chart("too long".to_owned())), true),
+            "what was given up still runs"
         );
         let wanted = read(br#"{"id":1,"status":"need","body":[{"apiVersion":"v1","kind":"Secret","namespace":"a","name":"b"}]}"#);
-        let Ok(Answer::Wants(lookups)) = wanted else {
+        let (Ok(Answer::Wants(lookups)), false) = wanted else {
             panic!("{wanted:?}");
         };
         assert_eq!(lookups[0].to_string(), "Secret \"b\" in namespace a");
-        assert!(matches!(read(b"{}"), Err(ChartError::Fault(_))));
+        assert!(matches!(read(b"{}"), (Err(ChartError::Fault(_)), true)));
     }
 }

@@ -1,6 +1,8 @@
 //! What is asked of an engine, and what it answers.
 
-use caravel_core::engine::{Call, Evaluator, ExplainRequest, Operation, Outcome, Reply, Request};
+use caravel_core::engine::{
+    Call, Evaluator, ExplainRequest, Operation, Outcome, Reply, Request, Template,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -34,6 +36,7 @@ impl Job {
         Lane {
             namespace: self.namespace.clone(),
             templates: templates(&self.operation),
+            subject: subject(&self.operation),
         }
     }
 
@@ -69,6 +72,36 @@ pub(crate) struct Lane {
     pub(crate) namespace: String,
     /// SHA-256 of the text of each template.
     pub(crate) templates: Vec<Fingerprint>,
+    /// What an error that is about no place in a template calls them.
+    pub(crate) subject: String,
+}
+
+/// Names the templates of an operation, where whoever asked cannot say better which of them an error is about.
+fn subject(operation: &Operation) -> String {
+    let named = |what: &str, template: &Template| format!("{what} {}", template.name);
+    let names: Vec<String> = match operation {
+        Operation::Render(render) | Operation::Explain(ExplainRequest { render, .. }) => {
+            let component = render.component.iter();
+            component
+                .map(|template| named("component type", template))
+                .chain(
+                    render
+                        .traits
+                        .iter()
+                        .map(|template| named("trait", template)),
+                )
+                .collect()
+        }
+        Operation::Step(step) => vec![named("step type", &step.template)],
+        Operation::Policy(policy) => vec![named("policy type", &policy.template)],
+        Operation::Config(config) => vec![named("config template", &config.template)],
+        _ => Vec::new(),
+    };
+    match names.as_slice() {
+        [] => "the template".to_owned(),
+        [one] => format!("the template of {one}"),
+        [first, rest @ ..] => format!("one of the templates of {first} with {}", rest.join(", ")),
+    }
 }
 
 /// Digests of what definitions' authors wrote in an operation. What is no definition is a template of its

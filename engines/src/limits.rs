@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// Longest request that a worker evaluates.
+pub(crate) const LONGEST_EVALUATED: usize = 2 << 20;
+
 /// Sets what a process may have: bytes of memory (`RLIMIT_DATA`) and open files; it leaves no core file. `RLIMIT_AS` would not do:
 /// Go reserves far more addresses than it uses.
 #[cfg(target_os = "linux")]

@@ -18,6 +18,7 @@ use std::time::Duration;
 use caravel_core::engine::Operation;
 use tokio::sync::oneshot;
 
+use crate::limits::LONGEST_EVALUATED;
 use crate::{Answer, Engine, EngineError, Job};
 pub use examine::Isolation;
 use lane::Counters;
@@ -193,6 +194,15 @@ impl Engine for Pool {
         let frame = serde_json::to_vec(&job.into_request(id)).map_err(|error| {
             EngineError::Fault(format!("the request cannot be written: {error}"))
         })?;
+        if frame.len() > LONGEST_EVALUATED {
+            return Err(EngineError::Limit(format!(
+                "what {} is evaluated with is {} KiB: expected at most {} KiB together with the template; pass less in parameters \
+                 and results of calls",
+                lane.subject,
+                frame.len() >> 10,
+                LONGEST_EVALUATED >> 10
+            )));
+        }
         let (reply, answer) = oneshot::channel();
         let known = shared.trust.knows(&lane);
         let ticket = Ticket {

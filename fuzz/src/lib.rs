@@ -35,7 +35,8 @@ pub fn frame(data: &[u8]) {
     let bytes = data.to_vec();
     let engine = Direct::new(move |_| bytes.clone());
     let job = Job::new(Operation::Ping, Evaluator::default(), "");
-    if let Err(EngineError::Deadline(_) | EngineError::Exhausted { .. }) = engine.call_blocking(job)
+    if let Err(EngineError::Deadline { .. } | EngineError::Exhausted { .. }) =
+        engine.call_blocking(job)
     {
         panic!("a reply cannot say what only the pool knows");
     }

@@ -77,3 +77,34 @@ fn a_good_application_runs_while_others_burst() {
         );
     });
 }
+
+/// One definition for all, with parameters that let it burst in one namespace: others use it as if nothing had happened, and
+/// the step of the bad Application waits to be tried again instead of failing for good within seconds.
+#[test]
+fn the_parameters_of_one_namespace_cost_the_users_of_a_definition_nothing() {
+    let place = Place::own("innocent");
+    place.kubectl.file("bomb.yaml", &bomb(9));
+    place.kubectl.run("apply -n vela-system -f bomb.yaml").ok();
+    place.run("create namespace guilty").ok();
+    let bad = application("bad", "bomb-9", "{size: 3}");
+    place.kubectl.file("bad.yaml", &bad);
+    place.kubectl.run("apply -n guilty -f bad.yaml").ok();
+    let step = eventually("the bad one has to wait", || {
+        let application = place.kubectl.get("app", "guilty", "bad")?;
+        let step = application["status"]["workflow"]["steps"][0].clone();
+        let message = step["message"].as_str().unwrap_or_default();
+        message
+            .contains("exceeded its evaluation limits")
+            .then_some(step)
+    });
+    assert_eq!(
+        (&step["phase"], &step["reason"]),
+        (&"running".into(), &"Wait".into())
+    );
+    let message = step["message"].as_str().unwrap_or_default();
+    assert!(message.contains("component type bomb-9"), "{message}");
+    place
+        .apply(&application("good", "bomb-9", "{size: 1}"))
+        .ok();
+    place.wait_until_running("good");
+}

@@ -15,7 +15,6 @@ use tokio::runtime::Runtime;
 
 use super::Args;
 use crate::hub::readable;
-use crate::serve::charts;
 
 /// What charts are rendered with, for all Applications.
 pub(super) struct World {
@@ -38,7 +37,7 @@ impl World {
             .enable_all()
             .build()?;
         let mut world = Self {
-            program: charts(args.charts_program.clone()),
+            program: args.charts.program(),
             runtime,
             hub: None,
             hub_version: String::new(),

@@ -78,9 +78,9 @@ pub(crate) enum DeliveryError {
     /// The journal cannot be written.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// What the templates call for takes too long.
-    #[error("what the templates call for was not done after {} s", .0.as_secs())]
-    Slow(std::time::Duration),
+    /// Rendering and what the templates call for take too long.
+    #[error("{} not rendered after {} s, with all that the templates call for", .0, .1.as_secs())]
+    Slow(String, std::time::Duration),
 }
 
 impl From<RenderingError> for DeliveryError {

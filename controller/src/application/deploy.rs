@@ -353,10 +353,11 @@ impl Deployment<'_> {
                 // It may be one of a late trait: who needs it waits.
                 Err(_) if delivered.awaits.is_some() => {}
                 Err(error) => {
-                    return Err(PortError::new(format!(
+                    let words = format!(
                         "output {} of component {}: {}: {error}",
                         output.name, component.spec.name, output.value_from
-                    )));
+                    );
+                    return Err(PortError::evaluation(&error, words));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use caravel_core::api::labels::APP_NAME;
-use caravel_core::api::labels::annotations::{POLICY_AUTO_REVISION, PUBLISH_VERSION};
+use caravel_core::api::labels::annotations::PUBLISH_VERSION;
 use caravel_core::api::{
     Algorithm, Application, ApplicationRevision, ApplicationRevisionSpec, LatestRevision,
     RevisionContent, WorkflowStep, WorkflowSubStep,
@@ -193,8 +193,7 @@ fn kept<'a>(
     latest: Option<&str>,
     known: &'a [Known],
 ) -> Option<&'a Known> {
-    let follows = written.annotations().get(POLICY_AUTO_REVISION);
-    if follows.is_some_and(|value| value == "true") {
+    if scoped::follows_policies(written) {
         return None;
     }
     let revision = known.iter().find(|revision| {

@@ -74,7 +74,7 @@ impl Late {
         let (what, problem) = match error {
             // With the place, and what to do.
             DeliveryError::Render(error) => ("render", error.to_string()),
-            DeliveryError::Engine(_) | DeliveryError::Slow(_) | DeliveryError::Referred(_) => {
+            DeliveryError::Engine(_) | DeliveryError::Slow(..) | DeliveryError::Referred(_) => {
                 ("render", error.to_string())
             }
             _ => ("dispatch", error.to_string()),
@@ -101,6 +101,10 @@ enum Known {
     Otherwise,
     /// Another process did, with inputs that it did not keep.
     Uncertain,
+}
+
+fn slow(traits: &str) -> DeliveryError {
+    DeliveryError::Slow(format!("late traits ({traits})"), PATIENCE)
 }
 
 fn is_late(stage: Stage) -> bool {
@@ -276,7 +280,10 @@ impl Delivery {
         question: Fingerprint,
     ) -> Result<(), DeliveryError> {
         let rendered = tokio::time::timeout(PATIENCE, self.render(asked, stage)).await;
-        let rendered = rendered.unwrap_or(Err(DeliveryError::Slow(PATIENCE)))?;
+        let rendered = rendered.unwrap_or_else(|_| {
+            let traits: Vec<&str> = late_types(asked.component).collect();
+            Err(slow(&traits.join(", ")))
+        })?;
         let mut made = Seen::nothing_of(rendered);
         self.keep_answered(asked, None).await?;
         self.apply(asked, &mut made, |_| true).await?;
@@ -383,7 +390,7 @@ mod tests {
     #[test]
     fn a_question_is_put_again_when_it_is_another_one_or_after_a_while() {
         let now = Timestamp::UNIX_EPOCH;
-        let error = DeliveryError::Slow(PATIENCE);
+        let error = slow("scaler");
         let mut late = Late::default();
         assert!(late.is_due(HERE, now));
         late.answered = Some(HERE);
@@ -406,13 +413,13 @@ mod tests {
     fn a_problem_is_told_once_until_it_is_another_one() {
         let now = Timestamp::UNIX_EPOCH;
         let mut late = Late::default();
-        late.fail(None, &DeliveryError::Slow(PATIENCE), now);
+        late.fail(None, &slow("scaler"), now);
         let told = |late: &mut Late| {
             let failure = late.failure.as_mut();
             failure.is_some_and(|failure| std::mem::replace(&mut failure.is_told, true))
         };
         assert!(!told(&mut late));
-        late.fail(None, &DeliveryError::Slow(PATIENCE), now);
+        late.fail(None, &slow("scaler"), now);
         assert!(told(&mut late));
         late.fail(None, &DeliveryError::NoComponent("web".to_owned()), now);
         assert!(!told(&mut late));

@@ -208,7 +208,10 @@ impl Delivery {
             .evaluation
             .call(&self.appfile.namespace, operation)
             .await
-            .map_err(|error| PortError::new(format!("the patch of the component: {error}")))?;
+            .map_err(|error| {
+                let words = format!("the patch of the component: {error}");
+                PortError::evaluation(&error, words)
+            })?;
         let part = |path: &str| format!("let _patch = {{\n{text}\n}}\n_patch.{path}\n");
         Ok(Patches {
             workload: parts.workload.then(|| part("workload")),
@@ -264,7 +267,10 @@ pub(super) fn in_default_namespace(object: &mut Value) {
 
 /// In KubeVela's words, which clients know; ours stand in the conditions.
 pub(super) fn told(error: DeliveryError) -> PortError {
-    PortError::new(error)
+    match &error {
+        DeliveryError::Engine(of_engine) => PortError::evaluation(of_engine, &error),
+        _ => PortError::new(error),
+    }
 }
 
 /// A component that was applied, as steps see it.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use caravel_core::api::labels::annotations::POLICY_AUTO_REVISION;
 use caravel_core::api::labels::{APP_NAME, APP_NAMESPACE, APP_UID, APPLICATION_POLICIES};
 use caravel_core::api::{Application, AppliedApplicationPolicy, PolicyVersion};
 use caravel_core::engine::DefinitionKind;
@@ -107,6 +108,12 @@ pub(super) fn authored(application: &Application) -> String {
     hex::encode(&Sha256::digest(text)[..8])
 }
 
+/// Whether what policies make of the specification is a revision of its own, whenever it changes.
+pub(super) fn follows_policies(written: &Application) -> bool {
+    let declared = written.annotations().get(POLICY_AUTO_REVISION);
+    declared.is_some_and(|value| value == "true")
+}
+
 /// Which revisions of definitions were used, for a revision of the Application.
 pub(super) fn versions(applied: &[AppliedApplicationPolicy]) -> BTreeMap<String, PolicyVersion> {
     applied
@@ -182,6 +189,7 @@ fn data(written: &Application, made: &Scoped) -> Value {
             "application_hash": authored(written),
             "total_policies": made.applied.len(),
             "enabled_policies": enabled,
+            "auto_revision": follows_policies(written),
         }),
     );
     Value::Object(data)

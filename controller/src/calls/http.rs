@@ -212,8 +212,40 @@ fn canonical(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// A URL without what may be secret in it: who signs in, what is asked. It need not be a good one.
+/// Hosts that take whatever is sent to a path that only its owner knows.
+const WEBHOOKS: [&str; 5] = [
+    "hooks.slack.com",
+    "oapi.dingtalk.com",
+    "open.feishu.cn",
+    "open.larksuite.com",
+    "discord.com",
+];
+
+/// A URL without what may be secret in it: who signs in, what is asked, and the path of a webhook. It need not be a good one.
 pub(super) fn shown(url: &str) -> String {
+    let (host, path) = parts(url);
+    let name = host
+        .rsplit_once("://")
+        .map_or(host.as_str(), |(_, name)| name);
+    if WEBHOOKS.contains(&name.to_lowercase().as_str()) {
+        return host;
+    }
+    host + path
+}
+
+/// What went wrong with a request, without the path of its URL: that may have come out of a Secret.
+pub(crate) fn without_path(message: &str, url: &str) -> String {
+    let (host, path) = parts(url);
+    if path.len() < 2 {
+        return message.to_owned();
+    }
+    message
+        .replace(&format!("{host}{path}"), &host)
+        .replace(path, "/…")
+}
+
+/// Scheme, host and port of a URL, and its path.
+fn parts(url: &str) -> (String, &str) {
     let public = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = match public.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
@@ -221,7 +253,7 @@ pub(super) fn shown(url: &str) -> String {
     };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}{host}{path}")
+    (format!("{scheme}{host}"), path)
 }
 
 /// An error with its causes, without its URL, which may hold a secret.
@@ -289,11 +321,23 @@ mod tests {
             ("ftp://u:p@host", "ftp://host"),
             ("https://u:p@ss@ho st/a@b", "https://ho st/a@b"),
             ("u:p@host/a?token=t", "host/a"),
+            (
+                "https://hooks.slack.com/services/token",
+                "https://hooks.slack.com",
+            ),
         ] {
             assert_eq!(shown(url), expected);
             let refused = request(&json!({"url": url})).map(drop);
             let told = refused.err().unwrap_or_default();
             assert!(!told.contains("u:p") && !told.contains("token"), "{told}");
         }
+    }
+
+    #[test]
+    fn the_path_of_a_url_out_of_a_secret_is_not_told() {
+        let told = |url| without_path(&format!("POST {}: no answer", shown(url)), url);
+        assert_eq!(told("http://h:1/s/T?q=1"), "POST http://h:1: no answer");
+        assert_eq!(told("http://h:1/"), "POST http://h:1/: no answer");
+        assert_eq!(told("http://h:1"), "POST http://h:1: no answer");
     }
 }

@@ -65,6 +65,7 @@ pub(crate) struct Calls {
     /// Answers of requests that are not sent twice, by subject, call and parameters.
     sent: Mutex<HashMap<String, Value>>,
     were_made: AtomicBool,
+    has_secrets: AtomicBool,
 }
 
 impl Calls {
@@ -76,6 +77,7 @@ impl Calls {
             origin,
             sent: Mutex::default(),
             were_made: AtomicBool::new(false),
+            has_secrets: AtomicBool::new(false),
         }
     }
 
@@ -108,7 +110,12 @@ impl Calls {
                 let answer = self.request(subject.name, call).await?;
                 processed(&answer)
             }
-            ("kube", "get") => kube::get(clusters, &self.namespace, params).await,
+            ("kube", "get") => {
+                let found = kube::get(clusters, &self.namespace, params).await?;
+                self.has_secrets
+                    .fetch_or(is_secret(&found), Ordering::AcqRel);
+                Ok(found)
+            }
             ("kube", "list") => list(clusters, params).await,
             ("kube", "apply") => kube::apply(clusters, &self.namespace, params).await,
             ("kube", "patch") => kube::patch(clusters, &self.namespace, params).await,
@@ -161,9 +168,13 @@ impl Calls {
     async fn send(&self, call: &Call, request: reqwest::Request) -> Result<Value, String> {
         let own = tls::client_for(&call.params)?;
         let client = own.as_ref().unwrap_or(&self.world.http);
-        http::send(client, request)
-            .await
-            .map_err(|failure| failure.message)
+        let sent = http::send(client, request).await;
+        sent.map_err(|failure| match text(&call.params, "url") {
+            Some(url) if self.has_secrets.load(Ordering::Acquire) => {
+                http::without_path(&failure.message, url)
+            }
+            _ => failure.message,
+        })
     }
 }
 
@@ -231,6 +242,13 @@ fn kind_of(value: &Value) -> &'static str {
 /// Maps are sorted, so equal parameters have one text.
 pub(crate) fn digest(params: &Value) -> String {
     hex::encode(Sha256::digest(params.to_string()))
+}
+
+/// Whether what was read is a Secret.
+pub(crate) fn is_secret(answer: &Value) -> bool {
+    let objects = [answer.get("value"), answer.get("$returns"), Some(answer)];
+    let mut objects = objects.into_iter().flatten();
+    objects.any(|object| object["kind"] == "Secret")
 }
 
 /// A text of the parameters that is not empty.

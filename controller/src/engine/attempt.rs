@@ -7,13 +7,15 @@ use std::sync::Arc;
 use caravel_core::engine::{
     ExpressionRequest, Operation, Replay, StepOutput, StepRequest, StepResult, Template,
 };
-use caravel_engines::Answer;
+use caravel_engines::{Answer, EngineError};
 use caravel_store::RunId;
 use caravel_workflow::{Event, Outcome, Reason, Recorded, StepRef};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use super::ports::{Applied, ComponentRequest, Ports, StepTemplate, UnknownOutcome, outputs_value};
+use super::ports::{
+    Applied, ComponentRequest, PortError, Ports, StepTemplate, UnknownOutcome, outputs_value,
+};
 use super::run::{Message, Parts, Shared, read};
 
 /// Calls that one attempt may make. A template that asks for more does not end.
@@ -44,6 +46,8 @@ pub(super) struct Work {
     pub(super) recorded: BTreeMap<String, Recorded>,
     pub(super) unfinished: BTreeMap<String, String>,
     pub(super) unknown_outcome: UnknownOutcome,
+    /// A Secret was read: what is sent from now on may be secret.
+    pub(super) has_secrets: bool,
     /// What `#Message` or a waiting call said last.
     pub(super) message: String,
 }
@@ -82,13 +86,25 @@ impl Attempt {
             scope,
             ..ExpressionRequest::default()
         });
-        let value: Result<Value, _> = self.parts.evaluation.call(&self.namespace, operation).await;
-        let why = match value {
+        let why = match self.expression(operation).await {
             Ok(Value::Bool(value)) => return Ok(value),
             Ok(other) => format!("expected true or false, found {other}"),
             Err(error) => error.to_string(),
         };
         Err(format!("invalid if value: {why} (if: {written})"))
+    }
+
+    /// A condition cannot be decided a second time: one that has to wait is waited for here.
+    async fn expression(&self, operation: Operation) -> Result<Value, EngineError> {
+        loop {
+            let asked = operation.clone();
+            match self.parts.evaluation.call(&self.namespace, asked).await {
+                Err(EngineError::Quarantined { retry_after, .. }) => {
+                    tokio::time::sleep(retry_after).await;
+                }
+                decided => return decided,
+            }
+        }
     }
 
     /// Runs the step.
@@ -144,6 +160,7 @@ impl Attempt {
             recorded: state.recorded(self.step),
             unfinished: unfinished.map(|one| (one.call, one.digest)).collect(),
             unknown_outcome: UnknownOutcome::default(),
+            has_secrets: false,
             message: String::new(),
         })
     }
@@ -166,7 +183,7 @@ impl Attempt {
         };
         let applied = match self.ports.apply_component(request).await {
             Ok(applied) => applied,
-            Err(error) => return execute(error),
+            Err(error) => return unable(error),
         };
         self.parts.faults.point("apply.done").await;
         if !applied.healthy {
@@ -195,7 +212,7 @@ impl Attempt {
                 _ => done(value, String::new()),
             },
             Ok(Answer::Need(_)) => execute("the objects of the component call for something"),
-            Err(message) => execute(message),
+            Err(error) => unable(error),
         }
     }
 
@@ -208,7 +225,7 @@ impl Attempt {
                     "there is no WorkflowStepDefinition {type_:?}; register one, or correct the step's type"
                 )));
             }
-            Err(error) => return Ok(execute(error)),
+            Err(error) => return Ok(unable(error)),
         };
         work.unknown_outcome = template.unknown_outcome;
         let mut replay = Replay::new();
@@ -222,7 +239,7 @@ impl Attempt {
                     return Ok(done(value, work.message));
                 }
                 Ok(Answer::Need(calls)) => calls,
-                Err(message) => return Ok(execute(message)),
+                Err(error) => return Ok(unable(error)),
             };
             if calls.iter().all(|call| replay.contains_key(&call.key)) {
                 return Ok(execute("the template asks again for what was answered"));
@@ -237,7 +254,10 @@ impl Attempt {
                     )));
                 }
                 match self.call(&mut work, &call).await? {
-                    Called::Answer(value) => replay.insert(call.key, value),
+                    Called::Answer(value) => {
+                        work.has_secrets |= crate::calls::is_secret(&value);
+                        replay.insert(call.key, value)
+                    }
                     Called::End(outcome) => return Ok(outcome),
                 };
             }
@@ -249,7 +269,7 @@ impl Attempt {
         work: &Work,
         template: &StepTemplate,
         replay: Replay,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, PortError> {
         let operation = Operation::Step(StepRequest {
             template: Template {
                 name: template.name.clone(),
@@ -266,7 +286,7 @@ impl Attempt {
         evaluation
             .ask_with(&self.namespace, operation, evaluator)
             .await
-            .map_err(|error| error.to_string())
+            .map_err(|error| PortError::evaluation(&error, &error))
     }
 
     /// Tells the run something, and waits until it is durable.
@@ -286,6 +306,14 @@ pub(super) fn execute(error: impl std::fmt::Display) -> Outcome {
     Outcome::Failed {
         reason: Reason::Execute,
         message: error.to_string(),
+    }
+}
+
+/// What could not be tried yet is no failed attempt: the step waits for it.
+pub(super) fn unable(error: PortError) -> Outcome {
+    match error {
+        PortError::Failed(message) => execute(message),
+        PortError::Later(message) => Outcome::Waiting { message },
     }
 }
 

@@ -4,7 +4,7 @@ use caravel_core::engine::{Call, Endpoint};
 use caravel_workflow::{Event, Outcome, Reason, Suspension, parse_duration};
 use serde_json::{Value, json};
 
-use super::attempt::{Attempt, Called, Unwanted, Work, execute, waiting};
+use super::attempt::{Attempt, Called, Unwanted, Work, execute, unable, waiting};
 use super::ports::{ComponentRequest, DeployRequest, PortError, outputs_value};
 use super::run::read;
 pub(super) use crate::calls::text;
@@ -61,7 +61,7 @@ impl Attempt {
             _ => match self.ports.other(call).await {
                 Ok(Some(value)) => Called::Answer(value),
                 Ok(None) => failed(call, refusal(call)),
-                Err(error) => failed(call, error),
+                Err(error) => refused(call, error),
             },
         };
         Ok(called)
@@ -152,7 +152,7 @@ impl Attempt {
             None => object.clone(),
             Some(patch) => match self.ports.merge(object, patch).await {
                 Ok(merged) => merged,
-                Err(error) => return failed(call, error),
+                Err(error) => return refused(call, error),
             },
         };
         let applied = self.ports.apply(cluster, object).await;
@@ -207,7 +207,7 @@ impl Attempt {
             Ok(applied) => Called::Answer(
                 json!({ "output": *applied.output, "outputs": outputs_value(&applied.outputs) }),
             ),
-            Err(error) => failed(call, error),
+            Err(error) => refused(call, error),
         }
     }
 
@@ -243,7 +243,7 @@ impl Attempt {
         match applied {
             Ok(applied) if !applied.healthy => Called::End(waiting(applied)),
             Ok(_) => Called::Answer(Value::Null),
-            Err(error) => failed(call, error),
+            Err(error) => refused(call, error),
         }
     }
 }
@@ -274,7 +274,15 @@ pub(super) fn failed(call: &Call, error: impl std::fmt::Display) -> Called {
 fn answered(call: &Call, result: Result<Value, PortError>) -> Called {
     match result {
         Ok(value) => Called::Answer(value),
-        Err(error) => failed(call, error),
+        Err(error) => refused(call, error),
+    }
+}
+
+/// A call that could not be carried out, or not yet.
+fn refused(call: &Call, error: PortError) -> Called {
+    match error {
+        PortError::Failed(message) => failed(call, message),
+        later @ PortError::Later(_) => Called::End(unable(later)),
     }
 }
 

@@ -26,9 +26,14 @@ impl Attempt {
         if let Some(answer) = known(work, call) {
             return Ok(answer);
         }
+        // Where a Secret was read, its URL may be what is in there.
+        let told = |why: String| match text(&call.params, "url") {
+            Some(url) if work.has_secrets => http::without_path(&why, url),
+            _ => why,
+        };
         let request = match self.request(work, call).await {
             Ok(request) => request,
-            Err(why) => return Ok(failed(call, why)),
+            Err(why) => return Ok(failed(call, told(why))),
         };
         let client = match self.client(call).await {
             Ok(client) => client,
@@ -45,7 +50,11 @@ impl Attempt {
         // The legacy package has the answer under its own name.
         let is_legacy = call.provider == "op";
         let sending = async {
-            let value = http::send(&client, request).await?;
+            let sent = http::send(&client, request).await;
+            let value = sent.map_err(|failure| Failure {
+                message: told(failure.message),
+                ..failure
+            })?;
             Ok(if is_legacy {
                 json!({ "response": value })
             } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use caravel_core::engine::{Call, Evaluator};
+use caravel_engines::EngineError;
 use serde_json::{Map, Value};
 
 /// The template of a step type.
@@ -96,15 +97,31 @@ pub(crate) fn outputs_value(outputs: &BTreeMap<String, Arc<Value>>) -> Value {
     Value::Object(outputs.collect())
 }
 
-/// Why something could not be done. The step has failed with this text and is tried again.
+/// Why something could not be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct PortError(pub String);
+pub enum PortError {
+    /// The attempt of the step has failed with this text, and is made again.
+    #[error("{0}")]
+    Failed(String),
+    /// It was not tried, but will be: the step waits.
+    #[error("{0}")]
+    Later(String),
+}
 
 impl PortError {
     /// From anything that says what went wrong.
     pub fn new(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
+        Self::Failed(error.to_string())
+    }
+
+    /// From an evaluation that came to nothing, told with these words.
+    pub fn evaluation(error: &EngineError, words: impl std::fmt::Display) -> Self {
+        let words = words.to_string();
+        if error.is_later() {
+            Self::Later(words)
+        } else {
+            Self::Failed(words)
+        }
     }
 }
 

@@ -54,9 +54,14 @@ func main() {
 	}()
 	kept := newCache()
 	for frame := range frames {
-		if err := writeFrame(os.Stdout, serve(frame, kept)); err != nil {
+		answer := serve(frame, kept)
+		if err := writeFrame(os.Stdout, answer); err != nil {
 			fmt.Fprintln(os.Stderr, "fatal error:", err)
 			os.Exit(1)
+		}
+		if answer.Status == "limit" {
+			// What was given up still runs, and nothing else ends it.
+			return
 		}
 	}
 }
@@ -109,6 +114,9 @@ func serve(frame []byte, kept *cache) (answer reply) {
 		rendered, err := wanted.render(kept)
 		if open := (*needs)(nil); errors.As(err, &open) {
 			return reply{asked.ID, "need", open.lookups}
+		}
+		if errors.Is(err, errEndless) {
+			return reply{asked.ID, "limit", fault{err.Error()}}
 		}
 		if err != nil {
 			return reply{asked.ID, "error", fault{err.Error()}}

@@ -61,7 +61,10 @@ func (r chartRequest) render(kept *cache) (*rendered, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to load chart: %w", err)
 	}
-	result, err := r.renderChart(loaded)
+	result, err := within(renderDeadline(), func() (*rendered, error) { return r.renderChart(loaded) })
+	if errors.Is(err, errEndless) {
+		return nil, fmt.Errorf("chart %s %s was stopped after %s: its templates %w", loaded.Name(), loaded.Metadata.Version, renderDeadline(), err)
+	}
 	if open := (*needs)(nil); errors.As(err, &open) {
 		return nil, err
 	}

@@ -12,4 +12,5 @@ mod sandbox;
 mod worker;
 
 pub use ffi::{call, remember_templates};
+pub use sandbox::keep_inherited_files;
 pub use worker::worker_main;

@@ -141,7 +141,9 @@ async fn every_bomb_is_a_clear_error_within_its_deadline() {
         assert!(took < DEADLINE + MARGIN, "{name} took {took:?}: {result:?}");
         match result {
             Err(
-                EngineError::Deadline(_) | EngineError::Exhausted { .. } | EngineError::Limit(_),
+                EngineError::Deadline { .. }
+                | EngineError::Exhausted { .. }
+                | EngineError::Limit(_),
             ) => {}
             Ok(_) if may_end => {}
             other => panic!(
@@ -300,6 +302,8 @@ fn a_worker_ends_with_its_parent_even_if_its_input_stays_open() {
 
 #[test]
 fn a_worker_has_no_files_network_environment_or_new_privileges() {
+    // As the daemon does first of all.
+    caravel_cue::keep_inherited_files();
     let found = Pool::examine(&PoolOptions::new(WORKER)).unwrap();
     assert_eq!(found.engine.engine, "cue");
     assert_eq!(found.no_new_privileges, Some(true));
@@ -307,5 +311,6 @@ fn a_worker_has_no_files_network_environment_or_new_privileges() {
     assert_eq!(found.memory, Some(512 << 20));
     assert_eq!(found.open_files, Some(64));
     assert_eq!(found.no_environment, Some(true));
+    assert_eq!(found.no_files, Some(true));
     assert_eq!(found.folder.as_deref(), Some(Path::new("/")));
 }

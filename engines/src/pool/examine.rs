@@ -27,6 +27,8 @@ pub struct Isolation {
     pub open_files: Option<u64>,
     /// It has nothing of the daemon's environment.
     pub no_environment: Option<bool>,
+    /// It has no files open but its standard streams.
+    pub no_files: Option<bool>,
     /// It works in the root folder and not where the daemon was started.
     pub folder: Option<PathBuf>,
 }
@@ -52,8 +54,13 @@ impl Pool {
         let started_in = begin.elapsed();
         let frame = reply.map_err(|stop| match stop {
             Stop::Start(error) => error,
-            Stop::Deadline => EngineError::Deadline(options.deadlines.check),
-            Stop::Died(reason) => fault(format!("the worker ended: {reason}")),
+            Stop::Deadline => fault(format!(
+                "the worker did not answer within {} ms",
+                options.deadlines.check.as_millis()
+            )),
+            Stop::Died(reason) | Stop::Killed(reason) => {
+                fault(format!("the worker ended: {reason}"))
+            }
             Stop::Closed => fault("the engine was shut down".to_owned()),
         })?;
         let engine = Answer::from_frame(&frame)?.done()?;
@@ -68,6 +75,7 @@ impl Pool {
             no_environment: fs::read(process.join("environ"))
                 .ok()
                 .map(|environment| environment == own_environment()),
+            no_files: no_files(&process),
             folder: fs::read_link(process.join("cwd")).ok(),
         })
     }
@@ -108,6 +116,21 @@ fn filtered(process: &Path) -> Option<bool> {
         all &= field(&thread.path().join("status"), "Seccomp:")? == "2";
     }
     Some(all)
+}
+
+/// Where the Go runtime looks how much processor time it may have.
+const QUOTA: &str = "/sys/fs/cgroup/";
+
+/// Whether nothing is open that somebody else opened: the runtime's own has no name in the file system, but for its quota.
+fn no_files(process: &Path) -> Option<bool> {
+    let mut none = true;
+    for open in fs::read_dir(process.join("fd")).ok()?.flatten() {
+        let is_standard = ["0", "1", "2"].iter().any(|one| open.file_name() == *one);
+        let what = fs::read_link(open.path()).ok()?;
+        let what = what.to_string_lossy();
+        none &= is_standard || what.starts_with("anon_inode:") || what.starts_with(QUOTA);
+    }
+    Some(none)
 }
 
 /// A soft limit; `None` where there is none.

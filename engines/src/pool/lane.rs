@@ -130,7 +130,16 @@ impl Lane<'_> {
             shared.counters.quarantined.fetch_add(1, Ordering::Relaxed);
             return Some(Err(refused));
         }
-        match self.exchange(ticket, turn) {
+        let exchanged = match self.exchange(ticket, turn) {
+            // Whoever did that did not mean the job: another worker has it.
+            Err(Stop::Killed(signal)) => {
+                tracing::warn!(%signal, "a template worker was killed from outside");
+                self.worker = None;
+                self.exchange(ticket, turn)
+            }
+            other => other,
+        };
+        match exchanged {
             Ok(frame) => Some(self.answered(ticket, &frame)),
             Err(stop) => {
                 // Dropping a worker kills it.
@@ -155,11 +164,17 @@ impl Lane<'_> {
 
     fn stopped(&self, ticket: &Ticket, stop: Stop) -> EngineError {
         let shared = self.shared;
+        let whose = ticket.lane.subject.clone();
         let error = match stop {
             Stop::Closed => return EngineError::Fault("the engine was shut down".to_owned()),
             Stop::Start(error) => return error,
-            Stop::Deadline => EngineError::Deadline(ticket.deadline),
+            Stop::Deadline => EngineError::Deadline {
+                whose,
+                after: ticket.deadline,
+            },
+            Stop::Killed(signal) => EngineError::Killed { whose, signal },
             Stop::Died(reason) => EngineError::Exhausted {
+                whose,
                 memory_mb: shared.options.memory >> 20,
                 reason,
             },

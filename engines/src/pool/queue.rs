@@ -293,7 +293,7 @@ mod tests {
         let (reply, waiter) = oneshot::channel();
         let lane = Lane {
             namespace: namespace.to_owned(),
-            templates: Vec::new(),
+            ..Lane::default()
         };
         let ticket = Ticket {
             lane,

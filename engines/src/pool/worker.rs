@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,6 +25,13 @@ const LONGEST_REPLY: usize = 16 << 20;
 /// How much of a dying worker's last words is kept.
 const LAST_WORDS: usize = 4096;
 
+/// How long a process that closed its pipes may take to end.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Signals that no evaluation sends itself: SIGHUP, SIGINT, SIGKILL (the kernel, too, when the machine is out of memory)
+/// and SIGTERM.
+const FROM_OUTSIDE: [i32; 4] = [1, 2, 9, 15];
+
 /// How many files a worker may have open: its pipes, and what the runtime needs.
 #[cfg(target_os = "linux")]
 const OPEN_FILES: u64 = 64;
@@ -40,6 +49,8 @@ pub(super) enum Stop {
     Deadline,
     /// It ended, or spoke out of turn; in words.
     Died(String),
+    /// Somebody else killed it; how.
+    Killed(String),
     /// The pool was closed.
     Closed,
 }
@@ -126,7 +137,7 @@ impl Worker {
             .and_then(|()| self.write(frame, &wait))
             .and_then(|()| self.read(&wait));
         sent.map_err(|stop| match stop {
-            Stop::Died(reason) => Stop::Died(self.post_mortem(&reason)),
+            Stop::Died(reason) => self.post_mortem(&reason),
             other => other,
         })
     }
@@ -166,7 +177,9 @@ impl Worker {
     }
 
     /// How it ended: the last words of the Go runtime say why, for instance `fatal error: out of memory`.
-    fn post_mortem(&mut self, reason: &str) -> String {
+    fn post_mortem(&mut self, reason: &str) -> Stop {
+        // Its end is seen by its pipes a moment before it is one that can be waited for.
+        let ended = self.ended_by_itself();
         let mut words = vec![0; LAST_WORDS];
         let read = self.errors.read(&mut words).unwrap_or(0);
         let text = String::from_utf8_lossy(&words[..read]);
@@ -174,14 +187,32 @@ impl Worker {
             .lines()
             .find_map(|line| line.strip_prefix("fatal error: "))
             .or_else(|| text.lines().find(|line| !line.trim().is_empty()));
+        if let (None, Some(status)) = (said, ended)
+            && let Some(signal) = status.signal()
+            && FROM_OUTSIDE.contains(&signal)
+        {
+            return Stop::Killed(status.to_string());
+        }
         let _ = self.child.kill();
         let status = self
             .child
             .wait()
             .map_or_else(|error| error.to_string(), |status| status.to_string());
-        match said {
+        Stop::Died(match said {
             Some(said) => said.trim().to_owned(),
             None => format!("{reason}, {status}"),
+        })
+    }
+
+    /// How it ended, if it ends without being killed by us.
+    fn ended_by_itself(&mut self) -> Option<ExitStatus> {
+        let until = Instant::now() + LAST_MOMENT;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+                Ok(ended) => return ended,
+                Err(_) => return None,
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ impl Delivery {
         self.evaluation
             .call(namespace, Operation::Merge(request))
             .await
-            .map_err(|error| PortError::new(format!("patch: {error}")))
+            .map_err(|error| PortError::evaluation(&error, format!("patch: {error}")))
     }
 
     /// `kube.#ApplyInParallel`.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use caravel_clusters::ObjectKey;
 use caravel_clusters::inventory::Tracker;
 use caravel_core::api::phase::{ApplicationPhase, ConditionType, EventReason};
-use caravel_core::api::{ApplicationStatus, WorkflowStatus};
-use caravel_core::appfile::{Appfile, Rejection};
+use caravel_core::api::{ApplicationStatus, ComponentStatus, WorkflowStatus};
+use caravel_core::appfile::Rejection;
 use caravel_core::health::is_healthy;
 use caravel_core::render::RenderError;
 use caravel_workflow::RunPhase;
@@ -58,7 +58,9 @@ impl Turn<'_> {
                     .collect()
             })
             .await;
-        let services = of_spec(&intent.appfile, services);
+        let components = intent.appfile.components.iter();
+        let components: Vec<&str> = components.map(|one| one.spec.name.as_str()).collect();
+        let services = of_spec(&components, services);
         let is_healthy = is_healthy(&services, &intent.appfile.policies);
         let now_phase = phase(run_phase, is_healthy);
         let mut stages = stages(run_phase, problem(&active.delivery, &workflow));
@@ -255,17 +257,12 @@ impl Turn<'_> {
     }
 }
 
-/// Rows of components that the specification still has (row APP-013).
-fn of_spec(
-    appfile: &Appfile,
-    mut services: Vec<caravel_core::api::ComponentStatus>,
-) -> Vec<caravel_core::api::ComponentStatus> {
-    services.retain(|row| {
-        appfile
-            .components
-            .iter()
-            .any(|one| one.spec.name == row.name)
-    });
+/// Rows of components that the specification still has (row APP-013), in its order, and by place: who reads the first of them
+/// gets the same one each time. KubeVela's order is that in which it came to look at them.
+fn of_spec(components: &[&str], mut services: Vec<ComponentStatus>) -> Vec<ComponentStatus> {
+    let position = |row: &ComponentStatus| components.iter().position(|name| *name == row.name);
+    services.retain(|row| position(row).is_some());
+    services.sort_by_cached_key(|row| (position(row), row.cluster.clone(), row.namespace.clone()));
     services
 }
 
@@ -305,4 +302,26 @@ fn stages(run: RunPhase, problem: Option<String>) -> Vec<Stage> {
         (_, None) => {}
     }
     stages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_specification_and_by_place() {
+        let row = |name: &str, cluster: &str| ComponentStatus {
+            name: name.to_owned(),
+            cluster: Some(cluster.to_owned()),
+            ..ComponentStatus::default()
+        };
+        let rows = ["b/y", "gone/x", "a/y", "b/x", "a/x"];
+        let rows = rows.map(|row| row.split_once('/').unwrap_or_default());
+        let rows = rows.map(|(name, cluster)| row(name, cluster)).into();
+        let told = of_spec(&["b", "a"], rows).into_iter();
+        let told: Vec<String> = told
+            .map(|row| format!("{}/{}", row.name, row.cluster.unwrap_or_default()))
+            .collect();
+        assert_eq!(told, ["b/x", "b/y", "a/x", "a/y"]);
+    }
 }

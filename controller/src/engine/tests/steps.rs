@@ -70,6 +70,52 @@ async fn values_pass_from_step_to_step() {
     );
 }
 
+/// What was not evaluated did not fail: the step waits, however often, says why, and goes on.
+#[tokio::test]
+async fn a_step_whose_evaluation_is_put_off_waits_and_goes_on() {
+    let mut step = json!({"name": "a", "type": "message", "properties": {"message": "hello"}});
+    let bench = Bench::new();
+    bench.world.quarantined.store(30, Ordering::SeqCst);
+    let run = bench.begin(json!([step])).await;
+    let waits = |text: &str| {
+        text.starts_with("a=running/Wait the template exceeded its evaluation limits 2 times")
+    };
+    bench
+        .until(&run, |now| shown(now).iter().any(|text| waits(text)))
+        .await;
+    let end = bench.over(&run).await;
+    assert_eq!(shown(&end), ["a=succeeded hello"]);
+
+    step["if"] = json!("true");
+    let bench = Bench::new();
+    bench.world.quarantined.store(3, Ordering::SeqCst);
+    let run = bench.begin(json!([step])).await;
+    let end = bench.over(&run).await;
+    assert_eq!(
+        shown(&end),
+        ["a=succeeded hello"],
+        "its condition waits, too"
+    );
+}
+
+/// Who may read Applications need not know the address that a Secret holds.
+#[tokio::test]
+async fn a_url_is_not_told_once_a_secret_was_read() {
+    let bench = Bench::new();
+    bench
+        .world
+        .put(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook"}}));
+    let url = "http://127.0.0.1:1/services/SECRET";
+    let run = bench
+        .begin(json!([{"name": "a", "type": "notify", "properties": {"url": url}}]))
+        .await;
+    let failed = |now: &crate::engine::Snapshot| shown(now)[0].starts_with("a=failed");
+    let now = bench.until(&run, failed).await;
+    let told = &shown(&now)[0];
+    assert!(told.contains("POST http://127.0.0.1:1: "), "{told}");
+    assert!(!told.contains("SECRET"), "{told}");
+}
+
 /// Objects of late traits come when the step would be done; only who needs one of them waits.
 #[tokio::test]
 async fn an_output_that_is_still_to_come_is_waited_for() {

@@ -22,7 +22,7 @@ use crate::engine::{
 use crate::evaluation::Evaluation;
 
 /// Templates as functions of what is asked: the source of a step's template is the name of its script.
-pub(super) struct Script;
+pub(super) struct Script(Arc<World>);
 
 fn call(key: &str, provider: &str, action: &str, params: Value) -> Answer {
     Answer::Need(vec![Call {
@@ -108,7 +108,7 @@ fn script(step: &StepRequest) -> Answer {
                     "wait",
                     "builtin",
                     "wait",
-                    json!({"continue": step.replay.get("cm").is_some_and(|cm| cm.get("value").is_some()), "message": "for the gate"}),
+                    json!({"continue": step.replay.get("cm").is_some_and(|cm| cm.get("err").is_none()), "message": "for the gate"}),
                 ),
             ],
         ),
@@ -171,6 +171,19 @@ fn script(step: &StepRequest) -> Answer {
     }
 }
 
+/// Reads a Secret, and sends something to where that may say.
+fn notify(step: &StepRequest) -> Answer {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook"}});
+    let url = &step.template.parameters["url"];
+    sequence(
+        step,
+        &[
+            ("secret", "kube", "read", json!({ "value": secret })),
+            ("send", "http", "do", json!({"method": "POST", "url": url})),
+        ],
+    )
+}
+
 /// Fails or waits as the answer of a check says.
 fn check(step: &StepRequest) -> Answer {
     let parameter = step.template.parameters.clone();
@@ -197,7 +210,17 @@ fn objects(step: &StepRequest, source: &str) -> Answer {
 #[async_trait]
 impl Engine for Script {
     async fn call(&self, job: Job) -> Result<Answer, EngineError> {
+        if counts_down(&self.0.quarantined) {
+            return Err(EngineError::Quarantined {
+                whose: "the template".to_owned(),
+                kills: 2,
+                namespace: None,
+                wait: Duration::from_secs(10),
+                retry_after: Duration::ZERO,
+            });
+        }
         match job.operation {
+            Operation::Step(step) if step.template.source == "notify" => Ok(notify(&step)),
             Operation::Step(step) => Ok(script(&step)),
             Operation::Expression(expression) => match expression.expression.as_str() {
                 "true" => Ok(Answer::Done(json!(true))),
@@ -222,6 +245,8 @@ pub(super) struct World {
     /// How often objects of a component are still to come.
     pub(super) incomplete: AtomicUsize,
     pub(super) at_most_once: bool,
+    /// How often the engine refuses to evaluate anything.
+    pub(super) quarantined: AtomicUsize,
     /// Whether the condition on the metric does not hold.
     pub(super) is_slow: AtomicBool,
 }
@@ -289,7 +314,7 @@ impl Ports for World {
 
     async fn apply_component(&self, request: ComponentRequest) -> Result<Applied, PortError> {
         if request.component == "ghost" {
-            return Err(PortError("component ghost not found".into()));
+            return Err(PortError::new("component ghost not found"));
         }
         self.components.lock().unwrap().push(request);
         Ok(Applied {
@@ -356,7 +381,7 @@ impl Bench {
     }
 
     pub(super) fn runner(&self, faults: Arc<dyn Faults>) -> Runner {
-        let evaluation = Evaluation::new(Arc::new(Script), Evaluator::V2);
+        let evaluation = Evaluation::new(Arc::new(Script(Arc::clone(&self.world))), Evaluator::V2);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Runner::new(
             Arc::clone(&self.store),

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+	cuejson "cuelang.org/go/encoding/json"
 	"github.com/kubevela/workflow/pkg/cue/model/sets"
 )
 
@@ -35,52 +38,92 @@ func (e *callError) Error() string {
 func (e *callError) Unwrap() error { return e.err }
 
 // resolve carries out the calls (`#do`) of a value in KubeVela's order: children before parents, siblings
-// by @step(n) and then as declared, one after the other, each result filled in before the next is looked
-// for. Calls that need the world are looked up in the replay; the first that is not there ends in a
-// needError. scope keeps the keys of several templates in one request apart.
+// by @step(n) and then as declared. Calls that need the world are looked up in the replay; where one is not there, it
+// ends in a needError with all that can be asked for together. scope keeps the keys of several templates in one
+// request apart.
 func (s *source) resolve(value cue.Value, scope string, answers replay) (cue.Value, error) {
 	if !s.mayCall {
 		return value, nil
 	}
 	executed := map[string]bool{}
 	for {
-		next, found := nextCall(value, executed)
-		if !found {
+		pending := pendingCalls(value, executed)
+		if len(pending) == 0 {
 			return value, nil
 		}
-		path := next.Path().String()
-		executed[path] = true
-		result, err := s.execute(next, scope, answers)
-		if err != nil {
+		known := answered(pending, scope, answers)
+		if len(known) == 0 {
+			if _, ok := nativeOf(pending[0]); !ok {
+				return value, s.needed(value, pending, scope)
+			}
+			known = pending[:1]
+		}
+		for _, one := range known {
+			executed[one.Path().String()] = true
+		}
+		var err error
+		if value, err = fillAll(value, known, scope, answers); err != nil {
 			return value, err
 		}
-		value = value.FillPath(next.Path(), result)
 	}
 }
 
-func nextCall(value cue.Value, executed map[string]bool) (next cue.Value, found bool) {
-	iterate(value, func(v cue.Value) bool {
+// pendingCalls gives the calls that were not executed yet.
+func pendingCalls(value cue.Value, executed map[string]bool) (found []cue.Value) {
+	iterate(value, func(v cue.Value) {
 		do, _ := v.LookupPath(doPath).String()
-		if do == "" || executed[v.Path().String()] {
-			return false
+		if do != "" && !executed[v.Path().String()] {
+			found = append(found, v)
 		}
-		next, found = v, true
-		return true
 	})
-	return next, found
+	return found
 }
 
-// iterate visits a value depth first, what is inside definitions excepted, until visit says stop.
-func iterate(value cue.Value, visit func(cue.Value) bool) bool {
+// answered gives those of the calls whose results are known.
+func answered(pending []cue.Value, scope string, answers replay) (found []cue.Value) {
+	for _, value := range pending {
+		if _, ok := nativeOf(value); ok {
+			continue
+		}
+		if _, ok := answers[scope+value.Path().String()]; ok {
+			found = append(found, value)
+		}
+	}
+	return found
+}
+
+// needed asks for the first of the calls, and for those after it that can be told by now.
+func (s *source) needed(whole cue.Value, pending []cue.Value, scope string) error {
+	together := 1
+	if len(pending) > 1 {
+		together = s.wire(whole, pending).together(pending)
+	}
+	var calls []call
+	for i, value := range pending[:together] {
+		wanted, err := s.call(value, scope)
+		if i > 0 && (err != nil || wanted.Endpoint != nil || legacy(wanted.Provider)) {
+			break
+		}
+		if err != nil {
+			return &callError{value.Path().String(), err}
+		}
+		calls = append(calls, wanted)
+		if wanted.Endpoint != nil || legacy(wanted.Provider) {
+			break
+		}
+	}
+	return &needError{calls}
+}
+
+// iterate visits a value depth first, what is inside definitions excepted.
+func iterate(value cue.Value, visit func(cue.Value)) {
 	if strings.Contains(value.Path().String(), "#") {
-		return false
+		return
 	}
 	for _, child := range children(value) {
-		if iterate(child, visit) {
-			return true
-		}
+		iterate(child, visit)
 	}
-	return visit(value)
+	visit(value)
 }
 
 // children gives elements or fields, those with @step(n) first.
@@ -115,45 +158,106 @@ func stepOf(value cue.Value) (int64, bool) {
 // legacy says whether a provider takes its inputs from, and gives its results at, the root of the call.
 func legacy(provider string) bool { return provider == "op" || provider == "ql" }
 
-// execute gives the value of a call after it was carried out.
-func (s *source) execute(value cue.Value, scope string, answers replay) (cue.Value, error) {
+// nativeOf gives how a call is carried out here, if it is.
+func nativeOf(value cue.Value) (native func(cue.Value) (cue.Value, error), ok bool) {
+	do, _ := value.LookupPath(doPath).String()
+	provider, _ := value.LookupPath(providerPath).String()
+	native, ok = natives[provider+"."+do]
+	return native, ok
+}
+
+// call says what is to be carried out.
+func (s *source) call(value cue.Value, scope string) (call, error) {
 	path := value.Path().String()
 	do, _ := value.LookupPath(doPath).String()
 	provider, _ := value.LookupPath(providerPath).String()
-	if native, ok := natives[provider+"."+do]; ok {
-		result, err := native(value)
-		if err != nil {
-			return value, &callError{path, err}
-		}
-		return result, nil
-	}
-	key := scope + path
-	if answer, ok := answers[key]; ok {
-		return fillAnswer(value, provider, answer)
-	}
 	params, err := paramsOf(value, provider, do)
-	if err != nil {
-		return value, &callError{path, err}
-	}
-	return value, &needError{[]call{{
-		Key: key, Path: path, Provider: provider, Do: do, Params: params, Endpoint: s.packages.endpointOf(provider),
-	}}}
+	return call{
+		Key: scope + path, Path: path, Provider: provider, Do: do, Params: params, Endpoint: s.packages.endpointOf(provider),
+	}, err
 }
 
-// fillAnswer puts the result of a call where the package expects it.
-func fillAnswer(value cue.Value, provider string, answer json.RawMessage) (cue.Value, error) {
-	if isNull(answer) {
+// fillAll puts the results of calls where the packages expect them. A value is evaluated anew by each filling, so those
+// whose place can be written as data are filled in at once.
+func fillAll(value cue.Value, calls []cue.Value, scope string, answers replay) (cue.Value, error) {
+	results := &results{}
+	for _, one := range calls {
+		path := one.Path()
+		if native, ok := nativeOf(one); ok {
+			result, err := native(one)
+			if err != nil {
+				return value, &callError{path.String(), err}
+			}
+			value = value.FillPath(path, result)
+			continue
+		}
+		answer := answers[scope+path.String()]
+		if isNull(answer) {
+			continue
+		}
+		target := path.Selectors()
+		if provider, _ := one.LookupPath(providerPath).String(); !legacy(provider) {
+			target = append(target, returnsPath.Selectors()...)
+		}
+		result, err := cuejson.Extract("result of "+path.String(), answer)
+		if err != nil {
+			return value, &badRequestError{path.String() + ": " + err.Error()}
+		}
+		if !results.put(target, result) {
+			value = value.FillPath(cue.MakePath(target...), value.Context().BuildExpr(result))
+		}
+	}
+	if results.fields == nil {
 		return value, nil
 	}
-	result, err := valueOf(value.Context(), "result of "+value.Path().String(), answer)
-	if err != nil {
-		return value, err
+	return value.FillPath(cue.Path{}, value.Context().BuildExpr(results.expr())), nil
+}
+
+// results are values by place, to be written as one.
+type results struct {
+	value  ast.Expr
+	order  []string
+	fields map[string]*results
+}
+
+// put adds a value; false where its place is not one that data has: an item of a list, a hidden field.
+func (r *results) put(at []cue.Selector, value ast.Expr) bool {
+	for _, selector := range at {
+		if selector.LabelType() != cue.StringLabel || selector.ConstraintType() != 0 {
+			return false
+		}
 	}
-	target := returnsPath
-	if legacy(provider) {
-		target = cue.Path{}
+	for _, selector := range at {
+		name := selector.Unquoted()
+		if r.fields == nil {
+			r.fields = map[string]*results{}
+		}
+		if r.fields[name] == nil {
+			r.fields[name] = &results{}
+			r.order = append(r.order, name)
+		}
+		r = r.fields[name]
 	}
-	return value.FillPath(target, result), nil
+	r.value = value
+	return true
+}
+
+func (r *results) expr() ast.Expr {
+	var written ast.Expr
+	if r.fields != nil {
+		object := &ast.StructLit{}
+		for _, name := range r.order {
+			object.Elts = append(object.Elts, &ast.Field{Label: ast.NewString(name), Value: r.fields[name].expr()})
+		}
+		written = object
+	}
+	switch {
+	case written == nil:
+		return r.value
+	case r.value == nil:
+		return written
+	}
+	return ast.NewBinExpr(token.AND, r.value, written)
 }
 
 // withPatch names the calls whose `patch` travels as CUE text, because its comments carry strategies.
