@@ -17,7 +17,7 @@ use crate::up::parse_duration;
 #[derive(Args, Debug)]
 pub(crate) struct DeleteArgs {
     /// Names of the Applications.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = crate::hub::name)]
     applications: Vec<String>,
     /// Return at once; the deletion goes on in the background.
     #[arg(long)]

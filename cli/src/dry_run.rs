@@ -56,8 +56,9 @@ pub(crate) struct Args {
     /// Results of the calls that templates make (`path: result`, YAML or JSON): a dry run does not carry them out.
     #[arg(long, value_name = "FILE")]
     returns: Option<PathBuf>,
-    /// Charts read what they need from the hub, as its user: what their templates look up, `valuesFrom`, logins. They are
-    /// rendered for its version, unless --cluster-version is given.
+    /// The definitions and their revisions, policies and workflows of the hub are known too; what is given goes before. Charts
+    /// read what they need from it, as its user: what their templates look up, `valuesFrom`, logins. They are rendered for
+    /// its version, unless --cluster-version is given.
     #[arg(long = "hub")]
     with_hub: bool,
     #[command(flatten)]
@@ -110,13 +111,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// The objects, and whether these are all.
 fn objects(args: &Args) -> Result<(Vec<Value>, bool), Failure> {
     let one = |report: Report| Failure::from(vec![report]);
-    let mut given = Given::default();
+    let mut world = World::of(args).map_err(|error| one(plain(&format!("{error:#}"), "")))?;
+    let mut given = Given {
+        set: std::mem::take(&mut world.definitions),
+        ..Given::default()
+    };
     for path in &args.definitions {
         for file in files_of(path).map_err(one)? {
             read_definitions(&file, &mut given).map_err(one)?;
         }
     }
-    let mut world = World::of(args).map_err(|error| one(plain(&format!("{error:#}"), "")))?;
     let mut manifests = Vec::new();
     for path in &args.files {
         for file in files_of(path).map_err(one)? {
@@ -592,10 +596,14 @@ struct Given {
 fn read_definitions(file: &Path, given: &mut Given) -> Result<(), Report> {
     let (name, text) = read_text(file)?;
     if is_cue(file) {
-        let object =
+        let parsed =
             engine::parse_definition(&name, text.clone()).map_err(|problem| plain(&problem, ""))?;
+        for unknown in parsed.unknown.iter().map(engine::describe) {
+            let warning = MietteDiagnostic::new(unknown).with_severity(Severity::Warning);
+            let _ = writeln!(std::io::stderr(), "{:?}", Report::new(warning));
+        }
         given.take(Manifest {
-            object,
+            object: parsed.object,
             file: name,
             text: text.into(),
             site: Site::default(),
@@ -612,11 +620,10 @@ fn read_definitions(file: &Path, given: &mut Given) -> Result<(), Report> {
 impl Given {
     /// Takes what Applications refer to; what is of another kind is given back.
     fn take(&mut self, manifest: Manifest) -> Result<Option<Value>, Report> {
-        let mut object = manifest.object.clone();
-        default_terraform(&mut object);
+        let object = manifest.object.clone();
         let wrong = |problem| plain(&format!("{}: {problem}", manifest.file), "");
         let is_taken = engine::take_package(&object).map_err(wrong)?
-            || self.set.add(&object, "default").map_err(wrong)?;
+            || self.set.register(&object, "default").map_err(wrong)?;
         if !is_taken {
             return Ok(Some(object));
         }
@@ -657,14 +664,4 @@ fn read_manifests(
         }
     }
     Ok(applications)
-}
-
-/// The default of `schematic.terraform.type`, which an API server would fill in (CRD-023).
-fn default_terraform(object: &mut Value) {
-    let module = object
-        .pointer_mut("/spec/schematic/terraform")
-        .and_then(Value::as_object_mut);
-    if let Some(module) = module {
-        module.entry("type").or_insert_with(|| "hcl".into());
-    }
 }

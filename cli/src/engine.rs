@@ -135,27 +135,23 @@ pub(crate) fn describe(diagnostic: &Diagnostic) -> String {
     format!("{place}{}", diagnostic.message)
 }
 
-/// Reads a definition file in CUE form; the result is the object as it would be applied.
+/// Reads a definition file in CUE form: the object as it would be applied, and what of the file means nothing.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(crate) fn parse_definition(file: &str, source: String) -> Result<Value, String> {
+pub(crate) fn parse_definition(file: &str, source: String) -> Result<ParsedDefinition, String> {
     let request = ParseDefinitionRequest {
         file: file.to_owned(),
         source,
     };
-    let parsed = run::<ParsedDefinition>(Operation::ParseDefinition(request))?;
-    match parsed.unknown.first() {
-        Some(unknown) => Err(describe(unknown)),
-        None => Ok(parsed.object),
-    }
+    run(Operation::ParseDefinition(request))
 }
 
 /// A built-in definition, if there is one.
 pub(crate) fn builtin(kind: DefinitionKind, name: &str) -> Option<Result<Definition, String>> {
     let found = caravel_definitions::get(kind, name)?;
     let parsed = parse_definition(&found.file, found.source.into_owned())
-        .and_then(|object| Definition::from_object(&object));
+        .and_then(|parsed| Definition::from_object(&parsed.object));
     Some(parsed.map_err(|problem| format!("built-in definition {}: {problem}", found.file)))
 }
 

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow};
 use caravel_core::api::Package;
+use caravel_core::api::labels::LONGEST_VALUE;
+use caravel_core::check::is_subdomain;
 use caravel_core::render::ClusterVersion;
 use clap::Args;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
@@ -24,7 +26,7 @@ pub(crate) const FIELD_MANAGER: &str = "caravel-cli";
 #[derive(Args, Clone, Debug)]
 pub(crate) struct HubArgs {
     /// Namespace; the one of the kubeconfig's context unless given.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, value_parser = namespace)]
     pub(crate) namespace: Option<String>,
     /// Path of the kubeconfig.
     #[arg(long, env = "KUBECONFIG", value_name = "FILE", global = true)]
@@ -32,6 +34,28 @@ pub(crate) struct HubArgs {
     /// Context of the kubeconfig.
     #[arg(long, global = true)]
     pub(crate) context: Option<String>,
+}
+
+/// A name that an object can have.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("the name is empty".to_owned()),
+        _ if is_subdomain(text) => Ok(text.to_owned()),
+        _ => Err(
+            "names have letters a-z, digits, `-` and `.`, a letter or digit first and last"
+                .to_owned(),
+        ),
+    }
+}
+
+/// A name that a namespace can have.
+fn namespace(text: &str) -> Result<String, String> {
+    match name(text) {
+        Ok(_) if text.contains('.') || text.len() > LONGEST_VALUE => {
+            Err("names of namespaces have letters a-z, digits and `-`, at most 63".to_owned())
+        }
+        other => other,
+    }
 }
 
 /// A hub that was found.

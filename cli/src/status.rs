@@ -16,6 +16,7 @@ use crate::{age, paint};
 #[derive(Args, Debug)]
 pub(crate) struct StatusArgs {
     /// Name of the Application.
+    #[arg(value_parser = crate::hub::name)]
     application: String,
     /// As data.
     #[arg(short, long)]

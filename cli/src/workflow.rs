@@ -36,6 +36,7 @@ enum Operation {
     /// End the workflow: what runs fails, what has not begun is skipped.
     Terminate {
         /// Name of the Application.
+        #[arg(value_parser = crate::hub::name)]
         application: String,
     },
 }
@@ -43,6 +44,7 @@ enum Operation {
 #[derive(Args, Debug)]
 struct Target {
     /// Name of the Application.
+    #[arg(value_parser = crate::hub::name)]
     application: String,
     /// Only this step.
     #[arg(long)]

@@ -275,3 +275,38 @@ fn mistakes_stand_in_the_objects_and_files_that_they_were_made_in() {
         "definitions/greeting.cue"
     ]));
 }
+
+#[test]
+fn versions_of_definitions_that_are_given_or_built_in_are_known() {
+    let place = tempfile::tempdir().expect("a folder");
+    let definition = |version: &str| {
+        format!(
+            "\"ver\": {{type: \"component\", attributes: {{workload: definition: {{apiVersion: \"v1\", kind: \"ConfigMap\"}}, version: \"{version}\"}}}}\n\
+             template: {{output: {{apiVersion: \"v1\", kind: \"ConfigMap\", data: v: \"{version}\"}}, parameter: {{}}}}\n"
+        )
+    };
+    for version in ["1.2.3", "1.10.0"] {
+        let file = place.path().join(format!("r{version}.cue"));
+        std::fs::write(file, definition(version)).expect("a file");
+    }
+    let app = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: a, annotations: {app.oam.dev/autoUpdate: \"true\"}}\n\
+        spec:\n  components:\n  - {name: exact, type: ver@v1.2.3}\n  - {name: newest, type: ver@v1}\n  \
+        - {name: web, type: webservice@v1, properties: {image: nginx}}\n";
+    let file = place.path().join("app.yaml");
+    std::fs::write(&file, app).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_caravel"))
+        .args(["dry-run", "-f"])
+        .arg(&file)
+        .arg("-d")
+        .arg(place.path().join("r1.2.3.cue"))
+        .arg("-d")
+        .arg(place.path().join("r1.10.0.cue"))
+        .output()
+        .expect("the program starts");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    let objects = String::from_utf8_lossy(&output.stdout).into_owned();
+    for wanted in ["v: 1.2.3", "v: 1.10.0", "kind: Deployment"] {
+        assert!(objects.contains(wanted), "{objects}");
+    }
+}

@@ -80,7 +80,9 @@ pub(crate) fn registration(source: &Source) -> Vec<Problem> {
 
 /// What is wrong with the definition around its template: fields, version, scope.
 fn shape(source: &Source) -> Vec<Problem> {
-    let head = source.unknown.iter().map(|unknown| source.problem(unknown));
+    // They change nothing, and KubeVela takes them.
+    let unknown = source.unknown.iter();
+    let head = unknown.map(|unknown| source.problem(unknown).warning());
     let findings = DefinitionCheck::new(&source.object).findings().into_iter();
     let around = findings.map(|finding| {
         let is_warning = finding.kind.is_warning();

@@ -8,6 +8,7 @@ use caravel_core::api::labels::annotations::FORCE_DELETE;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
+use super::Machine;
 use super::impact::{World, name_of, namespace_of};
 use super::registry;
 use crate::hub::{HubArgs, readable};
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Delete it although Applications use it: they stay as they are, and cannot be changed any more.
     #[arg(long)]
     force: bool,
+    /// What came of it as data.
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<Machine>,
 }
 
 /// Tells the hub that the deletion is meant: it refuses one while the definition is used.
@@ -59,6 +63,11 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
     api.delete(&args.name, &DeleteParams::default())
         .await
         .map_err(readable)?;
+    if let Some(format) = args.output {
+        let whole = json!({"kind": found.kind.name, "name": args.name, "namespace": namespace, "deleted": true, "users": users});
+        super::print_data(&whole, format)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut out = std::io::stdout();
     writeln!(
         out,

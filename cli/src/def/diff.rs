@@ -193,7 +193,7 @@ pub(crate) fn is_file(text: &str) -> bool {
     text == "-"
         || text.contains('/')
         || matches!(ending, Some("cue" | "yaml" | "yml" | "json"))
-        || (path.is_file() && !text.contains('@'))
+        || (path.exists() && !text.contains('@'))
 }
 
 fn parameters(source: &Source) -> Result<Vec<Parameter>> {

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 
+use super::Machine;
 use super::apply::{judged, replace};
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::registry::{self, Found};
-use super::source::read_one;
+use super::source::{of_file, read_one};
 use crate::hub::{Hub, HubArgs};
 
 /// Opens a definition of the hub in an editor (`KUBE_EDITOR`, `EDITOR`, vi), and registers what is saved. A text that is
@@ -24,13 +26,22 @@ pub(crate) struct Args {
     /// Its kind, where the name alone is ambiguous.
     #[arg(short = 't', long = "type")]
     kind: Option<String>,
+    /// What came of it as data.
+    #[arg(short, long, value_enum)]
+    pub(crate) output: Option<Machine>,
 }
 
 pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<ExitCode> {
     let hub = hub.connect_for_templates().await?;
     let found = registry::find(&hub, namespace, &args.name, args.kind.as_deref()).await?;
     let before = registry::print(&found.object)?;
-    let file = write(&args.name, &before)?;
+    // A Terraform module stands in a manifest.
+    let ending = if registry::is_terraform(&found.object) {
+        "yaml"
+    } else {
+        "cue"
+    };
+    let file = write(&args.name, ending, &before)?;
     open(&file)?;
     let after = fs::read_to_string(&file)
         .with_context(|| format!("{}: nothing was changed", file.display()))?;
@@ -38,30 +49,50 @@ pub(crate) async fn run(args: &Args, hub: &HubArgs, namespace: &str) -> Result<E
         let _ = fs::remove_file(&file);
         bail!("the text that was saved is empty: nothing was changed");
     }
-    let mut out = std::io::stdout();
     if after == before {
         let _ = fs::remove_file(&file);
-        writeln!(out, "{} is unchanged", args.name)?;
-        return Ok(ExitCode::SUCCESS);
+        let said = format!("{} is unchanged", args.name);
+        return args.tell(&found, namespace, false, &said);
     }
     match register(&hub, &found, &file).await {
         Ok(()) => {
             let _ = fs::remove_file(&file);
-            writeln!(
-                out,
-                "{} {} edited in {namespace}",
-                found.kind.name, args.name
-            )?;
-            Ok(ExitCode::SUCCESS)
+            let said = format!("{} {} edited in {namespace}", found.kind.name, args.name);
+            args.tell(&found, namespace, true, &said)
         }
         Err(error) => {
-            super::tell(&error, None)?;
             let kept = file.display();
-            bail!(
+            let advice = format!(
                 "nothing was changed; your text is kept: correct it and `caravel def apply {kept}`"
-            )
+            );
+            if args.output.is_some() {
+                return Err(with(error, &kept.to_string(), &advice));
+            }
+            super::tell(&error, None)?;
+            bail!("{advice}")
         }
     }
+}
+
+impl Args {
+    /// Says what came of it.
+    fn tell(&self, found: &Found, namespace: &str, edited: bool, said: &str) -> Result<ExitCode> {
+        match self.output {
+            Some(format) => {
+                let whole = json!({"kind": found.kind.name, "name": self.name, "namespace": namespace, "edited": edited});
+                super::print_data(&whole, format)?;
+            }
+            None => writeln!(std::io::stdout(), "{said}")?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Problems with one more that says what to do.
+fn with(error: anyhow::Error, file: &str, advice: &str) -> anyhow::Error {
+    let mut problems = of_file(file, error);
+    problems.0.push(Problem::of_file(file, advice));
+    problems.into()
 }
 
 async fn register(hub: &Hub, found: &Found, file: &Path) -> Result<()> {
@@ -83,11 +114,11 @@ async fn register(hub: &Hub, found: &Found, file: &Path) -> Result<()> {
 }
 
 /// A file that only the user can read.
-fn write(name: &str, text: &str) -> Result<PathBuf> {
+fn write(name: &str, ending: &str, text: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir();
     for number in 0..100 {
         let path = folder.join(format!(
-            "caravel-{name}-{}-{number}.cue",
+            "caravel-{name}-{}-{number}.{ending}",
             std::process::id()
         ));
         let opened = OpenOptions::new()

@@ -33,6 +33,11 @@ pub(crate) struct World {
     applications: Vec<Value>,
 }
 
+/// The definitions of a hub with their revisions, and its policies and workflows.
+pub(crate) async fn definitions_of(hub: &Hub) -> Result<DefinitionSet> {
+    Ok(World::defined(hub).await?.set)
+}
+
 /// What becomes of one Application.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,8 +71,8 @@ pub(crate) enum Effect {
 }
 
 impl World {
-    /// Everything that the hub has.
-    pub(crate) async fn load(hub: &Hub) -> Result<Self> {
+    /// What the hub defines.
+    async fn defined(hub: &Hub) -> Result<Self> {
         let mut world = Self::default();
         let everywhere = ListParams::default();
         let others = [
@@ -97,6 +102,13 @@ impl World {
                 world.add(&serde_json::to_value(object)?, kind);
             }
         }
+        Ok(world)
+    }
+
+    /// The same with the Applications.
+    pub(crate) async fn load(hub: &Hub) -> Result<Self> {
+        let mut world = Self::defined(hub).await?;
+        let everywhere = ListParams::default();
         let api = resource(hub, "Application", "applications", None);
         for object in api.list(&everywhere).await.map_err(readable)? {
             world.applications.push(serde_json::to_value(object)?);

@@ -45,6 +45,7 @@ use serde_json::json;
 
 pub(crate) use self::source::Source;
 
+pub(crate) use self::impact::definitions_of;
 use self::problem::Problems;
 use crate::hub::HubArgs;
 
@@ -160,6 +161,8 @@ impl Action {
             Self::Diff(args) => args.output,
             Self::Why(args) => args.output,
             Self::Test(args) => args.output,
+            Self::Del(args) => args.output,
+            Self::Edit(args) => args.output,
             _ => None,
         }
     }

@@ -1,7 +1,10 @@
 //! The definitions of a hub.
 
 use anyhow::{Result, anyhow, bail};
+use caravel_core::api::labels::annotations::KUBECTL_LAST_APPLIED;
+use caravel_core::check::is_subdomain;
 use caravel_core::engine::{Evaluator, Operation, PrintDefinitionRequest};
+use caravel_core::yaml;
 use caravel_definitions::Definition;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
@@ -25,10 +28,14 @@ pub(crate) async fn find(
     name: &str,
     only: Option<&str>,
 ) -> Result<Found> {
-    match find_opt(hub, namespace, name, only).await? {
-        Some(found) => Ok(found),
-        None => bail!("there is no definition {name} in {namespace}: `caravel def list` shows all"),
+    if let Some(found) = find_opt(hub, namespace, name, only).await? {
+        return Ok(found);
     }
+    let word = match chosen(only)?.as_slice() {
+        [one] => format!("{} definition", one.word),
+        _ => "definition".to_owned(),
+    };
+    bail!("there is no {word} {name} in {namespace}: `caravel def list` shows all")
 }
 
 /// The same; none where there is none.
@@ -39,6 +46,9 @@ pub(crate) async fn find_opt(
     only: Option<&str>,
 ) -> Result<Option<Found>> {
     let mut found = Vec::new();
+    if !is_subdomain(name) {
+        bail!("{name:?} is no name that a definition can have");
+    }
     for kind in chosen(only)? {
         let api = kind.api(hub, Some(namespace));
         if let Some(object) = api.get_opt(name).await.map_err(readable)? {
@@ -158,8 +168,33 @@ fn as_value(object: DynamicObject, kind: &Kind) -> Result<Value> {
     Ok(object)
 }
 
-/// A definition object in the source format.
+/// Whether a definition has a Terraform module in place of a template: there is no source format for it but the manifest.
+pub(crate) fn is_terraform(object: &Value) -> bool {
+    object["spec"]["schematic"]["terraform"].is_object()
+}
+
+/// The manifest of a definition, without what servers note in it.
+fn manifest(object: &Value) -> String {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|field, _| {
+            ["name", "namespace", "labels", "annotations"].contains(&field.as_str())
+        });
+        if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+            annotations.remove(KUBECTL_LAST_APPLIED);
+        }
+    }
+    yaml::to_string(&object)
+}
+
+/// A definition object in the source format; a manifest where a Terraform module is its template.
 pub(crate) fn print(object: &Value) -> Result<String> {
+    if is_terraform(object) {
+        return Ok(manifest(object));
+    }
     let request = PrintDefinitionRequest {
         object: object.clone(),
     };

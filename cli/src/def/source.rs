@@ -70,6 +70,9 @@ pub(crate) fn of_file(file: &str, error: anyhow::Error) -> Problems {
 
 /// Reads the one definition of a file.
 pub(crate) fn read_one(path: &str) -> Result<Source> {
+    if Path::new(path).is_dir() {
+        bail!("{path} is a folder: name the file of one definition in it");
+    }
     let mut sources = read(path)?;
     match (sources.pop(), sources.is_empty()) {
         (Some(source), true) => Ok(source),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use caravel_clusters::connect::{Cluster, Clusters};
 use caravel_core::api::Application;
-use caravel_core::appfile::{Finding, FindingKind};
+use caravel_core::appfile::{DefinitionSet, Finding, FindingKind};
 use caravel_core::charts::{ChartCall, ChartHook, Lookup, RenderedChart, as_stored};
 use caravel_core::render::ClusterVersion;
 use caravel_engines::Charts;
@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::Args;
+use crate::def::definitions_of;
 use crate::hub::readable;
 
-/// What charts are rendered with, for all Applications.
+/// What there is besides the definitions that are given: the hub, and what charts are rendered with.
 pub(super) struct World {
     program: Charts,
     runtime: Runtime,
@@ -29,6 +30,8 @@ pub(super) struct World {
     version: Option<ClusterVersion>,
     /// Objects of the files.
     given: Vec<Value>,
+    /// What the hub defines.
+    pub(super) definitions: DefinitionSet,
 }
 
 impl World {
@@ -44,12 +47,14 @@ impl World {
             namespace: args.hub.namespace.clone(),
             version: args.cluster_version.clone(),
             given: Vec::new(),
+            definitions: DefinitionSet::default(),
         };
         if args.with_hub {
-            let hub = world.runtime.block_on(args.hub.connect())?;
+            let hub = world.runtime.block_on(args.hub.connect_for_templates())?;
             // Whether it answers is told once, and not as a fault of some chart.
             let version = world.runtime.block_on(hub.client.apiserver_version());
             world.hub_version = version.map_err(readable)?.git_version;
+            world.definitions = world.runtime.block_on(definitions_of(&hub))?;
             world.namespace = Some(hub.namespace);
             world.hub = Some(Clusters::new(hub.client).hub()?);
         }

@@ -65,3 +65,62 @@ fn a_parameter_may_have_the_name_of_a_word_of_schemas() {
     assert!(types.contains("items?: VItems[];"), "{types}");
     assert!(types.contains("kids?: VItems[];"), "{types}");
 }
+
+#[test]
+fn names_that_cannot_be_registered_are_found() {
+    let definition = |name: &str| {
+        format!("\"{name}\": {{type: \"trait\"}}\ntemplate: {{patch: {{}}, parameter: {{}}}}\n")
+    };
+    let spaced = place("t.cue", &definition("x y"));
+    let told = vetted(spaced.path(), "t.cue");
+    assert!(
+        told.contains("this cannot be the name of an object"),
+        "{told}"
+    );
+    let long = place("t.cue", &definition(&"n".repeat(80)));
+    let told = vetted(long.path(), "t.cue");
+    assert!(told.contains("the name is too long"), "{told}");
+    let old = "apiVersion: core.oam.dev/v1alpha2\nkind: TraitDefinition\nmetadata: {name: t}\nspec: {schematic: {cue: {template: 'patch: {}'}}}\n";
+    let old = place("t.yaml", old);
+    let told = vetted(old.path(), "t.yaml");
+    assert!(
+        told.contains("write apiVersion: core.oam.dev/v1beta1"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_field_of_the_head_that_means_nothing_is_a_warning() {
+    let head = "pp: {type: \"trait\", namespace: \"vela-system\", attributes: {appliesToWorkloads: [\"*\"]}}\n";
+    let definition =
+        format!("{head}template: {{patch: metadata: labels: a: \"b\", parameter: {{}}}}\n");
+    let place = place("pp.cue", &definition);
+    let told = vetted(place.path(), "pp.cue");
+    assert!(told.contains("1 definition checked, 0 bad"), "{told}");
+    assert!(told.contains("unknown field \"namespace\""), "{told}");
+    shown_in(place.path(), &["render", "pp.cue"]);
+}
+
+#[test]
+fn a_terraform_module_is_rendered_with_its_text() {
+    let manifest = "apiVersion: core.oam.dev/v1beta1\nkind: ComponentDefinition\nmetadata: {name: tfd}\nspec:\n  \
+        workload: {definition: {apiVersion: terraform.core.oam.dev/v1beta2, kind: Configuration}}\n  \
+        schematic: {terraform: {configuration: 'variable \"bucket\" {}'}}\n";
+    let place = place("tf.yaml", manifest);
+    let rendered = shown_in(place.path(), &["render", "tf.yaml", "--set", "bucket=x"]);
+    assert!(
+        rendered.contains("hcl: variable \"bucket\" {}"),
+        "{rendered}"
+    );
+}
+
+#[test]
+fn one_definition_is_asked_for_where_a_folder_is_named() {
+    let place = place("x.cue", "");
+    let folder = place.path().display().to_string();
+    for command in ["show", "gen-api", "render"] {
+        let output = run_in(place.path(), &[command, &folder]);
+        let told = text(&output.stderr);
+        assert!(told.contains("is a folder"), "{command}: {told}");
+    }
+}

@@ -1,12 +1,10 @@
 //! Decides what a definition needs: a new revision, and which old ones to drop. Pure.
 
+use caravel_core::appfile::own_revision;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::kind::{API_VERSION, Kind};
-
-/// Names the revision of a definition explicitly (section 2.9 of the reference).
-const REVISION_NAME: &str = "definitionrevision.oam.dev/name";
 
 /// What is to be done for a definition.
 #[derive(Debug, PartialEq)]
@@ -98,18 +96,11 @@ struct RevisionName {
 
 fn revision_name(definition: &Value, next: i64) -> RevisionName {
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
-    let explicit = definition["metadata"]["annotations"][REVISION_NAME]
-        .as_str()
-        .or_else(|| definition["spec"]["version"].as_str())
-        .filter(|version| !version.is_empty());
-    match explicit {
-        Some(version) => {
-            let version = version.strip_prefix('v').unwrap_or(version);
-            RevisionName {
-                name: format!("{name}-v{version}"),
-                is_explicit: true,
-            }
-        }
+    match own_revision(definition) {
+        Some(name) => RevisionName {
+            name,
+            is_explicit: true,
+        },
         None => RevisionName {
             name: format!("{name}-v{next}"),
             is_explicit: false,

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::api::labels::annotations;
 use crate::api::{
-    Policy, SYSTEM_NAMESPACE, Schematic, StatusTemplates, Terraform, Workflow, WorkloadGvk,
+    Policy, SYSTEM_NAMESPACE, Schematic, StatusTemplates, Terraform, TerraformLanguage, Workflow,
+    WorkloadGvk,
 };
 use crate::engine::{DefinitionKind, DefinitionStatusText, Evaluator};
 
@@ -162,7 +163,11 @@ impl Definition {
                 .to_owned(),
             annotations,
             template,
-            terraform: schematic.terraform,
+            // An API server would fill in the default (CRD-023); a file has passed none.
+            terraform: schematic.terraform.map(|module| Terraform {
+                type_: module.type_.or(Some(TerraformLanguage::Hcl)),
+                ..module
+            }),
             status: DefinitionStatusText {
                 health_policy: status.health_policy.unwrap_or_default(),
                 custom_status: status.custom_status.unwrap_or_default(),
@@ -313,6 +318,19 @@ pub fn resolve(
 /// `x@v1` as labels show it: `x-v1`. What is no such reference stays as it is.
 pub fn type_label(type_: &str) -> String {
     versioned(type_).map_or_else(|| type_.to_owned(), |(_, revision)| revision)
+}
+
+/// Name of the revision of a definition object that names it itself, by annotation or by version: then the revision does not
+/// change any more.
+pub fn own_revision(definition: &Value) -> Option<String> {
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+    let annotations = &definition["metadata"]["annotations"];
+    let version = annotations[annotations::DEFINITION_REVISION_NAME]
+        .as_str()
+        .or_else(|| definition["spec"]["version"].as_str())
+        .filter(|version| !version.is_empty())?;
+    let version = version.strip_prefix('v').unwrap_or(version);
+    Some(format!("{name}-v{version}"))
 }
 
 /// The name of the definition in `name@v1.2`.

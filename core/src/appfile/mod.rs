@@ -23,8 +23,8 @@ use serde_json::Value;
 pub use assemble::{assemble, assemble_overridden};
 pub(crate) use assemble::{assemble_component, assemble_known, namespace_of, resolve_in};
 pub use definition::{
-    Definition, DefinitionSource, Resolved, Stage, base_name, kind_of, newest_revision, resolve,
-    type_label,
+    Definition, DefinitionSource, Resolved, Stage, base_name, kind_of, newest_revision,
+    own_revision, resolve, type_label,
 };
 pub(crate) use error::wrong_value;
 pub use error::{Finding, FindingKind, Rejection, did_you_mean};

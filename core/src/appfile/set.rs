@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::definition::{Definition, DefinitionSource, kind_of};
+use super::definition::{Definition, DefinitionSource, kind_of, own_revision};
 use crate::api::{Policy, SYSTEM_NAMESPACE, Workflow};
 use crate::engine::DefinitionKind;
+
+/// How the name of the first revision of a definition ends.
+const FIRST: &str = "-v1";
 
 type Key = (DefinitionKind, String, String);
 
@@ -60,6 +63,28 @@ impl DefinitionSet {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Adds a definition as a hub would that has seen no other text of it: with the revision that it makes, its own version or the
+    /// first. A revision that is known stays.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn register(&mut self, object: &Value, namespace: &str) -> Result<bool, String> {
+        let is_kept = self.add(object, namespace)?;
+        let kind = object["kind"].as_str().and_then(kind_of);
+        if let Some(kind) = kind.filter(|_| is_kept) {
+            let definition = Definition::from_object(object)?;
+            let place = match definition.namespace.as_str() {
+                "" => SYSTEM_NAMESPACE.to_owned(),
+                named => named.to_owned(),
+            };
+            let revision = own_revision(object);
+            let revision = revision.unwrap_or_else(|| format!("{}{FIRST}", definition.name));
+            let known = self.revisions.entry((kind, place, revision));
+            known.or_insert_with(|| Arc::new(definition));
+        }
+        Ok(is_kept)
     }
 
     /// Adds a definition under its own namespace; without one under [`SYSTEM_NAMESPACE`].
@@ -265,7 +290,12 @@ impl DefinitionSource for Layered<'_> {
         namespace: &str,
         name: &str,
     ) -> Option<Arc<Definition>> {
-        self.set.revision(kind, namespace, name)
+        let known = self.set.revision(kind, namespace, name);
+        if known.is_some() || namespace != SYSTEM_NAMESPACE {
+            return known;
+        }
+        // What comes with the program is the first revision of a new hub.
+        self.behind(kind, name.strip_suffix(FIRST)?)
     }
 
     fn revision_names(

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::name::misnamed_definition;
 use super::selector;
 use super::unfit::LABEL_SELECTOR;
 use super::unknown::unknown_fields;
@@ -33,7 +34,9 @@ pub struct DefinitionCheck {
 impl DefinitionCheck {
     /// Begins with a definition object of any kind: its shape, its version, its scope.
     pub fn new(object: &Value) -> Self {
-        let mut findings = version(object);
+        let mut findings: Vec<Finding> = misnamed_definition(object);
+        findings.extend(unserved(object));
+        findings.extend(version(object));
         let definition = match Definition::from_object(object) {
             Ok(definition) => Some(definition),
             Err(problem) => {
@@ -102,6 +105,18 @@ fn unreadable(problem: &str) -> Finding {
         return finding.hint("v2 is what KubeVela uses by default, v3 is CUE's newer evaluator");
     }
     finding
+}
+
+/// A version of definitions that no hub serves.
+fn unserved(object: &Value) -> Option<Finding> {
+    const SERVED: &str = "core.oam.dev/v1beta1";
+    let found = object["apiVersion"].as_str()?;
+    (found != SERVED).then(|| {
+        let message = "this is no version of definitions that is served";
+        Finding::new(FindingKind::Invalid, "apiVersion", message)
+            .expected(SERVED, found)
+            .hint(format!("write apiVersion: {SERVED}"))
+    })
 }
 
 /// The version of a definition, and the two ways of naming it (rows DEF-002, OPS-204).

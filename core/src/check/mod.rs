@@ -37,6 +37,7 @@ use crate::path::is_inside;
 use crate::render::{RenderError, RenderedComponent};
 
 pub use definition::{DefinitionCheck, TEMPLATE, unidentified};
+pub use name::is_subdomain;
 pub use parameter::of_diagnostic;
 pub use place::place_of_path;
 pub use sample::{Extent, SAMPLE_NAME, sample};

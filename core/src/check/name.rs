@@ -1,7 +1,9 @@
 //! Names that become names of objects and values of labels.
 
+use serde_json::Value;
+
 use crate::api::{Application, labels};
-use crate::appfile::{Finding, FindingKind};
+use crate::appfile::{Finding, FindingKind, own_revision};
 
 /// What a revision's name adds to that of its Application, at least: `-v1`.
 const REVISION: usize = 3;
@@ -9,7 +11,7 @@ const REVISION: usize = 3;
 const SUBDOMAIN: usize = 253;
 
 /// Whether most kinds of objects can have this name (RFC 1123: parts of a-z, 0-9 and `-` between dots).
-pub(super) fn is_subdomain(text: &str) -> bool {
+pub fn is_subdomain(text: &str) -> bool {
     let is_part = |part: &str| {
         let inner = part
             .trim_start_matches(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -39,17 +41,7 @@ pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
     if name.is_empty() && !is_generated {
         findings.push(missing("metadata.name", "the Application has no name"));
     } else if !name.is_empty() && !is_subdomain(name) {
-        findings.push(
-            wrong(
-                "metadata.name",
-                "this cannot be the name of an object",
-                name,
-            )
-            .expected(
-                "letters a-z, digits, `-` and `.`, a letter or digit first and last",
-                name,
-            ),
-        );
+        findings.push(no_name(name));
     } else if name.len() + REVISION > labels::LONGEST_VALUE {
         let longest = labels::LONGEST_VALUE - REVISION;
         let message = format!(
@@ -77,6 +69,72 @@ pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Names and keys of a definition that no API server takes, or that none of its revisions could have.
+pub(super) fn misnamed_definition(object: &Value) -> Vec<Finding> {
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let revision = own_revision(object).unwrap_or_else(|| format!("{name}-v1"));
+    let mut findings = Vec::new();
+    if !name.is_empty() && !is_subdomain(name) {
+        findings.push(no_name(name));
+    } else if revision.len() > labels::LONGEST_VALUE {
+        let longest = labels::LONGEST_VALUE - (revision.len() - name.len());
+        let message = format!(
+            "the name is too long: the revisions of the definition, `{revision}` and so on, are values of labels"
+        );
+        findings.push(
+            Finding::new(FindingKind::Invalid, "metadata.name", message)
+                .expected(
+                    format!("at most {longest} characters"),
+                    name.len().to_string(),
+                )
+                .hint("give the definition a shorter name"),
+        );
+    }
+    for field in ["labels", "annotations"] {
+        for (key, value) in metadata[field].as_object().into_iter().flatten() {
+            let path = format!("metadata.{field}[{key}]");
+            let value = value.as_str().unwrap_or_default();
+            if !labels::is_key(key) {
+                findings.push(no_key(path, key));
+            } else if field == "labels" && !labels::is_value(value) {
+                findings.push(wrong(&path, "this cannot be the value of a label", value));
+            }
+        }
+    }
+    findings
+}
+
+fn no_key(path: String, key: &str) -> Finding {
+    const CUSTOM: &str = "custom.definition.oam.dev/";
+    let expected =
+        "a name of at most 63 letters, digits, `-`, `_` and `.`, perhaps behind a domain and `/`";
+    let finding = Finding::new(
+        FindingKind::Invalid,
+        path,
+        "this cannot be the key of a label or an annotation",
+    )
+    .expected(expected, key);
+    if key.starts_with(CUSTOM) {
+        return finding.hint(format!(
+            "in the source format keys are written without a domain: they get `{CUSTOM}`"
+        ));
+    }
+    finding
+}
+
+fn no_name(name: &str) -> Finding {
+    wrong(
+        "metadata.name",
+        "this cannot be the name of an object",
+        name,
+    )
+    .expected(
+        "letters a-z, digits, `-` and `.`, a letter or digit first and last",
+        name,
+    )
 }
 
 fn missing(path: &str, message: &str) -> Finding {
@@ -135,6 +193,25 @@ pub(super) fn names_in(expression: &str, of: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_no_definition_can_be_called_is_told() {
+        let paths = |name: &str, annotation: &str, version: &str| {
+            let object = json!({"metadata": {"name": name, "annotations": {annotation: "x"}}, "spec": {"version": version}});
+            let findings = misnamed_definition(&object).into_iter();
+            findings.map(|one| one.path).collect::<Vec<_>>()
+        };
+        assert_eq!(paths("web", "a.b/c", ""), [""; 0]);
+        assert_eq!(paths("x y", "a", ""), ["metadata.name"]);
+        assert_eq!(paths("T_Bad", "a", ""), ["metadata.name"]);
+        assert_eq!(paths(&"n".repeat(60), "a", ""), [""; 0]);
+        assert_eq!(paths(&"n".repeat(60), "a", "1.2.0"), ["metadata.name"]);
+        assert_eq!(
+            paths("web", "custom.definition.oam.dev/a.b/c", ""),
+            ["metadata.annotations[custom.definition.oam.dev/a.b/c]"]
+        );
+    }
 
     #[test]
     fn names_of_objects_and_values_of_labels() {
