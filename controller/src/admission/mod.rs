@@ -100,13 +100,14 @@ fn is_unchanged(attributes: &AdmissionAttributes<'_>) -> bool {
 }
 
 /// Annotations that decide what an object means.
-const JUDGED: [&str; 4] = {
+const JUDGED: [&str; 5] = {
     use caravel_core::api::labels::annotations as names;
     [
         names::AUTO_UPDATE,
         names::PUBLISH_VERSION,
         names::CUE_EVALUATOR,
         names::DEFINITION_REVISION_NAME,
+        STRICT_ADMISSION,
     ]
 };
 
