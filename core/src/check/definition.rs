@@ -113,7 +113,7 @@ fn unserved(object: &Value) -> Option<Finding> {
     let found = object["apiVersion"].as_str()?;
     (found != SERVED).then(|| {
         let message = "this is no version of definitions that is served";
-        Finding::new(FindingKind::Invalid, "apiVersion", message)
+        Finding::new(FindingKind::Unserved, "apiVersion", message)
             .expected(SERVED, found)
             .hint(format!("write apiVersion: {SERVED}"))
     })

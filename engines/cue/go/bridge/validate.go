@@ -145,6 +145,15 @@ func (v *validation) outputPresent(where stage, file *ast.File) {
 				Positions: []position{{File: where.source.file, Line: 1, Column: 1}},
 			})
 		}
+	case "policy":
+		if has("outputs") && !has("output") {
+			v.result.Errors = append(v.result.Errors, diagnostic{
+				Kind: kindMissing, Path: "output", Message: "field not found: output",
+				Hint:      "a policy that makes objects makes the first in `output: {apiVersion: …, kind: …}`, and others in `outputs`",
+				Positions: []position{{File: where.source.file, Line: 1, Column: 1}},
+			})
+		}
+		return
 	default:
 		return
 	}
