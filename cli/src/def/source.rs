@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use caravel_core::api::TerraformLanguage;
 use caravel_core::appfile::{Definition, kind_of};
 use caravel_core::check::{TEMPLATE, place_of_path};
 use caravel_core::engine::{
@@ -265,8 +266,12 @@ fn parse_cue(file: &str, text: &Arc<str>) -> Result<Source> {
 impl Source {
     /// A definition object that stands in a text.
     pub(crate) fn new(file: &str, text: &Arc<str>, object: Value) -> Result<Self> {
-        let definition = Definition::from_object(&object)
+        let mut definition = Definition::from_object(&object)
             .map_err(|message| Problems::from(Problem::of_file(file, message)))?;
+        if let Some(module) = &mut definition.terraform {
+            // An API server fills in the default (CRD-023); a file has passed none.
+            module.type_.get_or_insert(TerraformLanguage::Hcl);
+        }
         Ok(Self {
             file: file.to_owned(),
             text: Arc::clone(text),

@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::api::labels::annotations;
 use crate::api::{
-    Policy, SYSTEM_NAMESPACE, Schematic, StatusTemplates, Terraform, TerraformLanguage, Workflow,
-    WorkloadGvk,
+    Policy, SYSTEM_NAMESPACE, Schematic, StatusTemplates, Terraform, Workflow, WorkloadGvk,
 };
 use crate::engine::{DefinitionKind, DefinitionStatusText, Evaluator};
 
@@ -163,11 +162,7 @@ impl Definition {
                 .to_owned(),
             annotations,
             template,
-            // An API server would fill in the default (CRD-023); a file has passed none.
-            terraform: schematic.terraform.map(|module| Terraform {
-                type_: module.type_.or(Some(TerraformLanguage::Hcl)),
-                ..module
-            }),
+            terraform: schematic.terraform,
             status: DefinitionStatusText {
                 health_policy: status.health_policy.unwrap_or_default(),
                 custom_status: status.custom_status.unwrap_or_default(),
