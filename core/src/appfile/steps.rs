@@ -45,10 +45,7 @@ const GROUP: &str = "step-group";
 
 /// Whether a type is implemented without a definition (WF-023).
 pub fn is_builtin(type_: &str) -> bool {
-    matches!(
-        type_,
-        "suspend" | "step-group" | "apply-component" | "builtin-apply-component"
-    )
+    matches!(type_, "suspend" | "step-group") || is_apply_component(type_)
 }
 
 /// Whether a type applies one component.

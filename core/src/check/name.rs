@@ -43,18 +43,8 @@ pub(super) fn misnamed(app: &Application) -> Vec<Finding> {
     } else if !name.is_empty() && !is_subdomain(name) {
         findings.push(no_name(name));
     } else if name.len() + REVISION > labels::LONGEST_VALUE {
-        let longest = labels::LONGEST_VALUE - REVISION;
-        let message = format!(
-            "the name is too long: the revisions of the Application, `{name}-v1` and so on, are values of labels"
-        );
-        findings.push(
-            Finding::new(FindingKind::Invalid, "metadata.name", message)
-                .expected(
-                    format!("at most {longest} characters"),
-                    name.len().to_string(),
-                )
-                .hint("give the Application a shorter name"),
-        );
+        let revision = format!("{name}-v1");
+        findings.push(too_long("Application", name, &revision, REVISION));
     }
     for (index, component) in app.spec.components.iter().enumerate() {
         let path = format!("spec.components[{index}].name");
@@ -80,18 +70,8 @@ pub(super) fn misnamed_definition(object: &Value) -> Vec<Finding> {
     if !name.is_empty() && !is_subdomain(name) {
         findings.push(no_name(name));
     } else if revision.len() > labels::LONGEST_VALUE {
-        let longest = labels::LONGEST_VALUE - (revision.len() - name.len());
-        let message = format!(
-            "the name is too long: the revisions of the definition, `{revision}` and so on, are values of labels"
-        );
-        findings.push(
-            Finding::new(FindingKind::Invalid, "metadata.name", message)
-                .expected(
-                    format!("at most {longest} characters"),
-                    name.len().to_string(),
-                )
-                .hint("give the definition a shorter name"),
-        );
+        let more = revision.len() - name.len();
+        findings.push(too_long("definition", name, &revision, more));
     }
     for field in ["labels", "annotations"] {
         for (key, value) in metadata[field].as_object().into_iter().flatten() {
@@ -123,6 +103,20 @@ fn no_key(path: String, key: &str) -> Finding {
         ));
     }
     finding
+}
+
+/// A name whose revisions, which are longer by `more`, are no values of labels.
+fn too_long(what: &str, name: &str, revision: &str, more: usize) -> Finding {
+    let message = format!(
+        "the name is too long: the revisions of the {what}, `{revision}` and so on, are values of labels"
+    );
+    let longest = labels::LONGEST_VALUE - more;
+    Finding::new(FindingKind::Invalid, "metadata.name", message)
+        .expected(
+            format!("at most {longest} characters"),
+            name.len().to_string(),
+        )
+        .hint(format!("give the {what} a shorter name"))
 }
 
 fn no_name(name: &str) -> Finding {
